@@ -1,0 +1,109 @@
+"""What a trained model is worth on a split: figures with their uncertainty, and where it fails."""
+
+import dataclasses
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cnn_jax import data, reports
+from cnn_jax.config import override
+from cnn_jax.errors import InputError
+from cnn_jax.inference import Run, load_run, softmax
+from cnn_jax.metrics import confusion_matrix, expected_calibration_error, per_class, wilson_interval
+from cnn_jax.progress import progress_bar
+
+_MOST_MISTAKES = 24
+
+
+@dataclasses.dataclass(frozen=True)
+class Assessment:
+    """The figures (JSON values) and the files that were written."""
+
+    figures: dict[str, Any]
+    files: tuple[Path, ...]
+
+
+def assess(workdir: str | Path, split: str = "test", data_dir: str | None = None) -> Assessment:
+    """Evaluates a run's best weights on a split; writes `evaluation.json`, the confusion matrix and the worst mistakes.
+
+    Args:
+      workdir: a run directory.
+      split: "test", "validation" or "train". Files of another split than test carry its name.
+      data_dir: other data with the same classes, in place of the config's `data.dir`.
+
+    Raises:
+      InputError: no such run or split, or data of other classes.
+    """
+    workdir = Path(workdir)
+    run = load_run(workdir)
+    examples = load_split(run, split, data_dir)
+    with progress_bar(len(examples), f"evaluating {split}", "image") as bar:
+        logits = run.logits(examples.images, bar.update)
+    figures = {"split": split, "data_dir": data_dir} | measure(logits, examples.labels, run.class_names)
+    suffix = "" if split == "test" else f"_{split}"
+    report = workdir / f"evaluation{suffix}.json"
+    report.write_text(json.dumps(figures, indent=2) + "\n")
+    confusion = reports.plot_confusion(
+        np.array(figures["confusion_matrix"]), run.class_names, workdir / "plots" / f"confusion{suffix}.png"
+    )
+    mistakes = _plot_mistakes(run.class_names, examples, logits, workdir / "plots" / f"mistakes{suffix}.png")
+    return Assessment(figures, (report, confusion, mistakes))
+
+
+def load_split(run: Run, split: str, data_dir: str | None = None) -> data.Examples:
+    """A split of the data that a run was trained on, or of other data of the same classes."""
+    changes: list[tuple[str, Any]] = []
+    if data_dir is not None:
+        if run.config.data.source == "digits":
+            raise InputError(f"--data_dir={data_dir}: the digits come with scikit-learn, not from a folder")
+        # What the config left open was settled by the data it was trained on.
+        size, channels = run.image_shape[:2], run.image_shape[2]
+        changes = [("data.dir", data_dir), ("data.image_size", size), ("data.channels", channels)]
+    splits = data.load(override(run.config, changes).data)
+    if splits.class_names != run.class_names:
+        theirs, ours = ", ".join(splits.class_names[:5]), ", ".join(run.class_names[:5])
+        raise InputError(f"{splits.name} has other classes ({theirs}, ...) than the model was trained on ({ours}, ...)")
+    examples: data.Examples | None = getattr(splits, split)
+    if examples is None:
+        there = [name for name in ("train", "validation", "test") if getattr(splits, name) is not None]
+        raise InputError(f"--split={split}: {splits.name} has no such split under this config; it has {', '.join(there)}")
+    return examples
+
+
+def measure(logits: np.ndarray, labels: np.ndarray, class_names: Sequence[str]) -> dict[str, Any]:
+    """All figures of an evaluation, as JSON values, from logits [N, K] and labels [N]."""
+    probabilities = softmax(logits)
+    predictions = logits.argmax(axis=1)
+    correct = int((predictions == labels).sum())
+    confusion = confusion_matrix(labels, predictions, len(class_names))
+    shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
+    losses = np.log(np.exp(shifted).sum(axis=1)) - shifted[np.arange(len(labels)), labels]
+    return {
+        "examples": len(labels),
+        "correct": correct,
+        "accuracy": correct / len(labels),
+        "accuracy_interval_95": list(wilson_interval(correct, len(labels))),
+        "loss": float(losses.mean()),
+        "expected_calibration_error": expected_calibration_error(probabilities, labels),
+        "per_class": [
+            {"class": name, **figures} for name, figures in zip(class_names, per_class(confusion), strict=True)
+        ],
+        "confusion_matrix": confusion.tolist(),
+    }
+
+
+def _plot_mistakes(class_names: Sequence[str], examples: data.Examples, logits: np.ndarray, path: Path) -> Path:
+    probabilities = softmax(logits)
+    predictions, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1)
+    wrong = np.flatnonzero(predictions != examples.labels)
+    worst = wrong[np.argsort(-confidence[wrong], kind="stable")][:_MOST_MISTAKES]
+    return reports.plot_mistakes(
+        examples.images[worst],
+        [class_names[i] for i in examples.labels[worst]],
+        [class_names[i] for i in predictions[worst]],
+        confidence[worst].tolist(),
+        path,
+    )

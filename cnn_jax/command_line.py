@@ -1,0 +1,76 @@
+"""What all scripts share: `--config` and its overrides, errors as one line, exit statuses."""
+
+import argparse
+import shlex
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NoReturn
+
+import ml_collections
+
+from cnn_jax import config as config_module
+from cnn_jax.errors import InputError, Interrupted, NonFiniteError
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse whose errors are one line, and which knows `--config.key=value`."""
+
+    def __init__(self, description: str | None, with_config: bool = False):
+        super().__init__(
+            description=description, allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter,
+            epilog=f"config keys, to be set as --config.KEY=VALUE:\n{config_module.describe()}" if with_config else None,
+        )  # fmt: skip
+        self._overrides: list[tuple[str, str]] = []
+        if with_config:
+            self.add_argument(
+                "--config", default="configs/digits.py", metavar="FILE",
+                help="a Python file that defines get_config() (default: %(default)s)",
+            )  # fmt: skip
+            self.add_argument("--config.KEY", metavar="VALUE", dest="_", help="sets one key of the config; see below")
+
+    def parse(self, argv: Sequence[str]) -> argparse.Namespace:
+        """The flags; overrides of the config are kept for `load_config`."""
+        rest, pending = [], list(argv)
+        while pending:
+            token = pending.pop(0)
+            if not token.startswith("--config."):
+                rest.append(token)
+                continue
+            key, equals, value = token.removeprefix("--config.").partition("=")
+            if not equals:
+                value = pending.pop(0) if pending and not pending[0].startswith("--") else "True"
+            self._overrides.append((key, value))
+        return self.parse_args(rest)
+
+    def load_config(self, path: str) -> ml_collections.ConfigDict:
+        """The file's config with the command line's overrides, validated."""
+        pairs = config_module.parse_overrides(self._overrides)
+        return config_module.override(config_module.load_config(path), pairs)
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}; --help lists the flags\n")
+
+
+def default_workdir(config_path: str) -> str:
+    """runs/CONFIG_NAME"""
+    return f"runs/{Path(config_path).stem}"
+
+
+def run(main: Callable[[Sequence[str]], int | None]) -> NoReturn:
+    """Runs a script's `main` and exits: 0, or 2 for bad input, 3 for a non-finite loss, 128 + the signal's number."""
+    try:
+        sys.exit(main(sys.argv[1:]) or 0)
+    except (InputError, NonFiniteError) as error:
+        print(f"{Path(sys.argv[0]).name}: {error}", file=sys.stderr)
+        sys.exit(error.exit_status)
+    except Interrupted as error:
+        command = shlex.join([Path(sys.executable).name, *sys.argv])
+        print(f"\n{error}. To go on: {command}", file=sys.stderr)
+        sys.exit(error.exit_status)
+    except KeyboardInterrupt:
+        print("\ninterrupted", file=sys.stderr)
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(141)

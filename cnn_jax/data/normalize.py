@@ -1,0 +1,50 @@
+"""The four ways to bring pixels near zero, as one small value that is saved with the model."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from cnn_jax.data.splits import Splits
+
+
+@dataclasses.dataclass(frozen=True)
+class Normalization:
+    """(pixel / 255 - mean) / std per channel; or each image by its own mean and deviation (`per_image`)."""
+
+    name: str
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        return {"name": self.name, "mean": list(self.mean), "std": list(self.std)}
+
+    @classmethod
+    def from_json(cls, saved: Mapping[str, Any]) -> "Normalization":
+        return cls(saved["name"], tuple(map(float, saved["mean"])), tuple(map(float, saved["std"])))
+
+
+def make_normalization(name: str, splits: Splits) -> Normalization:
+    """`dataset`: mean and std of the training split; `unit`: to [0, 1]; `half`: to [-1, 1]; `none`: 0..255."""
+    channels = splits.image_shape[2]
+    if name == "dataset":
+        return Normalization(name, splits.mean, splits.std)
+    mean, std = {"unit": (0.0, 1.0), "half": (0.5, 0.5), "per_image": (0.0, 1.0), "none": (0.0, 1 / 255)}[name]
+    return Normalization(name, (mean,) * channels, (std,) * channels)
+
+
+def normalize(images: jax.Array, normalization: Normalization) -> jax.Array:
+    """uint8 or float pixels in 0..255 [B, H, W, C] -> float32 of the same shape.
+
+    `per_image` divides by at least 1/sqrt(pixels) of one gray level, so that a blank image becomes zeros.
+    """
+    pixels = images.astype(jnp.float32)
+    if normalization.name == "per_image":
+        mean = pixels.mean(axis=(1, 2, 3), keepdims=True)
+        std = pixels.std(axis=(1, 2, 3), keepdims=True)
+        return (pixels - mean) / jnp.maximum(std, 1.0 / np.sqrt(np.prod(images.shape[1:])))
+    mean, std = np.array(normalization.mean), np.array(normalization.std)
+    return pixels * np.float32(1 / (255.0 * std)) - np.float32(mean / std)

@@ -1,0 +1,21 @@
+"""The ways in which a command may end badly, each with its exit status."""
+
+
+class InputError(ValueError):
+    """What the user gave cannot be used. The message is one line: what was wrong, and what would be right."""
+
+    exit_status = 2
+
+
+class NonFiniteError(RuntimeError):
+    """The loss became NaN or infinite; the last good checkpoint is kept."""
+
+    exit_status = 3
+
+
+class Interrupted(Exception):
+    """A signal asked a run to stop; everything up to here is saved. The message says how to go on."""
+
+    def __init__(self, message: str, signal_number: int):
+        super().__init__(message)
+        self.exit_status = 128 + signal_number

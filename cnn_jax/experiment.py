@@ -1,0 +1,289 @@
+"""Where everything meets: from a config to data, model, optimizer and steps, and through the loop to a run directory."""
+
+import dataclasses
+import json
+import os
+import time
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import ml_collections
+import numpy as np
+import optax
+
+from cnn_jax import data, reports
+from cnn_jax.checkpoints import Checkpoints, open_checkpoints
+from cnn_jax.config import differences, from_json, to_json, validate
+from cnn_jax.data.augment import augment
+from cnn_jax.data.normalize import Normalization, make_normalization, normalize
+from cnn_jax.data.resident import epoch_order, place
+from cnn_jax.environment import describe_environment
+from cnn_jax.errors import InputError, Interrupted, NonFiniteError
+from cnn_jax.inference import make_apply, read_run_file
+from cnn_jax.losses import LOSSES
+from cnn_jax.models import Classifier, Table, make_model, make_table
+from cnn_jax.optimizers import make_optimizer
+from cnn_jax.progress import announce
+from cnn_jax.schedules import Schedule, make_schedule
+from cnn_jax.tracking import make_trackers
+from cnn_jax.tracking.local import read_rows
+from cnn_jax.training.evaluation import evaluate
+from cnn_jax.training.loop import Plan, Progress, is_finished, train
+from cnn_jax.training.parallel import compile_eval_step, compile_train_step
+from cnn_jax.training.signals import StopSignals
+from cnn_jax.training.state import TrainState, init_state
+from cnn_jax.training.step import make_eval_step, make_train_step
+
+
+@dataclasses.dataclass(frozen=True)
+class Experiment:
+    """A config with everything that it describes, built but not yet run."""
+
+    config: ml_collections.ConfigDict
+    splits: data.Splits
+    normalization: Normalization
+    model: Classifier
+    optimizer: optax.GradientTransformation
+    schedule: Schedule
+    steps_per_epoch: int
+    table: Table
+
+    @property
+    def resolved(self) -> dict[str, Any]:
+        """What the data say and the config does not; saved with it, so that a run can be used without the data."""
+        return {
+            "data": self.splits.name,
+            "image_shape": list(self.splits.image_shape),
+            "class_names": list(self.splits.class_names),
+            "normalization": self.normalization.to_json(),
+            "train_examples": len(self.splits.train),
+        }
+
+
+    def describe(self) -> str:
+        """One line for people."""
+        splits = self.splits
+        sizes = [f"{len(part):,} {name}" for name, part in
+                 (("training", splits.train), ("validation", splits.validation), ("test", splits.test)) if part]  # fmt: skip
+        shape = "x".join(map(str, splits.image_shape))
+        return (
+            f"{splits.name}: {', '.join(sizes)} images of {shape}, {splits.num_classes} classes; {self.config.model.name}: "
+            f"{self.table.parameters:,} parameters, {self.table.multiply_adds:,} multiply-adds an image"
+        )
+
+
+def build(config: ml_collections.ConfigDict) -> Experiment:
+    """Loads the data and makes the model and the optimizer; nothing is computed yet and nothing written but the cache.
+
+    Raises:
+      InputError: whatever in the config, the data or their combination cannot work.
+    """
+    config = validate(config)
+    splits = data.load(config.data)
+    if config.batch_size > len(splits.train):
+        raise InputError(
+            f"config.batch_size={config.batch_size}: it is larger than the training split of {splits.name}, which has "
+            f"{len(splits.train)} examples; choose at most that"
+        )
+    model = make_model(config.model, splits.num_classes, config.precision)
+    try:
+        table = make_table(model, splits.image_shape)
+    except ValueError as error:
+        size = "x".join(map(str, splits.image_shape[:2]))
+        raise InputError(
+            f"images of {size} are too small for the model '{config.model.name}' ({error}); raise data.image_size, or "
+            f"take fewer or smaller poolings and strides"
+        ) from error
+    steps_per_epoch = len(splits.train) // config.batch_size
+
+    def scheduled(base: float) -> Schedule:
+        return make_schedule(config.schedule, base, steps_per_epoch, config.num_epochs)
+
+    return Experiment(
+        config, splits, make_normalization(config.data.normalization, splits), model,
+        make_optimizer(config.optimizer, scheduled), scheduled(config.optimizer.learning_rate), steps_per_epoch,
+        table,
+    )  # fmt: skip
+
+
+def fit(config: ml_collections.ConfigDict, workdir: str | Path) -> dict[str, Any]:
+    """Trains what the config describes in a run directory, and returns its summary.
+
+    The same call on the same directory resumes; on a finished run it returns the summary and does nothing; a finished
+    run may be extended by a larger `num_epochs`. The test split is touched once, at the end, with the best weights.
+
+    Raises:
+      InputError: the config or the data cannot work, or the directory belongs to another config.
+      Interrupted: SIGINT or SIGTERM; everything is saved.
+      NonFiniteError: the loss is NaN or infinite; the last good checkpoint is kept.
+    """
+    config, workdir = validate(config), Path(workdir)
+    started = time.monotonic()
+    finished = _finished_summary(config, workdir)
+    if finished is not None:
+        announce(f"{workdir} holds the finished run of this config: nothing to do")
+        return finished
+    with StopSignals() as stop:
+        experiment = build(config)
+        _open_run_directory(experiment, workdir)
+        announce(experiment.describe())
+        try:
+            return _run(experiment, workdir, stop, started)
+        except NonFiniteError as error:
+            with open_checkpoints(workdir / "checkpoints") as checkpoints:
+                last = checkpoints.last()
+            kept = "no epoch had been finished" if last is None else f"the checkpoint of step {last} is kept"
+            raise NonFiniteError(f"{error}; {kept} in {workdir}") from None
+
+
+def make_programs(experiment: Experiment) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """The compiled training step (see `parallel.compile_train_step`) and evaluation step of an experiment."""
+    config = experiment.config
+
+    def preprocess(images: jax.Array, keys: jax.Array) -> jax.Array:
+        return normalize(augment(images, keys, config.augment), experiment.normalization)
+
+    loss = partial(LOSSES[config.loss.name], label_smoothing=config.loss.label_smoothing)
+    step = make_train_step(experiment.model, experiment.optimizer, loss, preprocess)
+    apply = make_apply(experiment.model, experiment.normalization)
+    return compile_train_step(step), compile_eval_step(make_eval_step(apply))
+
+
+def initial_state(experiment: Experiment) -> TrainState:
+    """The state before the first step, made by one compiled call."""
+    init = partial(init_state, experiment.model, experiment.optimizer, experiment.splits.image_shape)
+    state: TrainState = jax.jit(init)(jnp.uint32(experiment.config.seed))
+    return state
+
+
+def _run(experiment: Experiment, workdir: Path, stop: StopSignals, started: float) -> dict[str, Any]:
+    config, splits = experiment.config, experiment.splits
+    train_program, eval_program = make_programs(experiment)
+    resident, seed = place(splits.train), jnp.uint32(config.seed)
+    order = jax.jit(epoch_order, static_argnums=(2, 3))
+    eval_batch_size = min(config.eval_batch_size, max(len(s) for s in (splits.train, splits.validation, splits.test) if s))
+
+    def measure(examples: data.Examples, variables: Any, on_batch: Callable[[int], None]) -> dict[str, float]:
+        return evaluate(eval_program, variables, examples, eval_batch_size, on_batch)
+
+    with open_checkpoints(workdir / "checkpoints", config.checkpoint.keep) as checkpoints:
+        state, progress = _resume(checkpoints, initial_state(experiment))
+        before = progress.wall_seconds
+        plan = Plan(
+            train_step=lambda state, order: train_program(state, resident, order, seed),
+            order=lambda epoch: order(seed, jnp.uint32(epoch), len(splits.train), config.batch_size),
+            evaluate=None if splits.validation is None else partial(measure, splits.validation),
+            learning_rate=lambda step: float(str(np.float32(experiment.schedule(step)))),  # 0.1, not 0.10000000149
+            steps_per_epoch=experiment.steps_per_epoch,
+            num_epochs=config.num_epochs,
+            patience=config.patience,
+            checkpoint_every=config.checkpoint.every,
+            metric=config.checkpoint.metric,
+            wall_seconds=lambda: before + time.monotonic() - started,
+            config=to_json(config),
+        )
+        trackers = make_trackers(config.tracking.wandb, workdir, to_json(config), progress.epoch)
+        try:
+            state = train(state, progress, plan, checkpoints, trackers.log, stop)
+            test = None
+            if splits.test is not None:
+                best = checkpoints.best()
+                assert best is not None
+                variables = checkpoints.restore_variables(best, state.variables)
+                test = measure(splits.test, variables, partial(_leave_test, stop))
+                trackers.log(int(state.step), {"epoch": progress.epoch, "split": "test", **test})
+        except (Interrupted, NonFiniteError):
+            trackers.finish({})
+            raise
+    trackers.log_artifact(reports.plot_curves(read_rows(workdir / "metrics.jsonl"), workdir / "plots" / "curves.png"))
+    summary = _summary(experiment, progress, int(state.step), test, plan.wall_seconds())
+    write_json(workdir / "summary.json", summary)
+    trackers.finish(summary)
+    return summary
+
+
+def _leave_test(stop: StopSignals, _: int) -> None:
+    if stop.received is not None:
+        raise Interrupted("stopped in the final evaluation; everything is saved", stop.received)
+
+
+def _resume(checkpoints: Checkpoints, state: TrainState) -> tuple[TrainState, Progress]:
+    last = checkpoints.last()
+    if last is None:
+        return state, Progress()
+    return checkpoints.restore(last, state), Progress(**checkpoints.progress(last))
+
+
+def _summary(
+    experiment: Experiment, progress: Progress, steps: int, test: Mapping[str, float] | None, wall_seconds: float
+) -> dict[str, Any]:
+    config = experiment.config
+    best = progress.best
+    return {
+        **({f"test_{name}": value for name, value in test.items()} if test else {}),
+        **({f"validation_{name}": value for name, value in best["metrics"].items()} if best else {}),
+        "best_epoch": best["epoch"] if best else progress.epoch,
+        "epochs": progress.epoch,
+        "steps": steps,
+        "stopped_early": progress.epoch < config.num_epochs,
+        "parameters": experiment.table.parameters,
+        "seed": config.seed,
+        "wall_seconds": round(wall_seconds, 3),
+        "images_per_second": round(progress.timed_examples / max(progress.timed_seconds, 1e-9), 1),
+    }
+
+
+def _finished_summary(config: ml_collections.ConfigDict, workdir: Path) -> dict[str, Any] | None:
+    """The summary of a run that this config would only repeat; None where there is something to do.
+
+    Raises:
+      InputError: the directory holds something else, or a run of another config.
+    """
+    if not workdir.exists():
+        return None
+    if not workdir.is_dir():
+        raise InputError(f"--workdir={workdir}: this is a file; choose another folder")
+    if not (workdir / "config.json").exists():
+        if any(workdir.iterdir()):
+            raise InputError(f"--workdir={workdir}: this folder holds something that is not a run; choose another one")
+        return None
+    saved = read_run_file(workdir, "config.json")
+    saved.pop("resolved", None)
+    old = from_json(saved)
+    changes = differences(old, config)
+    if config.num_epochs > old.num_epochs:
+        del changes["num_epochs"]
+    if changes:
+        listed = ", ".join(f"{key}: {change}" for key, change in changes.items())
+        raise InputError(f"--workdir={workdir} holds a run of another config ({listed}); choose another folder")
+    if config.num_epochs == old.num_epochs and (workdir / "summary.json").exists():
+        return read_run_file(workdir, "summary.json")
+    return None
+
+
+def _open_run_directory(experiment: Experiment, workdir: Path) -> None:
+    """Makes the directory, or takes up the one that is there; raises InputError where its data have changed."""
+    resolved = experiment.resolved
+    if (workdir / "config.json").exists():
+        before = read_run_file(workdir, "config.json").get("resolved")
+        if before != json.loads(json.dumps(resolved)):
+            keys = [key for key in resolved if (before or {}).get(key) != json.loads(json.dumps(resolved[key]))]
+            raise InputError(f"--workdir={workdir}: the data have changed since it was begun ({', '.join(keys)})")
+    try:
+        (workdir / "plots").mkdir(parents=True, exist_ok=True)
+        (workdir / "summary.json").unlink(missing_ok=True)
+        write_json(workdir / "config.json", {**to_json(experiment.config), "resolved": resolved})
+        write_json(workdir / "environment.json", describe_environment())
+    except OSError as error:
+        raise InputError(f"--workdir={workdir}: it cannot be written ({error.strerror}); choose another folder") from error
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Writes the file whole or not at all."""
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text(json.dumps(content, indent=2) + "\n")
+    os.replace(temporary, path)

@@ -1,0 +1,107 @@
+"""A run directory as something that can be applied: what evaluate, predict, export and serving share."""
+
+import dataclasses
+import functools
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import ml_collections
+import numpy as np
+
+from cnn_jax.checkpoints import open_checkpoints
+from cnn_jax.config import from_json
+from cnn_jax.data.images import fit_image, read_image
+from cnn_jax.data.normalize import Normalization, normalize
+from cnn_jax.errors import InputError
+from cnn_jax.models import make_model
+
+Apply = Callable[[Any, jax.Array], jax.Array]
+
+
+def make_apply(model: nn.Module, normalization: Normalization) -> Apply:
+    """(variables, uint8 images [B, H, W, C]) -> float32 logits [B, K], in evaluation mode. Pure; not compiled."""
+
+    def apply(variables: Any, images: jax.Array) -> jax.Array:
+        return model.apply(variables, normalize(images, normalization), train=False)
+
+    return apply
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """A trained model with all that it takes to use it on a new image."""
+
+    config: ml_collections.ConfigDict
+    image_shape: tuple[int, int, int]
+    class_names: tuple[str, ...]
+    normalization: Normalization
+    variables: Any
+    apply: Apply
+
+    @functools.cached_property
+    def compiled(self) -> Apply:
+        return jax.jit(self.apply)
+
+    def read(self, path: str | Path) -> np.ndarray:
+        """The image in a file as this model takes it: uint8 [H, W, C]. Raises InputError where it cannot be read."""
+        return fit_image(read_image(path), self.image_shape, self.config.data.resize)
+
+    def logits(self, images: np.ndarray, on_batch: Callable[[int], Any] = lambda count: None) -> np.ndarray:
+        """uint8 [N, H, W, C] -> float32 [N, K], in batches of one shape; `on_batch` is told how many are done."""
+        batch_size = min(self.config.eval_batch_size, len(images))
+        outputs = []
+        for start in range(0, len(images), batch_size):
+            batch = np.asarray(images[start : start + batch_size])
+            padding = np.zeros((batch_size - len(batch), *batch.shape[1:]), np.uint8)
+            logits = self.compiled(self.variables, jnp.asarray(np.concatenate([batch, padding])))
+            outputs.append(np.asarray(logits)[: len(batch)])
+            on_batch(len(batch))
+        return np.concatenate(outputs)
+
+
+def load_run(workdir: str | Path) -> Run:
+    """The best weights of a run directory (the last, where there is no validation split).
+
+    Raises:
+      InputError: this is no run directory, or nothing has been saved in it yet.
+    """
+    workdir = Path(workdir)
+    saved = read_run_file(workdir, "config.json")
+    resolved = saved.pop("resolved")
+    config = from_json(saved)
+    image_shape = tuple(resolved["image_shape"])
+    class_names = tuple(resolved["class_names"])
+    normalization = Normalization.from_json(resolved["normalization"])
+    model = make_model(config.model, len(class_names), config.precision)
+    like = jax.eval_shape(lambda: model.init(jax.random.key(0), jnp.zeros((1, *image_shape))))
+    like = {"params": like["params"], "batch_stats": like.get("batch_stats", {})}
+    if not (workdir / "checkpoints").is_dir():
+        raise InputError(f"{workdir}: nothing has been trained here yet; run scripts/train.py with this --workdir")
+    with open_checkpoints(workdir / "checkpoints") as checkpoints:
+        step = checkpoints.best()
+        if step is None:
+            raise InputError(f"{workdir}: no checkpoint has been saved here yet; train for an epoch first")
+        variables = checkpoints.restore_variables(step, like)
+    return Run(config, image_shape, class_names, normalization, variables, make_apply(model, normalization))
+
+
+def read_run_file(workdir: Path, name: str) -> dict[str, Any]:
+    """A JSON file of a run directory; raises InputError where it is missing or broken."""
+    try:
+        content: dict[str, Any] = json.loads((workdir / name).read_text())
+        return content
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise InputError(f"{workdir}: this is not a run directory (it has no {name})") from error
+    except (OSError, ValueError) as error:
+        raise InputError(f"{workdir / name}: it cannot be read ({error}); restore it, or train in a new folder") from error
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+    """Probabilities [N, K] in float64."""
+    shifted = np.exp(logits.astype(np.float64) - logits.max(axis=-1, keepdims=True))
+    return shifted / shifted.sum(axis=-1, keepdims=True)

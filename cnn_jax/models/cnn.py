@@ -1,0 +1,77 @@
+"""The configurable convolutional network of the course notes."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import flax.linen as nn
+import jax
+
+from cnn_jax.models.layers import ACTIVATIONS, Classifier, Conv, Head, Pool, flatten, make_norm
+
+
+class Block(nn.Module):
+    """`convs` times convolution -> normalisation -> activation, then pooling: the maps shrink, the channels grow."""
+
+    filters: int
+    convs: int
+    stride: int
+    conv: Callable[..., nn.Module]
+    norm: Callable[..., nn.Module] | None
+    activation: Callable[[jax.Array], jax.Array]
+    pool: Callable[..., nn.Module] | None
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        for i in range(1, self.convs + 1):
+            x = self.conv(self.filters, stride=self.stride if i == 1 else 1, name=f"conv{i}")(x)
+            if self.norm is not None:
+                x = self.norm(name=f"norm{i}")(x)
+            x = self.activation(x)
+        return x if self.pool is None else self.pool(name="pool")(x)
+
+
+class CNN(Classifier):
+    """Blocks of convolutions, a neck from maps to the feature vector, an MLP head. See `cnn_jax.config` for each choice.
+
+    Raises ValueError, naming the layer, where an image is too small for the blocks.
+    """
+
+    filters: tuple[int, ...] = (32, 64)
+    convs_per_block: int = 1
+    kernel_size: tuple[int, int] = (3, 3)
+    stride: int = 1
+    edges: str = "zero"
+    pooling: str = "max"
+    pool_window: int = 2
+    pool_stride: int = 2
+    norm: str = "batch"
+    norm_groups: int = 8
+    activation: str = "relu"
+    neck: str = "flatten"
+    hidden: tuple[int, ...] = (128,)
+    dropout: float = 0.0
+    initialization: str = "he_normal"
+
+    def backbone(self, x: jax.Array, train: bool) -> jax.Array:
+        conv: Any = partial(
+            Conv,
+            kernel_size=self.kernel_size,
+            edges=self.edges,
+            use_bias=self.norm == "none",  # a normalisation brings its own bias
+            initialization=self.initialization,
+            dtype=self.dtype,
+        )
+        norm = None if self.norm == "none" else partial(make_norm, self.norm, train, self.dtype, self.norm_groups)
+        pool = None if self.pooling == "none" else partial(Pool, self.pooling, self.pool_window, self.pool_stride)
+        parts = (self.convs_per_block, self.stride, conv, norm, ACTIVATIONS[self.activation], pool)
+        for i, filters in enumerate(self.filters, start=1):
+            x = Block(filters, *parts, name=f"block{i}")(x)
+        if self.neck == "global_mean":
+            return x.mean(axis=(1, 2))
+        return x.max(axis=(1, 2)) if self.neck == "global_max" else flatten(x)
+
+    def head(self, x: jax.Array, train: bool) -> jax.Array:
+        return Head(
+            self.num_classes, self.hidden, self.dropout, self.activation, self.initialization, self.dtype, name="head"
+        )(x, train)  # fmt: skip

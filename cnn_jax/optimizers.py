@@ -1,0 +1,135 @@
+"""Optimizers by name, as Optax chains with PyTorch's meaning of weight decay.
+
+Each takes a learning rate (a schedule) and the arguments of `cnn_jax.config.OPTIMIZERS`. Unless said otherwise weight
+decay is coupled: it is added to the gradient, before momentum or scaling sees it. adamw, lion, lamb and muon decouple
+it. By default it leaves biases and normalisation parameters alone.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import optax
+
+Mask = Callable[[Any], Any]
+
+
+def sgd(rate: Any, mask: Mask, *, momentum: float, nesterov: bool, weight_decay: float) -> optax.GradientTransformation:
+    """PyTorch's SGD: g += wd * w; v = momentum * v + g; w -= rate * (g + momentum * v if nesterov else v)."""
+    return _coupled(weight_decay, mask, optax.sgd(rate, momentum or None, nesterov))
+
+
+def adam(rate: Any, mask: Mask, *, b1: float, b2: float, eps: float, weight_decay: float) -> optax.GradientTransformation:
+    """Kingma & Ba 2015."""
+    return _coupled(weight_decay, mask, optax.adam(rate, b1, b2, eps))
+
+
+def adamw(rate: Any, mask: Mask, *, b1: float, b2: float, eps: float, weight_decay: float) -> optax.GradientTransformation:
+    """Loshchilov & Hutter 2019, with the decay multiplied by the learning rate as in PyTorch."""
+    return optax.adamw(rate, b1, b2, eps, weight_decay=weight_decay, mask=mask)
+
+
+def rmsprop(rate: Any, mask: Mask, *, decay: float, eps: float, momentum: float, weight_decay: float) -> optax.GradientTransformation:
+    """Hinton 2012, with PyTorch's eps outside of the root, and momentum on the scaled gradient before the rate."""
+    scale = optax.scale_by_rms(decay, eps, eps_in_sqrt=False)
+    trace = optax.trace(momentum) if momentum else optax.identity()
+    return _coupled(weight_decay, mask, optax.chain(scale, trace, optax.scale_by_learning_rate(rate)))
+
+
+def adagrad(rate: Any, mask: Mask, *, eps: float, weight_decay: float) -> optax.GradientTransformation:
+    """Duchi et al. 2011; the sum of squares starts at 0, as in PyTorch (Optax's eps is inside the root)."""
+    return _coupled(weight_decay, mask, optax.adagrad(rate, initial_accumulator_value=0.0, eps=eps))
+
+
+def adadelta(rate: Any, mask: Mask, *, rho: float, eps: float, weight_decay: float) -> optax.GradientTransformation:
+    """Zeiler 2012."""
+    return _coupled(weight_decay, mask, optax.adadelta(rate, rho, eps))
+
+
+def lion(rate: Any, mask: Mask, *, b1: float, b2: float, weight_decay: float) -> optax.GradientTransformation:
+    """Chen et al. 2023."""
+    return optax.lion(rate, b1, b2, weight_decay=weight_decay, mask=mask)
+
+
+def lamb(rate: Any, mask: Mask, *, b1: float, b2: float, eps: float, weight_decay: float) -> optax.GradientTransformation:
+    """You et al. 2020."""
+    return optax.lamb(rate, b1, b2, eps, weight_decay=weight_decay, mask=mask)
+
+
+def lars(
+    rate: Any, mask: Mask, *, momentum: float, nesterov: bool, trust_coefficient: float, weight_decay: float
+) -> optax.GradientTransformation:
+    """You, Gitman & Ginsburg 2017; only what is decayed is also scaled by its trust ratio."""
+    return optax.lars(
+        rate, weight_decay, weight_decay_mask=mask, trust_coefficient=trust_coefficient, trust_ratio_mask=mask,
+        momentum=momentum, nesterov=nesterov,
+    )  # fmt: skip
+
+
+def muon(
+    rate: Any, mask: Mask, *, momentum: float, nesterov: bool, ns_steps: int, adam_learning_rate: Any,
+    weight_decay: float,
+) -> optax.GradientTransformation:  # fmt: skip
+    """Jordan et al. 2024: kernels' updates are orthogonalised; the last layer, biases and norms get AdamW.
+
+    Optax would leave every 4-D kernel to Adam; a convolution kernel [h, w, in, out] is orthogonalised here as the
+    matrix [h * w * in, out] that it is.
+    """
+
+    def dimension_numbers(params: Any) -> Any:
+        def of(path: Any, leaf: jax.Array) -> Any:
+            if leaf.ndim < 2 or re.search(r"\['logits'\]", jax.tree_util.keystr(path)):
+                return None
+            axes = tuple(range(leaf.ndim - 1))
+            return optax.contrib.MuonDimensionNumbers(reduction_axis=axes, output_axis=(leaf.ndim - 1,))
+
+        return jax.tree_util.tree_map_with_path(of, params)
+
+    update = optax.contrib.muon(
+        rate, ns_steps=ns_steps, beta=momentum, nesterov=nesterov, adam_learning_rate=adam_learning_rate,
+        muon_weight_dimension_numbers=dimension_numbers,
+    )  # fmt: skip
+    # Optax's own decay here knows no mask for what Adam takes.
+    decay = optax.add_decayed_weights(lambda step: -weight_decay * rate(step), mask)
+    return optax.chain(update, decay) if weight_decay else update
+
+
+OPTIMIZERS: dict[str, Callable[..., optax.GradientTransformation]] = {
+    "sgd": sgd,
+    "adam": adam,
+    "adamw": adamw,
+    "rmsprop": rmsprop,
+    "adagrad": adagrad,
+    "adadelta": adadelta,
+    "lion": lion,
+    "lamb": lamb,
+    "lars": lars,
+    "muon": muon,
+}
+
+
+def make_optimizer(
+    optimizer: Mapping[str, Any], schedule: Callable[[float], Callable[[Any], Any]]
+) -> optax.GradientTransformation:
+    """The Optax transformation for a config's `optimizer` block.
+
+    Args:
+      optimizer: name, learning_rate, weight_decay, decay_bias_and_norm, clip_norm, and the optimizer's own arguments.
+      schedule: from a base learning rate to the rate as a function of the step.
+    """
+    arguments = dict(optimizer)
+    name, base = arguments.pop("name"), arguments.pop("learning_rate")
+    clip_norm, decay_all = arguments.pop("clip_norm"), arguments.pop("decay_bias_and_norm")
+    if "adam_learning_rate" in arguments:
+        arguments["adam_learning_rate"] = schedule(arguments["adam_learning_rate"])
+
+    def mask(params: Any) -> Any:
+        return jax.tree.map(lambda leaf: decay_all or leaf.ndim > 1, params)
+
+    transformation = OPTIMIZERS[name](schedule(base), mask, **arguments)
+    return transformation if clip_norm is None else optax.chain(optax.clip_by_global_norm(clip_norm), transformation)
+
+
+def _coupled(weight_decay: float, mask: Mask, optimizer: optax.GradientTransformation) -> optax.GradientTransformation:
+    return optax.chain(optax.add_decayed_weights(weight_decay, mask), optimizer) if weight_decay else optimizer

@@ -1,0 +1,70 @@
+"""Predictions for image files: whatever can be read is predicted, whatever cannot is named."""
+
+import dataclasses
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from cnn_jax.errors import InputError
+from cnn_jax.inference import Run, softmax
+
+
+@dataclasses.dataclass(frozen=True)
+class Prediction:
+    """The classes of one image, the likeliest first; or the error that kept it from being read."""
+
+    image: str
+    classes: tuple[tuple[str, float], ...] = ()
+    error: str | None = None
+
+
+def predict_files(run: Run, paths: Sequence[str | Path], top: int) -> Iterator[Prediction]:
+    """One prediction per path, in order; images are read and predicted a batch at a time."""
+    for start in range(0, len(paths), run.config.eval_batch_size):
+        part = paths[start : start + run.config.eval_batch_size]
+        readable: list[np.ndarray] = []
+        errors: dict[int, str] = {}
+        for i, path in enumerate(part):
+            try:
+                readable.append(run.read(path))
+            except InputError as error:
+                errors[i] = str(error)
+        probabilities = iter(softmax(run.logits(np.stack(readable))) if readable else ())
+        for i, path in enumerate(part):
+            if i in errors:
+                yield Prediction(str(path), error=errors[i])
+                continue
+            row = next(probabilities)
+            order = np.argsort(-row, kind="stable")[:top]
+            yield Prediction(str(path), tuple((run.class_names[k], float(row[k])) for k in order))
+
+
+def list_images(paths: Sequence[str]) -> list[str]:
+    """The given files, and in place of each folder the image files below it, sorted; hidden ones are left out.
+
+    Raises:
+      InputError: a folder holds no image file.
+    """
+    found: list[str] = []
+    for path in paths:
+        if not os.path.isdir(path):
+            found.append(path)
+            continue
+        inside = sorted(
+            os.path.join(folder, name)
+            for folder, _, names in os.walk(path)
+            for name in names
+            if _is_image_name(name) and not any(part.startswith(".") for part in Path(folder, name).relative_to(path).parts)
+        )
+        if not inside:
+            raise InputError(f"{path}: this folder holds no image files")
+        found += inside
+    return found
+
+
+def _is_image_name(name: str) -> bool:
+    from PIL import Image
+
+    return os.path.splitext(name)[1].lower() in Image.registered_extensions()

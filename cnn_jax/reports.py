@@ -1,0 +1,92 @@
+"""The pictures that commands write. They take arrays and rows, and know no other room."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+
+def plot_curves(rows: Sequence[Mapping[str, Any]], path: Path) -> Path:
+    """Loss, accuracy and learning rate by epoch, from the rows of a `metrics.jsonl`."""
+    figure, axes = _figure(1, 3, (13, 3.8))
+    for axis, name in zip(axes[:2], ("loss", "accuracy"), strict=True):
+        for split, color in (("train", "tab:blue"), ("validation", "tab:orange")):
+            points = [(row["epoch"], row[name]) for row in rows if row["split"] == split]
+            if points:
+                axis.plot(*zip(*points, strict=True), color=color, marker=".", label=split)
+        for row in rows:
+            if row["split"] == "test":
+                axis.axhline(row[name], color="tab:green", linestyle="--", label=f"test {row[name]:.4f}")
+        axis.set(title=name, xlabel="epoch")
+        axis.legend()
+    losses = [row["loss"] for row in rows if row["split"] != "test"]
+    if losses and min(losses) > 0 and max(losses) > 20 * min(losses):
+        axes[0].set_yscale("log")
+    rates = [(row["epoch"], row["learning_rate"]) for row in rows if row["split"] == "train"]
+    if rates:
+        axes[2].plot(*zip(*rates, strict=True), color="tab:gray", marker=".")
+    axes[2].set(title="learning rate at the end of the epoch", xlabel="epoch")
+    for axis in axes:
+        axis.grid(alpha=0.3)
+        axis.xaxis.get_major_locator().set_params(integer=True)
+    return _save(figure, path)
+
+
+def plot_confusion(confusion: np.ndarray, class_names: Sequence[str], path: Path) -> Path:
+    """A confusion matrix [K, K] (rows: labels): shares of each row as colours, counts as numbers."""
+    count = len(class_names)
+    side = float(np.clip(0.55 * count + 2, 5, 24))
+    figure, axes = _figure(1, 1, (side + 1, side))
+    axis = axes[0]
+    shares = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
+    image = axis.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    if count <= 30:
+        for i, j in np.ndindex(count, count):
+            if confusion[i, j]:
+                color = "white" if shares[i, j] > 0.5 else "black"
+                axis.text(j, i, f"{confusion[i, j]}", ha="center", va="center", color=color, fontsize=8)
+    if count <= 60:
+        axis.set_xticks(range(count), class_names, rotation=45 if max(map(len, class_names)) > 2 else 0, ha="right" if
+                        max(map(len, class_names)) > 2 else "center")  # fmt: skip
+        axis.set_yticks(range(count), class_names)
+    axis.set(xlabel="predicted", ylabel="label", title="confusion matrix (color: share of the label)")
+    figure.colorbar(image, ax=axis, fraction=0.046)
+    return _save(figure, path)
+
+
+def plot_mistakes(
+    images: np.ndarray, labels: Sequence[str], predictions: Sequence[str], confidences: Sequence[float], path: Path
+) -> Path:
+    """Images uint8 [N, H, W, C] that were classified wrongly, with label, prediction and its probability."""
+    columns = 6
+    rows = max(1, -(-len(images) // columns))
+    figure, axes = _figure(rows, columns, (columns * 2.0, rows * 2.35 + 0.4))
+    for axis in axes:
+        axis.axis("off")
+    for axis, image, label, prediction, confidence in zip(
+        axes, images, labels, predictions, confidences, strict=False
+    ):
+        shown = image[..., 0] if image.shape[-1] == 1 else image
+        axis.imshow(shown, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+        axis.set_title(f"{label}, taken for\n{prediction} ({confidence:.1%})", fontsize=9)
+    title = "most confident mistakes" if len(images) else "no mistakes"
+    figure.suptitle(title)
+    return _save(figure, path)
+
+
+def _figure(rows: int, columns: int, size: tuple[float, float]) -> tuple[Any, list[Any]]:
+    # Figure without pyplot: no global state, no window system.
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=size, layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(rows, columns, squeeze=False)
+    return figure, list(axes.reshape(-1))
+
+
+def _save(figure: Any, path: Path) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=110)
+    return path

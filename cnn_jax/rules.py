@@ -1,0 +1,135 @@
+"""What a config value may be: each rule turns a value into its canonical form, or says what it expects."""
+
+import dataclasses
+import difflib
+import math
+from collections.abc import Callable, Iterable
+from typing import Any
+
+
+@dataclasses.dataclass(frozen=True)
+class Rule:
+    """`accept` returns the canonical value or raises ValueError; `expects` completes the sentence 'it must be ...'."""
+
+    expects: str
+    accept: Callable[[Any], Any]
+    choices: tuple[str, ...] = ()
+    may_be_none: bool = False
+
+    def __call__(self, value: Any) -> Any:
+        if value is None and self.may_be_none:
+            return None
+        try:
+            return self.accept(value)
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"must be {self.expects}{did_you_mean(value, self.choices)}") from error
+
+
+def did_you_mean(value: Any, choices: Iterable[str]) -> str:
+    """` (did you mean 'adam'?)` where one of the choices is close to the value, else nothing."""
+    close = difflib.get_close_matches(str(value), list(choices), n=1)
+    return f" (did you mean '{close[0]}'?)" if close else ""
+
+
+def flag() -> Rule:
+    return Rule("True or False", lambda value: value if isinstance(value, bool) else _refuse())
+
+
+def text() -> Rule:
+    return Rule("text", lambda value: value if isinstance(value, str) and value else _refuse())
+
+
+def integer(least: int, most: int | None = None) -> Rule:
+    expects = f"a whole number of at least {least}" if most is None else f"a whole number from {least} to {most}"
+
+    def accept(value: Any) -> int:
+        if isinstance(value, bool) or int(value) != value:
+            _refuse()
+        return int(value) if least <= value and (most is None or value <= most) else _refuse()
+
+    return Rule(expects, accept)
+
+
+def number(
+    least: float = -math.inf, most: float = math.inf, *, above: float = -math.inf, below: float = math.inf
+) -> Rule:
+    """A finite float with least <= value <= most and above < value < below."""
+    limits = []
+    if least > -math.inf:
+        limits.append(f"of at least {least:g}")
+    if most < math.inf:
+        limits.append(f"of at most {most:g}")
+    if above > -math.inf:
+        limits.append(f"above {above:g}")
+    if below < math.inf:
+        limits.append(f"below {below:g}")
+
+    def accept(value: Any) -> float:
+        if isinstance(value, bool | str):
+            _refuse()
+        value = float(value)
+        return value if math.isfinite(value) and least <= value <= most and above < value < below else _refuse()
+
+    return Rule("a number " + " and ".join(limits) if limits else "a finite number", accept)
+
+
+def choice(*names: str) -> Rule:
+    listed = ", ".join(names)
+    return Rule(
+        f"one of {listed}", lambda value: value if isinstance(value, str) and value in names else _refuse(), names
+    )
+
+
+def share() -> Rule:
+    """A fraction in [0, 1), or a count of at least 1 given as a whole number; 0 takes nothing."""
+
+    def accept(value: Any) -> float | int:
+        if isinstance(value, bool | str) or not math.isfinite(value) or value < 0:
+            _refuse()
+        if isinstance(value, int):
+            return value
+        return value if value < 1 else _refuse()
+
+    return Rule("a fraction of at least 0 and below 1, or a whole number of examples", accept)
+
+
+def size() -> Rule:
+    """(height, width); one number means a square."""
+    side = integer(1)
+
+    def accept(value: Any) -> tuple[int, int]:
+        height, width = (value, value) if not isinstance(value, tuple | list) else value
+        return side(height), side(width)
+
+    return Rule("a whole number of pixels, or (height, width)", accept)
+
+
+def several(item: Rule, least: int = 0) -> Rule:
+    """A tuple of values that each keep to `item`; a single value stands for a tuple of one."""
+
+    def accept(value: Any) -> tuple[Any, ...]:
+        values = tuple(item(v) for v in (value if isinstance(value, tuple | list) else (value,)))
+        return values if len(values) >= least else _refuse()
+
+    return Rule(f"a tuple{f' of at least {least}' if least else ''}, each {item.expects}", accept)
+
+
+def pairs(rules: dict[str, Rule]) -> Rule:
+    """A tuple of (name, strength) pairs, in order; the strength keeps to the rule of its name."""
+
+    def accept(value: Any) -> tuple[tuple[str, Any], ...]:
+        if isinstance(value, str):
+            _refuse()
+        return tuple((name, rules[name](strength) if name in rules else _refuse()) for name, strength in value)
+
+    named = ", ".join(f"('{name}', {rule.expects})" for name, rule in rules.items())
+    return Rule(f"a tuple of (name, strength) pairs out of {named}", accept, tuple(rules))
+
+
+def maybe(rule: Rule) -> Rule:
+    """The same rule, or None."""
+    return dataclasses.replace(rule, expects=f"{rule.expects}, or None", may_be_none=True)
+
+
+def _refuse() -> Any:
+    raise ValueError

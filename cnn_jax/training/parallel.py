@@ -1,0 +1,31 @@
+"""How the pure steps are compiled and where their arrays live. One device for now; the steps know nothing of it."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+
+from cnn_jax.data.resident import Resident, take
+from cnn_jax.training.state import TrainState
+from cnn_jax.training.step import Batch, Sums
+
+TrainProgram = Callable[[TrainState, Resident, jax.Array, jax.Array], tuple[TrainState, Sums]]
+
+
+def compile_train_step(train_step: Callable[[TrainState, Batch, jax.Array], tuple[TrainState, Sums]]) -> TrainProgram:
+    """(state, data, order, seed) -> (state, sums), with the batch gathered inside and the old state's memory reused.
+
+    `order` is an epoch's [steps, batch_size] of indices; the state's step says which row is next.
+    """
+
+    def program(
+        state: TrainState, data: Resident, order: jax.Array, seed: jax.Array
+    ) -> tuple[TrainState, Sums]:  # the data are arguments: what a program closes over is folded into it as constants
+        index = order[state.step % order.shape[0]]
+        return train_step(state, take(data, index), seed)
+
+    return jax.jit(program, donate_argnums=0)
+
+
+def compile_eval_step(eval_step: Callable[[Any, Batch], Sums]) -> Callable[[Any, Batch], Sums]:
+    return jax.jit(eval_step)

@@ -1,0 +1,16 @@
+"""scikit-learn's handwritten digits, 8x8: the first run on a new machine, no download."""
+
+import ml_collections
+
+from cnn_jax.config import default_config
+
+
+def get_config() -> ml_collections.ConfigDict:
+    config = default_config(model="cnn", optimizer="adamw", schedule="one_cycle")
+    config.model.filters = (32, 64)
+    config.model.dropout = 0.3
+    config.optimizer.learning_rate = 4e-3
+    config.augment = (("translate", 1),)
+    config.batch_size = 64
+    config.num_epochs = 30
+    return config

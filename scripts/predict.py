@@ -1,0 +1,63 @@
+"""Classifies image files with a trained run.
+
+  scripts/predict.py --workdir=runs/digits seven.png photo.jpg
+  scripts/predict.py --workdir=runs/digits folder --csv=predictions.csv
+
+Exit status 1 if some images could not be read; the others are predicted all the same.
+"""
+
+import csv
+import json
+import sys
+from collections.abc import Sequence
+
+from cnn_jax import command_line
+from cnn_jax.errors import InputError
+
+
+def main(argv: Sequence[str]) -> int:
+    parser = command_line.Parser(__doc__)
+    parser.add_argument("images", nargs="+", metavar="IMAGE", help="an image file, or a folder of them")
+    parser.add_argument("--workdir", required=True, metavar="DIR", help="the run directory")
+    parser.add_argument("--top", type=int, default=3, metavar="N", help="how many classes to print (default: 3)")
+    output = parser.add_mutually_exclusive_group()
+    output.add_argument("--json", action="store_true", help="print one JSON list")
+    output.add_argument("--csv", metavar="FILE", help="write image, class, probability as a table")
+    arguments = parser.parse(argv)
+    if arguments.top < 1:
+        parser.error(f"--top={arguments.top}: it must be at least 1")
+
+    from cnn_jax.inference import load_run
+    from cnn_jax.prediction import list_images, predict_files
+    from cnn_jax.progress import progress_bar
+
+    paths = list_images(arguments.images)
+    run = load_run(arguments.workdir)
+    predictions = []
+    with progress_bar(len(paths), "predicting", "image") as bar:
+        for prediction in predict_files(run, paths, arguments.top):
+            bar.update(1)
+            predictions.append(prediction)
+            if prediction.error is not None:
+                bar.write(f"predict.py: {prediction.error}", file=sys.stderr)
+    good = [prediction for prediction in predictions if prediction.error is None]
+    if arguments.json:
+        rows = [{"image": p.image, "classes": [{"class": c, "probability": v} for c, v in p.classes]} for p in good]
+        print(json.dumps(rows, indent=2))
+    elif arguments.csv:
+        try:
+            with open(arguments.csv, "w", newline="") as file:
+                writer = csv.writer(file)
+                writer.writerow(["image", "class", "probability"])
+                writer.writerows([p.image, p.classes[0][0], f"{p.classes[0][1]:.6f}"] for p in good)
+        except OSError as error:
+            raise InputError(f"--csv={arguments.csv}: it cannot be written ({error.strerror})") from error
+        print(f"{len(good)} predictions written to {arguments.csv}")
+    else:
+        for p in good:
+            print(f"{p.image}: " + ", ".join(f"{name} {probability:.2%}" for name, probability in p.classes))
+    return 1 if len(good) < len(predictions) else 0
+
+
+if __name__ == "__main__":
+    command_line.run(main)

@@ -1,0 +1,32 @@
+"""Trains what a config describes, in a run directory.
+
+  scripts/train.py                                              handwritten digits, no download
+  scripts/train.py --config=configs/mnist_cnn.py --workdir=runs/first --config.optimizer.learning_rate=0.05
+
+The same command again resumes an interrupted run; a larger num_epochs extends a finished one.
+"""
+
+from collections.abc import Sequence
+
+from cnn_jax import command_line
+
+
+def main(argv: Sequence[str]) -> None:
+    parser = command_line.Parser(__doc__, with_config=True)
+    parser.add_argument("--workdir", metavar="DIR", help="the run directory (default: runs/CONFIG_NAME)")
+    arguments = parser.parse(argv)
+    config = parser.load_config(arguments.config)
+    workdir = arguments.workdir or command_line.default_workdir(arguments.config)
+
+    from cnn_jax.experiment import fit
+
+    summary = fit(config, workdir)
+    for split in ("validation", "test"):
+        if f"{split}_accuracy" in summary:
+            print(f"{split} accuracy {summary[f'{split}_accuracy']:.2%}  loss {summary[f'{split}_loss']:.4f}")
+    print(f"{summary['epochs']} epochs in {summary['wall_seconds']:.1f} s, {summary['images_per_second']:,.0f} images/s")
+    print(f"run directory: {workdir}")
+
+
+if __name__ == "__main__":
+    command_line.run(main)
