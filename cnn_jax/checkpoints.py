@@ -2,41 +2,51 @@
 
 import contextlib
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import jax
 import orbax.checkpoint as ocp
-from orbax.checkpoint.checkpoint_managers import AnyPreservationPolicy, BestN, LatestN
+from orbax.checkpoint.checkpoint_managers import PolicyCheckpointInfo, PreservationContext, PreservationPolicy
 
 # Orbax tells every step of its work at INFO and WARNING level.
 logging.getLogger("absl").setLevel(logging.ERROR)
 
 
+class _LastAndBest(PreservationPolicy):
+    """Keeps the newest `keep` checkpoints, and the best one for as long as it is the best.
+
+    Orbax's own policies rank checkpoints by metrics that it forgets when a run is resumed.
+    """
+
+    def __init__(self, keep: int):
+        self._keep = keep
+        self.best: int | None = None
+
+    def should_preserve(
+        self, checkpoints: Sequence[PolicyCheckpointInfo], *, context: PreservationContext
+    ) -> Sequence[bool]:
+        newest = sorted(checkpoint.step for checkpoint in checkpoints)[-self._keep :]
+        return [checkpoint.step in newest or checkpoint.step == self.best for checkpoint in checkpoints]
+
+
 class Checkpoints:
     """The folder `checkpoints/` of a run; each checkpoint is named by its step and appears whole or not at all.
 
-    A checkpoint holds `state` (any pytree of arrays), `progress` and `config` (JSON). Its `rank`, a list of numbers of
-    which larger ones are better, says which one is best; one without a rank is only ever the last.
+    A checkpoint holds `state` (any pytree of arrays), `progress` and `config` (JSON). What `progress["best"]["step"]`
+    names is the best checkpoint; it outlives the newer ones.
     """
 
     def __init__(self, folder: Path, keep: int = 1):
-        best = BestN(
-            get_metric_fn=lambda metrics: tuple(metrics["rank"]), n=1, keep_checkpoints_without_metrics=False
-        )
+        self._policy = _LastAndBest(keep)
         self._manager = ocp.CheckpointManager(
             folder.absolute(),
             item_names=("state", "progress", "config"),
-            options=ocp.CheckpointManagerOptions(
-                preservation_policy=AnyPreservationPolicy([LatestN(keep), best]), create=True
-            ),
+            options=ocp.CheckpointManagerOptions(preservation_policy=self._policy, create=True),
         )
 
-    def save(
-        self, step: int, state: Any, progress: Mapping[str, Any], config: Mapping[str, Any],
-        rank: list[float] | None = None,
-    ) -> None:  # fmt: skip
+    def save(self, step: int, state: Any, progress: Mapping[str, Any], config: Mapping[str, Any]) -> None:
         """Starts saving; the arrays are copied first, so that training may go on."""
         if step in self._manager.all_steps():
             # The same state, saved when a signal came between the last step of an epoch and its evaluation.
@@ -46,7 +56,8 @@ class Checkpoints:
             progress=ocp.args.JsonSave(dict(progress)),
             config=ocp.args.JsonSave(dict(config)),
         )
-        self._manager.save(step, args=items, metrics=None if rank is None else {"rank": rank}, force=True)
+        self._policy.best = progress["best"]["step"] if progress["best"] else None
+        self._manager.save(step, args=items, force=True)
 
     def last(self) -> int | None:
         return self._manager.latest_step()
@@ -60,7 +71,7 @@ class Checkpoints:
         return self._manager.restore(step, args=ocp.args.Composite(state=ocp.args.StandardRestore(target)))["state"]
 
     def best(self) -> int | None:
-        """The step of the best checkpoint, or of the last one where none has a rank; None where there is none."""
+        """The step of the best checkpoint, or of the last one where there is no validation; None where there is none."""
         last = self.last()
         if last is None:
             return None

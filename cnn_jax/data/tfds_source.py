@@ -83,9 +83,9 @@ def find_prepared(name: str, root: Path) -> Path | None:
     found = [info.parent for info in (root / base).glob(f"{version or '*'}/dataset_info.json")]
     if not found and "/" not in base:
         found = [info.parent for info in (root / base).glob(f"*/{version or '*'}/dataset_info.json")]
-        if len({folder.parent for folder in found}) > 1:
-            configs = ", ".join(sorted(f"{base}/{folder.parent.name}" for folder in found))
-            raise InputError(f"config.data.name={name!r}: several of its configurations are prepared; choose {configs}")
+        configs = sorted({f"{base}/{folder.parent.name}" for folder in found})
+        if len(configs) > 1:
+            raise InputError(f"'{name}': several of its configurations are prepared; choose {', '.join(configs)}")
     return max(found, key=lambda folder: [int(n) if n.isdigit() else 0 for n in folder.name.split(".")], default=None)
 
 

@@ -43,7 +43,7 @@ class Conv(nn.Module):
             raise ValueError(f"{_name(self)}: {error}") from error
         if self.use_bias:
             init = bias_initializer(self.initialization, math.prod(shape[:3]))
-            y = y + self.param("bias", init, (self.features,), jnp.float32).astype(self.dtype)
+            y = y + self.param("bias", init, (self.features,), jnp.float32).astype(self.dtype).reshape(1, 1, 1, -1)
         return y
 
 
@@ -59,7 +59,7 @@ class Dense(nn.Module):
         shape = (x.shape[-1], self.features)
         kernel = self.param("kernel", INITIALIZERS[self.initialization], shape, jnp.float32)
         bias = self.param("bias", bias_initializer(self.initialization, shape[0]), (self.features,), jnp.float32)
-        return x.astype(self.dtype) @ kernel.astype(self.dtype) + bias.astype(self.dtype)
+        return x.astype(self.dtype) @ kernel.astype(self.dtype) + bias.astype(self.dtype).reshape(1, -1)
 
 
 class Pool(nn.Module):

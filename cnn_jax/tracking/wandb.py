@@ -27,16 +27,15 @@ class WandbTracker:
     def __init__(self, workdir: Path, config: Mapping[str, Any], mode: str):
         import wandb
 
-        self._id_file = workdir / "wandb_id"
-        run_id = os.environ.get("WANDB_RUN_ID") or (
-            self._id_file.read_text().strip() if self._id_file.exists() else wandb.util.generate_id()
-        )
+        # None: wandb takes WANDB_RUN_ID, which an agent sets, or makes one up.
+        id_file = workdir / "wandb_id"
+        run_id = id_file.read_text().strip() if id_file.exists() and "WANDB_RUN_ID" not in os.environ else None
         self._run = wandb.init(
             project=os.environ.get("WANDB_PROJECT", "cnn_jax"), name=os.environ.get("WANDB_NAME", workdir.name),
             dir=str(workdir), config=dict(config), id=run_id, resume="allow", mode=mode,
             settings=wandb.Settings(console="off", silent=True),
         )  # fmt: skip
-        self._id_file.write_text(run_id)
+        id_file.write_text(self._run.id)
         self._run.define_metric("step")
         self._run.define_metric("*", step_metric="step")
 

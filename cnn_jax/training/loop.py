@@ -25,7 +25,7 @@ class Progress:
     """Where a run stands, beside its state; saved in every checkpoint.
 
     `epoch` counts finished epochs, `totals` are the training sums of the unfinished one, `best` is
-    {"step", "epoch", "rank", "metrics"}; seconds and examples of training leave out each process's first step, which
+    {"step", "epoch", "metrics"}; seconds and examples of training leave out each process's first step, which
     compiles.
     """
 
@@ -83,11 +83,11 @@ def train(
     total = plan.num_epochs * plan.steps_per_epoch
     saved = (checkpoints.last(), progress.epoch)
 
-    def save(rank: list[float] | None = None) -> None:
+    def save() -> None:
         nonlocal saved
         if saved != (int(state.step), progress.epoch):
             progress.wall_seconds = plan.wall_seconds()
-            checkpoints.save(int(state.step), state, dataclasses.asdict(progress), plan.config, rank)
+            checkpoints.save(int(state.step), state, dataclasses.asdict(progress), plan.config)
             saved = (int(state.step), progress.epoch)
 
     def leave_if_asked(_: int = 0) -> None:
@@ -104,13 +104,13 @@ def train(
             if plan.evaluate is not None:
                 metrics["validation"] = plan.evaluate(state.variables, leave_if_asked)
                 _check_finite(metrics["validation"]["loss"], "the validation loss", int(state.step), plan)
-            rank = _close_epoch(progress, metrics, int(state.step), plan.metric)
+            _close_epoch(progress, metrics, int(state.step), plan.metric)
             for split, figures in metrics.items():
                 log(int(state.step), {"epoch": progress.epoch, "split": split, **figures})
             bar.write(_line(progress.epoch, plan.num_epochs, metrics), file=sys.stderr)
             is_best = progress.best is not None and progress.best["epoch"] == progress.epoch
             if is_best or progress.epoch % plan.checkpoint_every == 0 or is_finished(progress, plan):
-                save(rank)
+                save()
     checkpoints.wait()
     return state
 
@@ -143,24 +143,23 @@ def _train_epoch(state: TrainState, progress: Progress, plan: Plan, stop: StopSi
     return current
 
 
-def _close_epoch(
-    progress: Progress, metrics: Mapping[str, dict[str, float]], step: int, metric: str
-) -> list[float] | None:
-    """Counts the epoch as finished and decides whether it is the best so far; returns its rank."""
+def _close_epoch(progress: Progress, metrics: Mapping[str, dict[str, float]], step: int, metric: str) -> None:
+    """Counts the epoch as finished and decides whether it is the best so far."""
     progress.epoch += 1
     progress.totals = {}
     if "validation" not in metrics:
-        return None
-    accuracy, loss = metrics["validation"]["accuracy"], metrics["validation"]["loss"]
-    # Ties of accuracy go to the lower loss, ties of both to the earlier epoch.
-    first = [accuracy] if metric == "validation_accuracy" else []
-    rank = [*first, -loss, -progress.epoch]
-    if progress.best is None or rank[:-1] > progress.best["rank"][:-1]:
-        progress.best = {"step": step, "epoch": progress.epoch, "rank": rank, "metrics": metrics["validation"]}
+        return
+    figures = metrics["validation"]
+    if progress.best is None or _rank(figures, metric) > _rank(progress.best["metrics"], metric):
+        progress.best = {"step": step, "epoch": progress.epoch, "metrics": figures}
         progress.epochs_without_better = 0
     else:
         progress.epochs_without_better += 1
-    return rank
+
+
+def _rank(figures: Mapping[str, float], metric: str) -> tuple[float, ...]:
+    """Larger is better; ties of accuracy go to the lower loss, ties of both to the earlier epoch."""
+    return (figures["accuracy"], -figures["loss"]) if metric == "validation_accuracy" else (-figures["loss"],)
 
 
 def _check_finite(loss: float, what: str, step: int, plan: Plan) -> None:

@@ -1,0 +1,20 @@
+"""A 32-64-128 CNN on CIFAR-10."""
+
+import ml_collections
+
+from cnn_jax.config import default_config
+
+
+def get_config() -> ml_collections.ConfigDict:
+    config = default_config(model="cnn", optimizer="adamw", schedule="one_cycle")
+    config.data.source = "tfds"
+    config.data.name = "cifar10"
+    config.model.filters = (32, 64, 128)
+    config.model.hidden = (128,)
+    config.model.dropout = 0.2
+    config.augment = (("flip", 0.5), ("translate", 2))
+    config.optimizer.learning_rate = 4e-3
+    config.optimizer.weight_decay = 0.05
+    config.batch_size = 64
+    config.num_epochs = 8
+    return config

@@ -1,0 +1,20 @@
+"""ResNet-18 with the small-image stem on CIFAR-10."""
+
+import ml_collections
+
+from cnn_jax.config import default_config
+
+
+def get_config() -> ml_collections.ConfigDict:
+    config = default_config(model="resnet18", optimizer="sgd", schedule="one_cycle")
+    config.data.source = "tfds"
+    config.data.name = "cifar10"
+    config.model.small_images = True
+    config.augment = (("flip", 0.5), ("translate", 4))
+    config.optimizer.learning_rate = 0.2
+    config.optimizer.nesterov = True
+    config.optimizer.weight_decay = 5e-4
+    config.loss.label_smoothing = 0.1
+    config.batch_size = 128
+    config.num_epochs = 30
+    return config

@@ -1,0 +1,19 @@
+"""LeNet-5 on MNIST, with ReLU and maximum pooling."""
+
+import ml_collections
+
+from cnn_jax.config import default_config
+
+
+def get_config() -> ml_collections.ConfigDict:
+    config = default_config(model="lenet5", optimizer="adamw", schedule="one_cycle")
+    config.data.source = "tfds"
+    config.data.name = "mnist"
+    config.model.activation = "relu"
+    config.model.pooling = "max"
+    config.model.initialization = "he_normal"
+    config.augment = (("translate", 1),)
+    config.optimizer.learning_rate = 4e-3
+    config.batch_size = 64
+    config.num_epochs = 8
+    return config

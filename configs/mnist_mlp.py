@@ -1,0 +1,17 @@
+"""A 512-256 perceptron on MNIST."""
+
+import ml_collections
+
+from cnn_jax.config import default_config
+
+
+def get_config() -> ml_collections.ConfigDict:
+    config = default_config(model="mlp", optimizer="adamw", schedule="one_cycle")
+    config.data.source = "tfds"
+    config.data.name = "mnist"
+    config.model.hidden = (512, 256)
+    config.model.dropout = 0.2
+    config.optimizer.learning_rate = 3e-3
+    config.batch_size = 128
+    config.num_epochs = 10
+    return config

@@ -1,0 +1,58 @@
+"""Settings of the whole suite: strict JAX, a cache folder of its own, shared small runs."""
+
+import os
+import tempfile
+
+# Before JAX starts. Programs that several tests and processes compile are compiled once.
+_session = tempfile.mkdtemp(prefix="cnn_jax-tests-")
+os.environ["XDG_CACHE_HOME"] = f"{_session}/cache"
+os.environ["JAX_COMPILATION_CACHE_DIR"] = f"{_session}/compiled"
+os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.3"
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+os.environ["WANDB_SILENT"] = "true"
+for name in ("WANDB_MODE", "WANDB_API_KEY", "WANDB_SWEEP_ID", "WANDB_RUN_ID"):
+    os.environ.pop(name, None)
+
+import shutil  # noqa: E402
+from collections.abc import Iterator  # noqa: E402
+from pathlib import Path  # noqa: E402
+
+import jax  # noqa: E402
+import numpy as np  # noqa: E402
+import pytest  # noqa: E402
+
+jax.config.update("jax_numpy_rank_promotion", "raise")
+
+ROOT = Path(__file__).parent.parent
+
+
+def pytest_sessionfinish() -> None:
+    shutil.rmtree(_session, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def torch_results() -> dict[str, np.ndarray]:
+    """What PyTorch computed; see tests/tools/make_torch_fixtures.py."""
+    with np.load(ROOT / "tests/fixtures/torch.npz", allow_pickle=False) as stored:
+        return dict(stored)
+
+
+@pytest.fixture(scope="session")
+def tfds_data() -> str:
+    """The folder of prepared datasets; skips where there is none."""
+    folder = os.environ.get("TFDS_DATA_DIR")
+    if not folder or not (Path(folder) / "mnist").is_dir():
+        pytest.skip("no prepared TFDS data: TFDS_DATA_DIR is not set, or holds no mnist")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The run directory of a small network on the digits; tests read it and leave it as it is."""
+    from helpers import tiny_config
+
+    from cnn_jax.experiment import fit
+
+    workdir = tmp_path_factory.mktemp("trained") / "run"
+    fit(tiny_config(num_epochs=3), workdir)
+    yield workdir

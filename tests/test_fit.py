@@ -1,0 +1,473 @@
+"""Whole runs: what they leave behind, and that stopping them at any moment changes nothing."""
+
+import json
+import os
+import signal
+import struct
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import pytest
+from conftest import ROOT
+from helpers import TIMINGS, read_json, script, tiny_config, without_timings
+from PIL import Image
+
+from cnn_jax import experiment as experiment_module
+from cnn_jax import tracking
+from cnn_jax.checkpoints import open_checkpoints
+from cnn_jax.errors import InputError, Interrupted, NonFiniteError
+from cnn_jax.experiment import build, fit, initial_state
+from cnn_jax.inference import load_run
+from cnn_jax.tracking.local import LocalTracker, read_rows
+from cnn_jax.tracking.wandb import wandb_mode
+from cnn_jax.training.evaluation import evaluate
+
+STEPS = 10  # an epoch of 1,294 digits in batches of 128
+
+
+def final_state(workdir: Path, config: Any) -> Any:
+    with open_checkpoints(workdir / "checkpoints") as checkpoints:
+        last = checkpoints.last()
+        assert last is not None
+        return checkpoints.restore(last, initial_state(build(config)))
+
+
+def assert_same_run(first: Path, second: Path, config: Any) -> None:
+    """Summary, log and every array of the last checkpoint, to the bit."""
+    assert without_timings(read_json(first / "summary.json")) == without_timings(read_json(second / "summary.json"))
+    assert (first / "metrics.jsonl").read_text() == (second / "metrics.jsonl").read_text()
+    assert jax.tree.all(jax.tree.map(np.array_equal, final_state(first, config), final_state(second, config)))
+
+
+def signal_at(monkeypatch: pytest.MonkeyPatch, call: int, which: int, number: int = signal.SIGINT) -> None:
+    """Makes the process receive a signal in the given call of its training (0) or evaluation (1) program."""
+    original = experiment_module.make_programs
+
+    def make(experiment: Any) -> Any:
+        programs, count = list(original(experiment)), 0
+
+        def counted(*arguments: Any) -> Any:
+            nonlocal count
+            count += 1
+            if count == call:
+                signal.raise_signal(number)
+            return program(*arguments)
+
+        program, programs[which] = programs[which], counted
+        return tuple(programs)
+
+    monkeypatch.setattr(experiment_module, "make_programs", make)
+
+
+@pytest.fixture(scope="module")
+def reference(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    workdir = tmp_path_factory.mktemp("reference") / "run"
+    fit(tiny_config(), workdir)
+    return workdir
+
+
+def test_a_run_directory(reference: Path) -> None:
+    names = {path.name for path in reference.iterdir()}
+    assert names == {"config.json", "environment.json", "metrics.jsonl", "checkpoints", "summary.json", "plots"}
+    config = read_json(reference / "config.json")
+    assert config["model"]["filters"] == [8, 8]
+    assert config["resolved"]["class_names"] == list("0123456789")
+    assert config["resolved"]["image_shape"] == [8, 8, 1]
+    assert config["resolved"]["normalization"]["mean"][0] == pytest.approx(0.3056, abs=1e-3)
+    environment = read_json(reference / "environment.json")
+    assert environment["packages"]["jax"] == jax.__version__
+    assert environment["devices"]
+    assert environment["command_line"]
+    rows = read_rows(reference / "metrics.jsonl")
+    assert [(row["epoch"], row["split"], row["step"]) for row in rows] == [
+        (1, "train", 10), (1, "validation", 10), (2, "train", 20), (2, "validation", 20), (2, "test", 20)
+    ]  # fmt: skip
+    summary = read_json(reference / "summary.json")
+    assert summary["test_accuracy"] == rows[-1]["accuracy"]
+    assert summary["validation_accuracy"] == max(row["accuracy"] for row in rows if row["split"] == "validation")
+    assert (summary["steps"], summary["epochs"], summary["stopped_early"]) == (20, 2, False)
+    assert all(summary[name] > 0 for name in (*TIMINGS, "parameters"))
+    with Image.open(reference / "plots/curves.png") as picture:
+        assert picture.size[0] > 600
+
+
+def test_the_learning_rate_in_force_is_logged(reference: Path) -> None:
+    schedule = build(tiny_config()).schedule
+    rates = [row["learning_rate"] for row in read_rows(reference / "metrics.jsonl") if row["split"] == "train"]
+    assert rates == pytest.approx([float(schedule(9)), float(schedule(19))], rel=1e-6)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("call", [1, 6, STEPS, STEPS + 1, 2 * STEPS])
+def test_a_signal_at_any_step_changes_nothing(
+    reference: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: int, number: int
+) -> None:
+    if number == signal.SIGTERM and call != 6:
+        pytest.skip("one step is enough for SIGTERM")
+    with monkeypatch.context() as patch:
+        signal_at(patch, call, which=0, number=number)
+        with pytest.raises(Interrupted, match="everything is saved") as caught:
+            fit(tiny_config(), tmp_path / "run")
+    assert caught.value.exit_status == 128 + number
+    assert not (tmp_path / "run/summary.json").exists()
+    fit(tiny_config(), tmp_path / "run")
+    assert_same_run(reference, tmp_path / "run", tiny_config())
+
+
+@pytest.mark.parametrize("call", [1, 2, 3])
+def test_a_signal_in_an_evaluation_changes_nothing(
+    reference: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: int
+) -> None:
+    """Calls 1 and 2 evaluate validation data, the third one the test split."""
+    with monkeypatch.context() as patch:
+        signal_at(patch, call, which=1)
+        with pytest.raises(Interrupted, match="everything is saved"):
+            fit(tiny_config(), tmp_path / "run")
+    fit(tiny_config(), tmp_path / "run")
+    assert_same_run(reference, tmp_path / "run", tiny_config())
+
+
+def test_a_run_stopped_again_and_again(reference: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stops = 0
+    while not (tmp_path / "run/summary.json").exists():
+        with monkeypatch.context() as patch:
+            signal_at(patch, 4, which=0)
+            try:
+                fit(tiny_config(), tmp_path / "run")
+            except Interrupted:
+                stops += 1
+    assert stops == 5
+    assert_same_run(reference, tmp_path / "run", tiny_config())
+
+
+TINY_FILE = """
+import sys
+sys.path.insert(0, {tests!r})
+from helpers import tiny_config
+def get_config():
+    return tiny_config(num_epochs={epochs})
+"""
+
+
+def tiny_file(folder: Path, epochs: int = 4) -> Path:
+    path = folder / "tiny.py"
+    path.write_text(TINY_FILE.format(tests=str(ROOT / "tests"), epochs=epochs))
+    return path
+
+
+def started(config: Path, workdir: Path) -> subprocess.Popen[str]:
+    command = [sys.executable, str(ROOT / "scripts/train.py"), f"--config={config}", f"--workdir={workdir}"]
+    return subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+
+def wait_for(condition: Callable[[], bool], process: subprocess.Popen[str]) -> None:
+    deadline = time.monotonic() + 120
+    while not condition():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+def test_kill_and_interrupt_from_outside(tmp_path: Path) -> None:
+    config = tiny_file(tmp_path)
+    whole = script("train.py", f"--config={config}", f"--workdir={tmp_path / 'whole'}")
+    assert whole.returncode == 0, whole.stderr
+    assert "test accuracy" in whole.stdout
+    assert whole.stdout.splitlines()[-1] == f"run directory: {tmp_path / 'whole'}"
+    workdir = tmp_path / "killed"
+    log = workdir / "metrics.jsonl"
+    for lines in (0, 2, 6):
+        process = started(config, workdir)
+        wait_for(lambda lines=lines: log.exists() and log.read_text().count("\n") >= lines, process)  # type: ignore[misc]
+        process.kill()
+        process.communicate()
+    (workdir / "environment.json").unlink()
+    process = started(config, workdir)
+    wait_for((workdir / "environment.json").exists, process)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    if process.returncode != 0:  # unless it was quick enough to finish
+        assert process.returncode == 130, errors
+        assert "To go on: python" in errors
+        assert str(workdir) in errors
+        assert "Traceback" not in errors
+    again = script("train.py", f"--config={config}", f"--workdir={workdir}")
+    assert again.returncode == 0, again.stderr
+    assert_same_run(tmp_path / "whole", workdir, tiny_config(num_epochs=4))
+
+
+def test_a_finished_run_is_left_alone(reference: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = {path: path.stat().st_mtime_ns for path in reference.rglob("*")}
+    assert fit(tiny_config(), reference) == read_json(reference / "summary.json")
+    assert {path: path.stat().st_mtime_ns for path in reference.rglob("*")} == before
+    assert "nothing to do" in capsys.readouterr().err
+
+
+def test_a_finished_run_may_be_extended(tmp_path: Path) -> None:
+    """With a schedule that does not depend on the length, it equals a run that was that long from the start."""
+    shared = {"schedule__name": "constant", "optimizer__learning_rate": 0.003}
+    fit(tiny_config(num_epochs=1, **shared), tmp_path / "extended")
+    fit(tiny_config(num_epochs=3, **shared), tmp_path / "extended")
+    fit(tiny_config(num_epochs=3, **shared), tmp_path / "whole")
+    assert_same_run(tmp_path / "whole", tmp_path / "extended", tiny_config(num_epochs=3, **shared))
+    assert read_json(tmp_path / "extended/config.json")["num_epochs"] == 3
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"optimizer__learning_rate": 0.5}, r"optimizer\.learning_rate: 0\.02 -> 0\.5"),
+        ({"num_epochs": 1}, "num_epochs: 2 -> 1"),
+        ({"model__name": "linear"}, r"model\.name: cnn -> linear"),
+    ],
+)
+def test_a_run_of_another_config_is_refused(reference: Path, changes: dict[str, Any], words: str) -> None:
+    before = {path: path.stat().st_mtime_ns for path in reference.rglob("*")}
+    with pytest.raises(InputError, match=words):
+        fit(tiny_config(**changes), reference)
+    assert {path: path.stat().st_mtime_ns for path in reference.rglob("*")} == before
+
+
+def test_other_folders_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(InputError, match="not a run"):
+        fit(tiny_config(), tmp_path)
+    with pytest.raises(InputError, match="this is a file"):
+        fit(tiny_config(), tmp_path / "notes.txt")
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+
+
+def test_a_broken_config_file_in_a_run_is_said(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("{")
+    with pytest.raises(InputError, match=r"config\.json: it cannot be read"):
+        fit(tiny_config(), tmp_path)
+
+
+def test_data_that_changed_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        signal_at(patch, 4, which=0)
+        with pytest.raises(Interrupted):
+            fit(tiny_config(), tmp_path / "run")
+    saved = read_json(tmp_path / "run/config.json")
+    saved["resolved"]["normalization"]["mean"] = [0.5]
+    (tmp_path / "run/config.json").write_text(json.dumps(saved))
+    with pytest.raises(InputError, match=r"the data have changed .*normalization"):
+        fit(tiny_config(), tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"batch_size": 2000}, r"batch_size=2000.*1294 examples"),
+        ({"model__filters": (4, 4, 4, 4)}, r"images of 8x8 are too small .*block4/pool"),
+        ({"data__validation": 5000}, r"data\.validation=5000"),
+        ({"data__source": "tfds", "data__name": "mnist", "data__dir": "/nowhere"}, "prepare_data.py"),
+    ],
+)
+def test_what_cannot_work_is_said_before_anything_is_written(tmp_path: Path, changes: dict[str, Any], words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        fit(tiny_config(**changes), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="a read-only mount needs root")
+def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
+    folder = tmp_path / "locked"
+    folder.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "ro", "none", folder], capture_output=True).returncode:
+        pytest.skip("no file system can be mounted here")
+    try:
+        with pytest.raises(InputError, match="cannot be written"):
+            fit(tiny_config(), folder / "run")
+    finally:
+        subprocess.run(["umount", folder], check=True)
+
+
+def test_early_stopping_counts_across_a_resume(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is learned at this rate, so that no epoch after the first is better."""
+    config = tiny_config(num_epochs=9, patience=3, optimizer__learning_rate=1e-30, model__norm="none", model__dropout=0)
+    summary = fit(config, tmp_path / "whole")
+    assert (summary["epochs"], summary["best_epoch"], summary["stopped_early"]) == (4, 1, True)
+    with monkeypatch.context() as patch:
+        signal_at(patch, 2 * STEPS + 5, which=0)
+        with pytest.raises(Interrupted):
+            fit(config, tmp_path / "stopped")
+    fit(config, tmp_path / "stopped")
+    assert_same_run(tmp_path / "whole", tmp_path / "stopped", config)
+
+
+def test_without_validation_the_best_is_the_last(tmp_path: Path) -> None:
+    summary = fit(tiny_config(data__validation=0), tmp_path / "run")
+    assert "validation_accuracy" not in summary
+    assert summary["best_epoch"] == 2
+    assert {row["split"] for row in read_rows(tmp_path / "run/metrics.jsonl")} == {"train", "test"}
+    load_run(tmp_path / "run")
+
+
+@pytest.mark.parametrize("metric", ["validation_accuracy", "validation_loss"])
+def test_the_best_weights_are_kept_and_tested(tmp_path: Path, metric: str) -> None:
+    """The rate grows tenfold an epoch: the network gets better, then worse."""
+    config = tiny_config(
+        num_epochs=5, schedule__name="exponential", schedule__gamma=10.0, optimizer__learning_rate=1e-3,
+        checkpoint__metric=metric, checkpoint__keep=2,
+    )  # fmt: skip
+    summary = fit(config, tmp_path / "run")
+    rows = [row for row in read_rows(tmp_path / "run/metrics.jsonl") if row["split"] == "validation"]
+    best = min(rows, key=lambda row: (-row["accuracy"], row["loss"]) if metric == "validation_accuracy" else row["loss"])
+    assert best["epoch"] < 5
+    assert summary["best_epoch"] == best["epoch"]
+    assert (summary["validation_accuracy"], summary["validation_loss"]) == (best["accuracy"], best["loss"])
+    kept = {int(path.name) for path in (tmp_path / "run/checkpoints").iterdir() if path.name.isdigit()}
+    assert kept == {best["step"], 4 * STEPS, 5 * STEPS}
+    run = load_run(tmp_path / "run")
+    test = build(config).splits.test
+    assert test is not None
+    logits = run.logits(test.images)
+    assert (logits.argmax(1) == test.labels).mean() == summary["test_accuracy"]
+
+
+def test_checkpoints_every_other_epoch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    steps: list[int] = []
+    original = experiment_module.Checkpoints.save
+
+    def save(self: Any, step: int, *arguments: Any, **named: Any) -> None:
+        steps.append(step)
+        original(self, step, *arguments, **named)
+
+    monkeypatch.setattr(experiment_module.Checkpoints, "save", save)
+    frozen = {"optimizer__learning_rate": 1e-30, "model__norm": "none", "model__dropout": 0}
+    fit(tiny_config(num_epochs=5, checkpoint__every=2, **frozen), tmp_path / "run")
+    assert steps == [STEPS, 2 * STEPS, 4 * STEPS, 5 * STEPS]  # the first epoch is the best one, the fifth the last
+
+
+def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_good_checkpoint(tmp_path: Path) -> None:
+    config = tiny_config(
+        num_epochs=3, optimizer__name="sgd", schedule__name="multistep", schedule__milestones=(1,), schedule__gamma=1e30,
+        model__norm="none",
+    )  # fmt: skip
+    with pytest.raises(NonFiniteError, match=r"at step 1[0-9], .*learning rate was 2e\+28.*checkpoint of step 10 is kept"):
+        fit(config, tmp_path / "run")
+    load_run(tmp_path / "run")
+    assert not (tmp_path / "run/summary.json").exists()
+    (tmp_path / "c.py").write_text(
+        "from cnn_jax.config import default_config, override\n"
+        "def get_config():\n    return override(default_config(), [('optimizer.learning_rate', 1e30)])\n"
+    )
+    result = script("train.py", f"--config={tmp_path / 'c.py'}", f"--workdir={tmp_path / 'script'}")
+    assert result.returncode == 3
+    assert "no epoch had been finished" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_the_test_split_is_touched_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes: list[int] = []
+
+    def spy(program: Any, variables: Any, examples: Any, *rest: Any) -> dict[str, float]:
+        sizes.append(len(examples))
+        return evaluate(program, variables, examples, *rest)
+
+    monkeypatch.setattr(experiment_module, "evaluate", spy)
+    fit(tiny_config(), tmp_path / "run")
+    assert sizes == [144, 144, 359]
+
+
+# Tracking
+
+
+def test_the_log_is_cut_back_to_whole_epochs(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.jsonl"
+    tracker = LocalTracker(path, 0)
+    for epoch in (1, 2):
+        tracker.log(epoch * 10, {"epoch": epoch, "split": "train", "loss": 0.1})
+    tracker.log(20, {"epoch": 2, "split": "test", "loss": 0.1})
+    with open(path, "a") as file:
+        file.write('{"step": 30, "epo')
+    LocalTracker(path, 1)
+    assert read_rows(path) == [{"step": 10, "epoch": 1, "split": "train", "loss": 0.1}]
+
+
+def test_a_tracker_that_fails_is_left_out(tmp_path: Path) -> None:
+    class Broken:
+        calls = 0
+
+        def log(self, step: int, metrics: Any) -> None:
+            self.calls += 1
+            raise ConnectionError("no network")
+
+        def log_artifact(self, path: Path) -> None:
+            self.calls += 1
+
+        def finish(self, summary: Any) -> None:
+            self.calls += 1
+
+    broken = Broken()
+    trackers = tracking.Trackers(LocalTracker(tmp_path / "metrics.jsonl", 0), [broken])
+    with pytest.warns(UserWarning, match="Broken failed and is left out .*no network"):
+        trackers.log(1, {"epoch": 1, "split": "train"})
+    trackers.log(2, {"epoch": 2, "split": "train"})
+    trackers.finish({})
+    assert broken.calls == 1
+    assert len(read_rows(tmp_path / "metrics.jsonl")) == 2
+
+
+@pytest.mark.parametrize(
+    ("choice", "environment", "mode"),
+    [
+        ("auto", {}, None),
+        ("auto", {"WANDB_MODE": "offline"}, "offline"),
+        ("auto", {"WANDB_MODE": "disabled", "WANDB_API_KEY": "x"}, None),
+        ("auto", {"WANDB_API_KEY": "x"}, "online"),
+        ("auto", {"WANDB_SWEEP_ID": "x"}, "online"),
+        ("off", {"WANDB_API_KEY": "x"}, None),
+        ("offline", {}, "offline"),
+        ("online", {}, "online"),
+    ],
+)
+def test_when_wandb_is_on(
+    monkeypatch: pytest.MonkeyPatch, choice: str, environment: dict[str, str], mode: str | None
+) -> None:
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert wandb_mode(choice) == mode
+
+
+def records(path: Path) -> Iterator[bytes]:
+    """The records of a .wandb file: a LevelDB log of 32 KiB blocks behind a header of 7 bytes."""
+    data, position, whole = path.read_bytes(), 7, b""
+    while position < len(data):
+        left = 32768 - position % 32768
+        if left < 7:
+            position += left
+            continue
+        length, kind = struct.unpack("<HB", data[position + 4 : position + 7])
+        whole += data[position + 7 : position + 7 + length]
+        position += 7 + length
+        if kind in (1, 4):  # whole, or the last part
+            yield whole
+            whole = b""
+
+
+def test_wandb_offline_holds_config_metrics_and_summary(tmp_path: Path) -> None:
+    from wandb.proto import wandb_internal_pb2
+
+    summary = fit(tiny_config(num_epochs=1, tracking__wandb="offline"), tmp_path / "run")
+    identity = (tmp_path / "run/wandb_id").read_text()
+    (file,) = (tmp_path / "run/wandb").glob(f"offline-run-*-{identity}/run-{identity}.wandb")
+    history, config, final = [], {}, {}
+    for data in records(file):
+        record = wandb_internal_pb2.Record()
+        record.ParseFromString(data)
+        config |= {item.key: json.loads(item.value_json) for item in record.run.config.update}
+        final |= {item.key: json.loads(item.value_json) for item in record.summary.update}
+        history.append({item.key or item.nested_key[0]: json.loads(item.value_json) for item in record.history.item})
+    rows = read_rows(tmp_path / "run/metrics.jsonl")
+    assert config["model"]["filters"] == [8, 8]
+    assert any(row.get("train_loss") == rows[0]["loss"] and row["step"] == 10 for row in history)
+    assert any(row.get("validation_accuracy") == rows[1]["accuracy"] for row in history)
+    assert final["test_accuracy"] == summary["test_accuracy"]

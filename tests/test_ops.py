@@ -1,0 +1,123 @@
+"""Convolution and pooling against XLA's own, over random shapes; gradients included."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from jax import lax
+
+from cnn_jax import ops
+
+
+def normal(seed: int, *shape: int) -> jax.Array:
+    return jnp.asarray(np.random.default_rng(seed).standard_normal(shape), jnp.float32)
+
+
+def assert_close(ours: jax.Array, theirs: jax.Array, tolerance: float = 2e-6) -> None:
+    scale = float(jnp.abs(theirs).max()) + 1e-9
+    np.testing.assert_allclose(np.asarray(ours) / scale, np.asarray(theirs) / scale, rtol=0, atol=tolerance)
+
+
+@settings(max_examples=12, deadline=None)
+@given(
+    batch=st.integers(1, 6), height=st.integers(3, 12), width=st.integers(3, 12), kernel=st.tuples(*[st.integers(1, 4)] * 2),
+    strides=st.tuples(*[st.integers(1, 3)] * 2), channels=st.integers(1, 4), features=st.integers(1, 4),
+    edges=st.sampled_from(["zero", "crop"]),
+)  # fmt: skip
+def test_convolution_is_xlas(
+    batch: int, height: int, width: int, kernel: tuple[int, int], strides: tuple[int, int], channels: int,
+    features: int, edges: str,
+) -> None:  # fmt: skip
+    if edges == "crop" and (kernel[0] > height or kernel[1] > width):
+        return
+    x, w = normal(0, batch, height, width, channels), normal(1, *kernel, channels, features)
+    padding = ((0, 0), (0, 0)) if edges == "crop" else ops.same_padding(kernel)
+
+    def theirs(x: jax.Array, w: jax.Array) -> jax.Array:
+        return lax.conv_general_dilated(x, w, strides, padding, dimension_numbers=("NHWC", "HWIO", "NHWC"))
+
+    expected, their_pull_back = jax.vjp(theirs, x, w)
+    y, pull_back = jax.vjp(lambda x, w: ops.conv(x, w, strides, edges), x, w)
+    cotangent = normal(2, *y.shape)
+    assert_close(y, expected)
+    for ours, other in zip(pull_back(cotangent), their_pull_back(cotangent), strict=True):
+        assert_close(ours, other)
+
+
+@pytest.mark.parametrize("shape", [(16, 14, 3, 8, 3), (12, 9, 4, 8, 5), (7, 9, 3, 4, 3), (6, 8, 8, 8, 1)])
+def test_the_kernel_gradient_by_patches_is_taken_and_right(shape: tuple[int, int, int, int, int]) -> None:
+    batch, size, channels, features, side = shape
+    x, w = normal(0, batch, size, size, channels), normal(1, side, side, channels, features)
+    assert ops._patch_chunk((batch, size, size, features), w) is not None
+    ours = jax.grad(lambda w: (ops.conv(x, w) ** 2).sum())(w)
+    theirs = jax.grad(lambda w: (ops._xla_conv(x, w, (1, 1), ops.same_padding((side, side))) ** 2).sum())(w)
+    assert_close(ours, theirs, 5e-6)
+
+
+def test_patches_stay_in_the_cache_and_huge_kernels_go_to_xla() -> None:
+    small, huge = jnp.zeros((3, 3, 32, 64)), jnp.zeros((3, 3, 512, 512))
+    chunk = ops._patch_chunk((256, 14, 14, 64), small)
+    assert chunk is not None
+    assert 256 % chunk == 0
+    assert chunk * 14 * 14 * 9 * 32 * 4 <= ops._PATCH_BYTES
+    assert ops._patch_chunk((64, 4, 4, 512), huge) is None
+    assert ops._patch_chunk((251, 2, 2, 8), jnp.zeros((3, 3, 4, 8))) == 251
+
+
+def test_half_precision_sums_the_kernel_gradient_in_float32() -> None:
+    x, w = normal(0, 64, 16, 16, 4), normal(1, 3, 3, 4, 8)
+
+    def f(w: jax.Array) -> jax.Array:
+        return ops.conv(x.astype(w.dtype), w).astype(jnp.float32).sum()
+
+    exact, half = jax.grad(f)(w), jax.grad(f)(w.astype(jnp.bfloat16))
+    assert half.dtype == jnp.bfloat16
+    np.testing.assert_allclose(half.astype(jnp.float32), exact, rtol=0.02, atol=2.0)
+
+
+@settings(max_examples=12, deadline=None)
+@given(
+    height=st.integers(3, 11), width=st.integers(3, 11), window=st.tuples(*[st.integers(1, 3)] * 2),
+    strides=st.tuples(*[st.integers(1, 3)] * 2), kind=st.sampled_from(["max", "mean"]),
+)  # fmt: skip
+def test_pooling_is_xlas(
+    height: int, width: int, window: tuple[int, int], strides: tuple[int, int], kind: str
+) -> None:
+    x = normal(0, 2, height, width, 3)
+
+    def theirs(x: jax.Array) -> jax.Array:
+        start, combine = (-jnp.inf, lax.max) if kind == "max" else (0.0, lax.add)
+        y = lax.reduce_window(x, start, combine, (1, *window, 1), (1, *strides, 1), "VALID")
+        return y if kind == "max" else y / (window[0] * window[1])
+
+    expected, their_pull_back = jax.vjp(theirs, x)
+    y, pull_back = jax.vjp(lambda x: (ops.max_pool if kind == "max" else ops.mean_pool)(x, window, strides), x)
+    cotangent = normal(1, *y.shape)
+    assert_close(y, expected)
+    assert_close(pull_back(cotangent)[0], their_pull_back(cotangent)[0])
+
+
+def test_at_ties_the_weights_of_maximum_pooling_sum_to_one() -> None:
+    x = jnp.ones((1, 4, 6, 2))
+    gradient = jax.grad(lambda x: ops.max_pool(x, (2, 3), (2, 3)).sum())(x)
+    sums = lax.reduce_window(gradient, 0.0, lax.add, (1, 2, 3, 1), (1, 2, 3, 1), "VALID")
+    np.testing.assert_allclose(sums, 1.0, rtol=1e-6)
+
+
+def test_maximum_pooling_lets_nan_through() -> None:
+    assert jnp.isnan(ops.max_pool(jnp.full((1, 2, 2, 1), jnp.nan), (2, 2), (2, 2))).all()
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda x: ops.max_pool(x, (4, 4), (4, 4)), "4x4 pooling window does not fit into a map of 3x3"),
+        (lambda x: ops.conv(x, jnp.zeros((5, 5, 1, 1)), edges="crop"), "5x5 kernel does not fit into a map of 3x3"),
+        (lambda x: ops.conv(x, jnp.zeros((9, 9, 1, 1)), edges="reflect"), "cannot add 4 pixels to a map of 3"),
+    ],
+)
+def test_what_does_not_fit_is_said(call: object, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        call(jnp.zeros((1, 3, 3, 1)))  # type: ignore[operator]

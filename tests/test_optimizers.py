@@ -1,0 +1,123 @@
+"""Every optimizer and schedule: they lower a loss, and decay, clip and orthogonalise what they should."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from cnn_jax.config import OPTIMIZERS, SCHEDULES
+from cnn_jax.optimizers import make_optimizer
+from cnn_jax.schedules import make_schedule
+
+
+def block(name: str, **changes: Any) -> dict[str, Any]:
+    return {"name": name} | {key: entry.default for key, entry in OPTIMIZERS[name].items()} | changes
+
+
+def make(name: str, **changes: Any) -> optax.GradientTransformation:
+    return make_optimizer(block(name, **changes), lambda base: lambda step: base)
+
+
+def params() -> dict[str, Any]:
+    keys = jax.random.split(jax.random.key(0), 3)
+    return {
+        "conv": {"kernel": jax.random.normal(keys[0], (3, 3, 2, 4)), "bias": jnp.ones(4)},
+        "norm": {"scale": jnp.ones(4), "bias": jnp.ones(4)},
+        "head": {"logits": {"kernel": jax.random.normal(keys[1], (4, 3))}},
+    }
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_every_optimizer_lowers_a_loss(name: str) -> None:
+    # lion moves by exactly its rate each step
+    optimizer, w = make(name, **({"learning_rate": 0.01} if name == "lion" else {})), params()
+    target = jax.tree.map(lambda leaf: leaf * 0.5 + 0.2, w)
+
+    def loss(w: Any) -> jax.Array:
+        return sum(jnp.sum((a - b) ** 2) for a, b in zip(jax.tree.leaves(w), jax.tree.leaves(target), strict=True))
+
+    @jax.jit
+    def step(w: Any, state: Any) -> tuple[Any, Any]:
+        updates, state = optimizer.update(jax.grad(loss)(w), state, w)
+        return optax.apply_updates(w, updates), state
+
+    state, before = optimizer.init(w), float(loss(w))
+    start = w
+    for _ in range(100):
+        w, state = step(w, state)
+    assert float(loss(w)) < before * 0.9
+    for path, moved in jax.tree_util.tree_leaves_with_path(jax.tree.map(lambda a, b: jnp.abs(a - b).max(), w, start)):
+        assert float(moved) > 0, jax.tree_util.keystr(path)
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_decay_spares_biases_and_normalisation_unless_told(name: str) -> None:
+    w = params()
+    zeros = jax.tree.map(jnp.zeros_like, w)
+
+    def moved(**changes: Any) -> dict[str, bool]:
+        optimizer = make(name, **changes)
+        updates, _ = optimizer.update(zeros, optimizer.init(w), w)
+        flat = jax.tree_util.tree_leaves_with_path(updates)
+        return {jax.tree_util.keystr(path): bool(jnp.abs(update).max() > 0) for path, update in flat}
+
+    assert not any(moved(weight_decay=0.0).values())
+    decayed = moved(weight_decay=0.1)
+    assert {key for key, value in decayed.items() if value} == {key for key in decayed if "kernel" in key}
+    assert all(moved(weight_decay=0.1, decay_bias_and_norm=True).values())
+
+
+@pytest.mark.parametrize("name", ["adamw", "lion", "muon"])  # lamb rescales it to the weights
+def test_decoupled_decay_is_rate_times_weight(name: str) -> None:
+    w = params()
+    optimizer = make(name, weight_decay=0.1, learning_rate=0.5)
+    updates, _ = optimizer.update(jax.tree.map(jnp.zeros_like, w), optimizer.init(w), w)
+    np.testing.assert_allclose(updates["conv"]["kernel"], -0.05 * w["conv"]["kernel"], rtol=1e-5)
+    np.testing.assert_allclose(updates["head"]["logits"]["kernel"], -0.05 * w["head"]["logits"]["kernel"], rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_clipping_is_by_the_global_norm(name: str) -> None:
+    w = params()
+    gradients = jax.tree.map(lambda leaf: leaf * 100, w)
+    norm = optax.tree.norm(gradients)
+    clipped, plain = make(name, clip_norm=2.0), make(name)
+    ours, _ = clipped.update(gradients, clipped.init(w), w)
+    expected, _ = plain.update(jax.tree.map(lambda leaf: leaf * (2.0 / norm), gradients), plain.init(w), w)
+    for a, b in zip(jax.tree.leaves(ours), jax.tree.leaves(expected), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-7)
+
+
+def test_muon_orthogonalises_convolutions_and_leaves_the_last_layer_to_adam() -> None:
+    w = params()
+    w["conv"]["kernel"] *= jnp.array([1.0, 3.0, 10.0, 30.0]).reshape(1, 1, 1, 4)
+    optimizer = make("muon", learning_rate=1.0, adam_learning_rate=0.25, momentum=0.0, nesterov=False, ns_steps=12)
+    updates, _ = optimizer.update(w, optimizer.init(w), w)
+    matrix = np.asarray(updates["conv"]["kernel"]).reshape(18, 4)
+    singular = np.linalg.svd(matrix, compute_uv=False)
+    assert singular.max() / singular.min() < 2  # Newton-Schulz brings them to 0.7 .. 1.2
+    original = np.linalg.svd(np.asarray(w["conv"]["kernel"]).reshape(18, 4), compute_uv=False)
+    assert original.max() / original.min() > 20
+    np.testing.assert_allclose(np.abs(updates["head"]["logits"]["kernel"]), 0.25, rtol=1e-4)  # Adam's first step
+    np.testing.assert_allclose(np.abs(updates["norm"]["scale"]), 0.25, rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_schedules_end_within_training_and_stay_finite(name: str) -> None:
+    arguments = {"name": name} | {key: entry.default for key, entry in SCHEDULES[name].items()}
+    rates = np.asarray(jax.vmap(make_schedule(arguments, 0.3, 10, 30))(jnp.arange(300)))
+    assert np.isfinite(rates).all()
+    assert rates.min() >= 0
+    assert rates.max() == pytest.approx(0.3, rel=0.01)
+    if name in ("cosine", "warmup_cosine", "one_cycle"):
+        assert rates[-1] < 0.001 * 0.3
+        assert rates[-1] == rates.min()
+
+
+def test_epochs_and_steps_are_the_same_curve() -> None:
+    by_epoch = make_schedule({"name": "step", "step_size": 2, "gamma": 0.1, "unit": "epochs"}, 1.0, 7, 10)
+    by_step = make_schedule({"name": "step", "step_size": 14, "gamma": 0.1, "unit": "steps"}, 1.0, 7, 10)
+    assert [float(by_epoch(step)) for step in range(70)] == [float(by_step(step)) for step in range(70)]
