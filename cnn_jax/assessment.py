@@ -69,7 +69,9 @@ def load_split(run: Run, split: str, data_dir: str | None = None) -> data.Exampl
     examples: data.Examples | None = getattr(splits, split)
     if examples is None:
         there = [name for name in ("train", "validation", "test") if getattr(splits, name) is not None]
-        raise InputError(f"--split={split}: {splits.name} has no such split under this config; it has {', '.join(there)}")
+        raise InputError(
+            f"--split={split}: {splits.name} has no such split under this config; it has {', '.join(there)}"
+        )
     return examples
 
 

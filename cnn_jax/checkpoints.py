@@ -71,7 +71,7 @@ class Checkpoints:
         return self._manager.restore(step, args=ocp.args.Composite(state=ocp.args.StandardRestore(target)))["state"]
 
     def best(self) -> int | None:
-        """The step of the best checkpoint, or of the last one where there is no validation; None where there is none."""
+        """The step of the best checkpoint (without validation, of the last one); None where there is none."""
         last = self.last()
         if last is None:
             return None

@@ -19,7 +19,7 @@ class Parser(argparse.ArgumentParser):
     def __init__(self, description: str | None, with_config: bool = False):
         super().__init__(
             description=description, allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter,
-            epilog=f"config keys, to be set as --config.KEY=VALUE:\n{config_module.describe()}" if with_config else None,
+            epilog=f"config keys, set by --config.KEY=VALUE:\n{config_module.describe()}" if with_config else None,
         )  # fmt: skip
         self._overrides: list[tuple[str, str]] = []
         if with_config:

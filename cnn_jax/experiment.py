@@ -1,4 +1,4 @@
-"""Where everything meets: from a config to data, model, optimizer and steps, and through the loop to a run directory."""
+"""Where everything meets: config, data, model, optimizer and steps go through the loop into a run directory."""
 
 import dataclasses
 import json
@@ -32,7 +32,7 @@ from cnn_jax.schedules import Schedule, make_schedule
 from cnn_jax.tracking import make_trackers
 from cnn_jax.tracking.local import read_rows
 from cnn_jax.training.evaluation import evaluate
-from cnn_jax.training.loop import Plan, Progress, is_finished, train
+from cnn_jax.training.loop import Plan, Progress, train
 from cnn_jax.training.parallel import compile_eval_step, compile_train_step
 from cnn_jax.training.signals import StopSignals
 from cnn_jax.training.state import TrainState, init_state
@@ -63,16 +63,15 @@ class Experiment:
             "train_examples": len(self.splits.train),
         }
 
-
     def describe(self) -> str:
         """One line for people."""
-        splits = self.splits
-        sizes = [f"{len(part):,} {name}" for name, part in
-                 (("training", splits.train), ("validation", splits.validation), ("test", splits.test)) if part]  # fmt: skip
+        splits, table = self.splits, self.table
+        parts = {"training": splits.train, "validation": splits.validation, "test": splits.test}
+        sizes = ", ".join(f"{len(part):,} {name}" for name, part in parts.items() if part is not None)
         shape = "x".join(map(str, splits.image_shape))
         return (
-            f"{splits.name}: {', '.join(sizes)} images of {shape}, {splits.num_classes} classes; {self.config.model.name}: "
-            f"{self.table.parameters:,} parameters, {self.table.multiply_adds:,} multiply-adds an image"
+            f"{splits.name}: {sizes} images of {shape}, {splits.num_classes} classes; {self.config.model.name}: "
+            f"{table.parameters:,} parameters, {table.multiply_adds:,} multiply-adds an image"
         )
 
 
@@ -165,7 +164,9 @@ def _run(experiment: Experiment, workdir: Path, stop: StopSignals, started: floa
     train_program, eval_program = make_programs(experiment)
     resident, seed = place(splits.train), jnp.uint32(config.seed)
     order = jax.jit(epoch_order, static_argnums=(2, 3))
-    eval_batch_size = min(config.eval_batch_size, max(len(s) for s in (splits.train, splits.validation, splits.test) if s))
+    eval_batch_size = min(
+        config.eval_batch_size, max(len(s) for s in (splits.train, splits.validation, splits.test) if s)
+    )
 
     def measure(examples: data.Examples, variables: Any, on_batch: Callable[[int], None]) -> dict[str, float]:
         return evaluate(eval_program, variables, examples, eval_batch_size, on_batch)
@@ -173,6 +174,8 @@ def _run(experiment: Experiment, workdir: Path, stop: StopSignals, started: floa
     with open_checkpoints(workdir / "checkpoints", config.checkpoint.keep) as checkpoints:
         state, progress = _resume(checkpoints, initial_state(experiment))
         before = progress.wall_seconds
+        if int(state.step):
+            announce(f"resuming from step {int(state.step)} (epoch {progress.epoch} of {config.num_epochs} done)")
         plan = Plan(
             train_step=lambda state, order: train_program(state, resident, order, seed),
             order=lambda epoch: order(seed, jnp.uint32(epoch), len(splits.train), config.batch_size),
@@ -279,7 +282,9 @@ def _open_run_directory(experiment: Experiment, workdir: Path) -> None:
         write_json(workdir / "config.json", {**to_json(experiment.config), "resolved": resolved})
         write_json(workdir / "environment.json", describe_environment())
     except OSError as error:
-        raise InputError(f"--workdir={workdir}: it cannot be written ({error.strerror}); choose another folder") from error
+        raise InputError(
+            f"--workdir={workdir}: it cannot be written ({error.strerror}); choose another folder"
+        ) from error
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:

@@ -27,7 +27,8 @@ def make_apply(model: nn.Module, normalization: Normalization) -> Apply:
     """(variables, uint8 images [B, H, W, C]) -> float32 logits [B, K], in evaluation mode. Pure; not compiled."""
 
     def apply(variables: Any, images: jax.Array) -> jax.Array:
-        return model.apply(variables, normalize(images, normalization), train=False)
+        logits: jax.Array = model.apply(variables, normalize(images, normalization), train=False)  # type: ignore[assignment]
+        return logits
 
     return apply
 
@@ -98,7 +99,9 @@ def read_run_file(workdir: Path, name: str) -> dict[str, Any]:
     except (FileNotFoundError, NotADirectoryError) as error:
         raise InputError(f"{workdir}: this is not a run directory (it has no {name})") from error
     except (OSError, ValueError) as error:
-        raise InputError(f"{workdir / name}: it cannot be read ({error}); restore it, or train in a new folder") from error
+        raise InputError(
+            f"{workdir / name}: it cannot be read ({error}); restore it, or train in a new folder"
+        ) from error
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:

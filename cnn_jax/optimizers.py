@@ -1,8 +1,8 @@
 """Optimizers by name, as Optax chains with PyTorch's meaning of weight decay.
 
-Each takes a learning rate (a schedule) and the arguments of `cnn_jax.config.OPTIMIZERS`. Unless said otherwise weight
-decay is coupled: it is added to the gradient, before momentum or scaling sees it. adamw, lion, lamb and muon decouple
-it. By default it leaves biases and normalisation parameters alone.
+Each takes a learning rate (a schedule) and the arguments of `config_keys.OPTIMIZERS`. Unless said otherwise weight decay
+is coupled: it is added to the gradient, before momentum or scaling sees it. adamw, lion, lamb and muon decouple it. By
+default it leaves biases and normalisation parameters alone.
 """
 
 import re
@@ -20,17 +20,23 @@ def sgd(rate: Any, mask: Mask, *, momentum: float, nesterov: bool, weight_decay:
     return _coupled(weight_decay, mask, optax.sgd(rate, momentum or None, nesterov))
 
 
-def adam(rate: Any, mask: Mask, *, b1: float, b2: float, eps: float, weight_decay: float) -> optax.GradientTransformation:
+def adam(
+    rate: Any, mask: Mask, *, b1: float, b2: float, eps: float, weight_decay: float
+) -> optax.GradientTransformation:
     """Kingma & Ba 2015."""
     return _coupled(weight_decay, mask, optax.adam(rate, b1, b2, eps))
 
 
-def adamw(rate: Any, mask: Mask, *, b1: float, b2: float, eps: float, weight_decay: float) -> optax.GradientTransformation:
+def adamw(
+    rate: Any, mask: Mask, *, b1: float, b2: float, eps: float, weight_decay: float
+) -> optax.GradientTransformation:
     """Loshchilov & Hutter 2019, with the decay multiplied by the learning rate as in PyTorch."""
     return optax.adamw(rate, b1, b2, eps, weight_decay=weight_decay, mask=mask)
 
 
-def rmsprop(rate: Any, mask: Mask, *, decay: float, eps: float, momentum: float, weight_decay: float) -> optax.GradientTransformation:
+def rmsprop(
+    rate: Any, mask: Mask, *, decay: float, eps: float, momentum: float, weight_decay: float
+) -> optax.GradientTransformation:
     """Hinton 2012, with PyTorch's eps outside of the root, and momentum on the scaled gradient before the rate."""
     scale = optax.scale_by_rms(decay, eps, eps_in_sqrt=False)
     trace = optax.trace(momentum) if momentum else optax.identity()
@@ -52,7 +58,9 @@ def lion(rate: Any, mask: Mask, *, b1: float, b2: float, weight_decay: float) ->
     return optax.lion(rate, b1, b2, weight_decay=weight_decay, mask=mask)
 
 
-def lamb(rate: Any, mask: Mask, *, b1: float, b2: float, eps: float, weight_decay: float) -> optax.GradientTransformation:
+def lamb(
+    rate: Any, mask: Mask, *, b1: float, b2: float, eps: float, weight_decay: float
+) -> optax.GradientTransformation:
     """You et al. 2020."""
     return optax.lamb(rate, b1, b2, eps, weight_decay=weight_decay, mask=mask)
 

@@ -56,7 +56,8 @@ def list_images(paths: Sequence[str]) -> list[str]:
             os.path.join(folder, name)
             for folder, _, names in os.walk(path)
             for name in names
-            if _is_image_name(name) and not any(part.startswith(".") for part in Path(folder, name).relative_to(path).parts)
+            if _is_image_name(name)
+            and not any(part.startswith(".") for part in Path(folder, name).relative_to(path).parts)
         )
         if not inside:
             raise InputError(f"{path}: this folder holds no image files")

@@ -1,6 +1,6 @@
 """Evaluates a trained run: accuracy with its 95 % interval, per-class figures, calibration, pictures of its mistakes.
 
-  scripts/evaluate.py --workdir=runs/digits
+scripts/evaluate.py --workdir=runs/digits
 """
 
 from collections.abc import Sequence

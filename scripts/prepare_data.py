@@ -13,7 +13,9 @@ from cnn_jax import command_line
 
 def main(argv: Sequence[str]) -> None:
     parser = command_line.Parser(__doc__)
-    parser.add_argument("--dataset", required=True, metavar="NAME", help="its TFDS name: mnist, cifar10, oxford_flowers102, ...")
+    parser.add_argument(
+        "--dataset", required=True, metavar="NAME", help="its TFDS name: mnist, cifar10, oxford_flowers102, ..."
+    )
     parser.add_argument("--data_dir", metavar="DIR", help="where to (default: TFDS_DATA_DIR or ~/tensorflow_datasets)")
     arguments = parser.parse(argv)
 

@@ -24,7 +24,9 @@ def main(argv: Sequence[str]) -> None:
     for split in ("validation", "test"):
         if f"{split}_accuracy" in summary:
             print(f"{split} accuracy {summary[f'{split}_accuracy']:.2%}  loss {summary[f'{split}_loss']:.4f}")
-    print(f"{summary['epochs']} epochs in {summary['wall_seconds']:.1f} s, {summary['images_per_second']:,.0f} images/s")
+    print(
+        f"{summary['epochs']} epochs in {summary['wall_seconds']:.1f} s, {summary['images_per_second']:,.0f} images/s"
+    )
     print(f"run directory: {workdir}")
 
 

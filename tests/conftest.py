@@ -14,7 +14,6 @@ for name in ("WANDB_MODE", "WANDB_API_KEY", "WANDB_SWEEP_ID", "WANDB_RUN_ID"):
     os.environ.pop(name, None)
 
 import shutil  # noqa: E402
-from collections.abc import Iterator  # noqa: E402
 from pathlib import Path  # noqa: E402
 
 import jax  # noqa: E402
@@ -47,7 +46,7 @@ def tfds_data() -> str:
 
 
 @pytest.fixture(scope="session")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The run directory of a small network on the digits; tests read it and leave it as it is."""
     from helpers import tiny_config
 
@@ -55,4 +54,4 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
     workdir = tmp_path_factory.mktemp("trained") / "run"
     fit(tiny_config(num_epochs=3), workdir)
-    yield workdir
+    return workdir

@@ -27,7 +27,9 @@ def tiny_config(**changes: Any) -> ml_collections.ConfigDict:
     return override(config, [(key.replace("__", "."), value) for key, value in changes.items()])
 
 
-def script(name: str, *arguments: str | Path, timeout: float = 300, **environment: str) -> subprocess.CompletedProcess[str]:
+def script(
+    name: str, *arguments: str | Path, timeout: float = 300, **environment: str
+) -> subprocess.CompletedProcess[str]:
     """Runs scripts/NAME in a process of its own."""
     return subprocess.run(
         [sys.executable, str(ROOT / "scripts" / name), *map(str, arguments)],

@@ -14,7 +14,14 @@ from cnn_jax.assessment import measure
 from cnn_jax.inference import softmax
 from cnn_jax.losses import cross_entropy
 from cnn_jax.metrics import (
-    add, averages, batch_sums, confusion_matrix, evaluation_sums, expected_calibration_error, per_class, wilson_interval,
+    add,
+    averages,
+    batch_sums,
+    confusion_matrix,
+    evaluation_sums,
+    expected_calibration_error,
+    per_class,
+    wilson_interval,
 )  # fmt: skip
 
 RANDOM = np.random.default_rng(0)

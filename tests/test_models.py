@@ -7,7 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from cnn_jax.config import ACTIVATIONS, INITIALIZATIONS, MODELS, default_config
+from cnn_jax.config import default_config
+from cnn_jax.config_keys import ACTIVATIONS, INITIALIZATIONS, MODELS
 from cnn_jax.models import make_model, make_table
 from cnn_jax.models.cnn import CNN
 from cnn_jax.models.initializers import INITIALIZERS, bias_initializer
@@ -118,9 +119,13 @@ def test_shapes_of_the_configurable_network(choices: dict[str, object], shape: t
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
-@pytest.mark.parametrize(("norm", "pooling", "neck"), [("group", "mean", "global_mean"), ("layer", "none", "global_max")])
+@pytest.mark.parametrize(
+    ("norm", "pooling", "neck"), [("group", "mean", "global_mean"), ("layer", "none", "global_max")]
+)
 def test_choices_of_the_configurable_network(activation: str, norm: str, pooling: str, neck: str) -> None:
-    model = CNN(filters=(8, 8), norm=norm, pooling=pooling, neck=neck, activation=activation, convs_per_block=2, hidden=(5, 5))
+    model = CNN(
+        filters=(8, 8), norm=norm, pooling=pooling, neck=neck, activation=activation, convs_per_block=2, hidden=(5, 5)
+    )
     images = jax.random.normal(jax.random.key(0), (2, 8, 8, 1))
     variables = model.init(jax.random.key(1), images)
     assert model.apply(variables, images, method="embed").shape == (2, 8)
@@ -154,9 +159,7 @@ def test_dropout_acts_in_training_only() -> None:
 
 
 def test_names_that_a_person_can_guess() -> None:
-    variables = jax.eval_shape(
-        lambda: ResNet18(small_images=True).init(jax.random.key(0), jnp.zeros((1, 32, 32, 3)))
-    )
+    variables = jax.eval_shape(lambda: ResNet18(small_images=True).init(jax.random.key(0), jnp.zeros((1, 32, 32, 3))))
     names = ["/".join(key.key for key in path) for path, _ in jax.tree_util.tree_leaves_with_path(variables["params"])]
     assert "stage1/block2/conv1/conv/kernel" in names
     assert "stage2/block1/shortcut/norm/scale" in names

@@ -22,9 +22,9 @@ def assert_close(ours: jax.Array, theirs: jax.Array, tolerance: float = 2e-6) ->
 
 @settings(max_examples=12, deadline=None)
 @given(
-    batch=st.integers(1, 6), height=st.integers(3, 12), width=st.integers(3, 12), kernel=st.tuples(*[st.integers(1, 4)] * 2),
-    strides=st.tuples(*[st.integers(1, 3)] * 2), channels=st.integers(1, 4), features=st.integers(1, 4),
-    edges=st.sampled_from(["zero", "crop"]),
+    batch=st.integers(1, 6), height=st.integers(3, 12), width=st.integers(3, 12),
+    kernel=st.tuples(*[st.integers(1, 4)] * 2), strides=st.tuples(*[st.integers(1, 3)] * 2), channels=st.integers(1, 4),
+    features=st.integers(1, 4), edges=st.sampled_from(["zero", "crop"]),
 )  # fmt: skip
 def test_convolution_is_xlas(
     batch: int, height: int, width: int, kernel: tuple[int, int], strides: tuple[int, int], channels: int,
@@ -82,9 +82,7 @@ def test_half_precision_sums_the_kernel_gradient_in_float32() -> None:
     height=st.integers(3, 11), width=st.integers(3, 11), window=st.tuples(*[st.integers(1, 3)] * 2),
     strides=st.tuples(*[st.integers(1, 3)] * 2), kind=st.sampled_from(["max", "mean"]),
 )  # fmt: skip
-def test_pooling_is_xlas(
-    height: int, width: int, window: tuple[int, int], strides: tuple[int, int], kind: str
-) -> None:
+def test_pooling_is_xlas(height: int, width: int, window: tuple[int, int], strides: tuple[int, int], kind: str) -> None:
     x = normal(0, 2, height, width, 3)
 
     def theirs(x: jax.Array) -> jax.Array:

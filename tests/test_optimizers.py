@@ -8,7 +8,7 @@ import numpy as np
 import optax
 import pytest
 
-from cnn_jax.config import OPTIMIZERS, SCHEDULES
+from cnn_jax.config_keys import OPTIMIZERS, SCHEDULES
 from cnn_jax.optimizers import make_optimizer
 from cnn_jax.schedules import make_schedule
 

@@ -9,7 +9,7 @@ import pytest
 from conftest import ROOT
 
 FLOORS = {
-    0: ["config", "rules", "errors", "random", "progress", "ops", "environment"],
+    0: ["config", "config_keys", "rules", "errors", "random", "progress", "ops", "environment"],
     1: ["data", "models", "losses", "metrics", "schedules", "optimizers", "tracking", "checkpoints", "reports"],
     2: ["training", "inference"],
     3: ["experiment", "assessment", "prediction"],
@@ -64,7 +64,9 @@ def test_training_order_inside_its_room() -> None:
 
 def test_training_imports_nothing_heavy() -> None:
     heavy = ["tensorflow_datasets", "tensorflow", "wandb", "matplotlib", "sklearn", "PIL", "pandas", "grain"]
-    modules = [".".join(path.relative_to(ROOT).with_suffix("").parts) for path in (ROOT / "cnn_jax/training").glob("*.py")]
+    modules = [
+        ".".join(path.relative_to(ROOT).with_suffix("").parts) for path in (ROOT / "cnn_jax/training").glob("*.py")
+    ]
     code = "import sys\n" + "".join(f"import {m.removesuffix('.__init__')}\n" for m in [*modules, "cnn_jax.experiment"])
     code += f"print([name for name in {heavy} if name in sys.modules])"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -12,8 +12,8 @@ import pytest
 from conftest import ROOT
 
 from cnn_jax import ops
-from cnn_jax.config import OPTIMIZERS as OPTIMIZER_KEYS
-from cnn_jax.config import SCHEDULES as SCHEDULE_KEYS
+from cnn_jax.config_keys import OPTIMIZERS as OPTIMIZER_KEYS
+from cnn_jax.config_keys import SCHEDULES as SCHEDULE_KEYS
 from cnn_jax.losses import cross_entropy
 from cnn_jax.models.layers import make_norm
 from cnn_jax.optimizers import make_optimizer
@@ -71,9 +71,13 @@ def test_batchnorm(torch_results: dict[str, np.ndarray]) -> None:
     for step in range(4):
         s = part(t, str(step))
 
-        def f(params: dict[str, jax.Array], x: jax.Array) -> tuple[jax.Array, dict[str, jax.Array]]:
+        def f(
+            params: dict[str, jax.Array], x: jax.Array, statistics: dict[str, jax.Array] = statistics
+        ) -> tuple[jax.Array, dict[str, jax.Array]]:
             y, updated = train.apply(
-                {"params": params, "batch_stats": statistics}, x, mutable=["batch_stats"]  # noqa: B023
+                {"params": params, "batch_stats": statistics},
+                x,
+                mutable=["batch_stats"],
             )
             return y, updated["batch_stats"]
 
@@ -88,9 +92,7 @@ def test_batchnorm(torch_results: dict[str, np.ndarray]) -> None:
         start = 0.9 ** (step + 1)
         assert_close((statistics["var"] - start) * count / (count - 1) + start, s["var"])
     theirs = {"mean": jnp.asarray(s["mean"]), "var": jnp.asarray(s["var"])}
-    assert_close(
-        nchw(evaluate.apply({"params": params, "batch_stats": theirs}, nhwc(t["eval/x"]))), t["eval/y"]
-    )
+    assert_close(nchw(evaluate.apply({"params": params, "batch_stats": theirs}, nhwc(t["eval/x"]))), t["eval/y"])
 
 
 @pytest.mark.parametrize("name", ["max_2_2_0", "max_3_2_1", "max_3_1_0", "mean_2_2_0", "mean_3_2_0"])
@@ -107,7 +109,9 @@ def test_pooling(torch_results: dict[str, np.ndarray], name: str) -> None:
     assert_close(nchw(pull_back(nhwc(t["c"]))[0]), t["dx"])
 
 
-@pytest.mark.parametrize(("name", "smoothing"), [("hard", 0.0), ("hard_smooth", 0.1), ("soft", 0.0), ("soft_smooth", 0.2)])
+@pytest.mark.parametrize(
+    ("name", "smoothing"), [("hard", 0.0), ("hard_smooth", 0.1), ("soft", 0.0), ("soft_smooth", 0.2)]
+)
 def test_cross_entropy(torch_results: dict[str, np.ndarray], name: str, smoothing: float) -> None:
     t = part(torch_results, f"loss/{name}")
 
@@ -159,7 +163,10 @@ def test_optimizer(torch_results: dict[str, np.ndarray], name: str, arguments: d
         ("cosine_periodic", {"T_max": 45}),
         ("warmup_cosine", {"warmup": 20, "warmup_start_factor": 0.01, "T_max": 100}),
         ("one_cycle", {}),
-        ("one_cycle_linear", {"pct_start": 0.25, "anneal_strategy": "linear", "div_factor": 10, "final_div_factor": 100}),
+        (
+            "one_cycle_linear",
+            {"pct_start": 0.25, "anneal_strategy": "linear", "div_factor": 10, "final_div_factor": 100},
+        ),
         ("one_cycle_three_phase", {"pct_start": 0.4, "three_phase": True}),
     ],
 )

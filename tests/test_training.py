@@ -82,9 +82,7 @@ def test_the_gradient_step_is_the_closed_form() -> None:
     """Softmax regression: dL/dW = x (p - y)^T / B, by hand in NumPy."""
     batch = examples(16, classes=3)
     model = Linear(num_classes=3)
-    step = make_train_step(
-        model, optax.sgd(0.5), cross_entropy, lambda images, keys: images.astype(jnp.float32) / 255
-    )
+    step = make_train_step(model, optax.sgd(0.5), cross_entropy, lambda images, keys: images.astype(jnp.float32) / 255)
     state = init_state(model, optax.sgd(0.5), (8, 8, 1), 0)
     pieces = take(place(batch), jnp.arange(16))
     new, sums = step(state, pieces, jnp.uint32(0))

@@ -1,7 +1,7 @@
 """Random changes of training images, inside the compiled step, each example with its own key.
 
 An operation is a function (images [B, H, W, C], keys [B], strength) -> images of the same shape and type.
-`cnn_jax.config.AUGMENTATIONS` holds the same names with what their strength may be.
+`cnn_jax.config_keys.AUGMENTATIONS` holds the same names with what their strength may be.
 """
 
 from collections.abc import Callable, Sequence

@@ -21,7 +21,9 @@ def cache_folder() -> Path:
     return (Path(root) if os.path.isabs(root) else Path.home() / ".cache") / "cnn_jax"
 
 
-def cached(key: str, count: int, image_shape: tuple[int, int, int], fill: Callable[[np.ndarray, np.ndarray], None]) -> Examples:
+def cached(
+    key: str, count: int, image_shape: tuple[int, int, int], fill: Callable[[np.ndarray, np.ndarray], None]
+) -> Examples:
     """The examples under `key`, made by `fill(images, labels)` if they are not there yet.
 
     `fill` gets arrays to write into, uint8 [count, H, W, C] and int32 [count], the first one a file. The entry appears
@@ -62,7 +64,9 @@ def cached(key: str, count: int, image_shape: tuple[int, int, int], fill: Callab
         shutil.rmtree(temporary, ignore_errors=True)
     found = _read(folder, count, image_shape)
     if found is None:
-        raise InputError(f"{folder}: the cache entry that was just written cannot be read back; delete it and try again")
+        raise InputError(
+            f"{folder}: the cache entry that was just written cannot be read back; delete it and try again"
+        )
     return found
 
 

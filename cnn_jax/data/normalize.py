@@ -43,8 +43,9 @@ def normalize(images: jax.Array, normalization: Normalization) -> jax.Array:
     """
     pixels = images.astype(jnp.float32)
     if normalization.name == "per_image":
-        mean = pixels.mean(axis=(1, 2, 3), keepdims=True)
-        std = pixels.std(axis=(1, 2, 3), keepdims=True)
-        return (pixels - mean) / jnp.maximum(std, 1.0 / np.sqrt(np.prod(images.shape[1:])))
+        centered = pixels - pixels.mean(axis=(1, 2, 3), keepdims=True)
+        return centered / jnp.maximum(
+            pixels.std(axis=(1, 2, 3), keepdims=True), 1.0 / np.sqrt(np.prod(images.shape[1:]))
+        )
     mean, std = (np.array(values).reshape(1, 1, 1, -1) for values in (normalization.mean, normalization.std))
     return pixels * np.float32(1 / (255.0 * std)) - np.float32(mean / std)

@@ -61,7 +61,9 @@ def load_tfds(data: Any) -> Source:
 
         key = f"{builder.info.full_name}-{split}-{shape[0]}x{shape[1]}x{shape[2]}-{data.resize}-{fingerprint}"
         examples = cached(key, count, shape, fill)
-        if split == "train" or not np.all(examples.labels == -1):  # -1: TFDS's sign for labels that were never published
+        if split == "train" or not np.all(
+            examples.labels == -1
+        ):  # -1: TFDS's sign for labels that were never published
             splits[split] = examples
     if "train" not in splits:
         raise InputError(f"{data.name} has no split 'train'; it has {', '.join(builder.info.splits)}")
@@ -124,7 +126,7 @@ def _feature_names(features: Any, name: str) -> tuple[str, str]:
     return images[0], labels[0]
 
 
-def _image_shape(data: Any, native: tuple[int | None, ...]) -> tuple[int, int, int]:
+def _image_shape(data: Any, native: Any) -> tuple[int, int, int]:
     size = data.image_size or native[:2]
     if None in size:
         raise InputError(f"config.data.image_size=None: images of {data.name} differ in size; set it, as in 224")

@@ -88,9 +88,7 @@ def make_norm(kind: str, train: bool, dtype: Any, groups: int = 8, **kwargs: Any
     group: over H, W and the channels of a group; layer: over H, W and all channels (Wu & He 2018, eq. 3 to 7).
     """
     if kind == "batch":
-        return nn.BatchNorm(
-            use_running_average=not train, momentum=0.9, epsilon=1e-5, dtype=dtype, **kwargs
-        )
+        return nn.BatchNorm(use_running_average=not train, momentum=0.9, epsilon=1e-5, dtype=dtype, **kwargs)
     return nn.GroupNorm(num_groups=1 if kind == "layer" else groups, epsilon=1e-5, dtype=dtype, **kwargs)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from jax.nn.initializers import variance_scaling, zeros
+from jax.nn.initializers import ones, variance_scaling, zeros
 
 from cnn_jax.models.layers import Classifier, Conv, Head, Pool, make_norm
 
@@ -16,7 +16,7 @@ _fan_out = variance_scaling(2.0, "fan_out", "normal")
 
 
 class ConvNorm(nn.Module):
-    """Convolution without bias, BatchNorm, and ReLU unless `relu=False`; `zero` starts the normalisation's scale at 0."""
+    """Convolution without bias, BatchNorm, and ReLU unless `relu=False`; `zero` starts the scale of the norm at 0."""
 
     features: int
     kernel_size: int = 3
@@ -31,8 +31,7 @@ class ConvNorm(nn.Module):
         x = Conv(
             self.features, size, self.stride, use_bias=False, kernel_init=_fan_out, dtype=self.dtype, name="conv"
         )(x)  # fmt: skip
-        scale = {"scale_init": zeros} if self.zero else {}
-        x = make_norm("batch", train, self.dtype, name="norm", **scale)(x)
+        x = make_norm("batch", train, self.dtype, name="norm", scale_init=zeros if self.zero else ones)(x)
         return nn.relu(x) if self.relu else x
 
 

@@ -40,9 +40,7 @@ class Table:
         for layer in self.layers:
             kernel = "x".join(map(str, layer.kernel_shape)) if layer.kernel_shape else "-"
             output = "x".join(map(str, layer.output_shape))
-            rows.append(
-                (layer.name, layer.kind, output, kernel, f"{layer.parameters:,}", f"{layer.multiply_adds:,}")
-            )
+            rows.append((layer.name, layer.kind, output, kernel, f"{layer.parameters:,}", f"{layer.multiply_adds:,}"))
         rows.append(("total", "", "", "", f"{self.parameters:,}", f"{self.multiply_adds:,}"))
         widths = [max(len(row[i]) for row in rows) for i in range(6)]
         lines = ["  ".join(f"{cell:<{w}}" if i < 4 else f"{cell:>{w}}" for i, (cell, w) in
@@ -83,6 +81,5 @@ def make_table(model: nn.Module, image_shape: tuple[int, int, int]) -> Table:
         return output
 
     with nn.intercept_methods(record):
-        images = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)
-        jax.eval_shape(lambda x: model.init(jax.random.key(0), x), images)
+        jax.eval_shape(lambda: model.init(jax.random.key(0), jnp.zeros((1, *image_shape))))
     return Table(tuple(layers))

@@ -24,7 +24,7 @@ def wandb_mode(choice: str) -> str | None:
 class WandbTracker:
     """Logs `split/metric` against the step; a resumed run goes on in the same wandb run."""
 
-    def __init__(self, workdir: Path, config: Mapping[str, Any], mode: str):
+    def __init__(self, workdir: Path, config: Mapping[str, Any], mode: Any):
         import wandb
 
         # None: wandb takes WANDB_RUN_ID, which an agent sets, or makes one up.

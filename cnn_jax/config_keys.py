@@ -1,0 +1,205 @@
+"""Every key of the configuration: its default, what it may be, and why.
+
+The blocks `model`, `optimizer` and `schedule` hold a name and that variant's own arguments, so that a config never
+carries a key that nothing reads.
+"""
+
+import dataclasses
+from typing import Any
+
+from cnn_jax.rules import Rule, choice, flag, integer, maybe, number, pairs, several, share, size, text
+
+
+@dataclasses.dataclass(frozen=True)
+class Key:
+    """One leaf of the config tree."""
+
+    default: Any
+    rule: Rule
+    why: str
+
+
+INITIALIZATIONS = (
+    "he_normal", "he_uniform", "glorot_normal", "glorot_uniform", "lecun_normal", "lecun_uniform",
+    "orthogonal", "truncated_normal", "torch",
+)  # fmt: skip
+ACTIVATIONS = ("relu", "gelu", "silu", "tanh", "sigmoid", "leaky_relu")
+EDGES = ("zero", "crop", "extend", "reflect", "wrap")
+NORMS = ("batch", "group", "layer", "none")
+POOLINGS = ("max", "mean", "none")
+
+_hidden = Key((), several(integer(1)), "units of the head's hidden layers")
+_dropout = Key(0.0, number(0, below=1), "share of features dropped before each dense layer of the head")
+_activation = Key("relu", choice(*ACTIVATIONS), "the nonlinearity")
+_edges = Key("zero", choice(*EDGES), "what a convolution sees beyond the border; crop: nothing, the map shrinks")
+_initialization = Key("he_normal", choice(*INITIALIZATIONS), "weight initialisation; torch: PyTorch's own default")
+_resnet = {
+    "small_images": Key(False, flag(), "3x3 stem without pooling, for images of some 64 pixels and less"),
+    "zero_init_residual": Key(True, flag(), "each block starts as the identity (Goyal et al. 2017, section 5.1)"),
+    "dropout": _dropout,
+}
+
+MODELS: dict[str, dict[str, Key]] = {
+    "linear": {"initialization": dataclasses.replace(_initialization, default="lecun_normal")},
+    "mlp": {
+        "hidden": Key((512, 256), several(integer(1)), "units of the hidden layers"),
+        "activation": _activation,
+        "dropout": Key(0.0, number(0, below=1), "share of units dropped after each hidden layer"),
+        "initialization": _initialization,
+    },
+    "lenet5": {
+        "activation": Key("tanh", choice(*ACTIVATIONS), "the nonlinearity; tanh as in LeCun et al. 1998"),
+        "pooling": Key("mean", choice("max", "mean"), "how 2x2 windows are summarised; mean as in 1998"),
+        "edges": Key("zero", choice(*EDGES), "of the first convolution: zero for 28x28 images, crop for 32x32"),
+        "initialization": dataclasses.replace(_initialization, default="glorot_uniform"),
+    },
+    "cnn": {
+        "filters": Key((32, 64), several(integer(1), least=1), "channels of each block; the depth is their number"),
+        "convs_per_block": Key(1, integer(1), "convolution-normalisation-activation units before each pooling"),
+        "kernel_size": Key((3, 3), size(), "of every convolution"),
+        "stride": Key(1, integer(1), "of the first convolution of each block"),
+        "edges": _edges,
+        "pooling": Key("max", choice(*POOLINGS), "what ends each block"),
+        "pool_window": Key(2, integer(1), "side of the pooling window"),
+        "pool_stride": Key(2, integer(1), "step of the pooling window"),
+        "norm": Key("batch", choice(*NORMS), "between convolution and activation"),
+        "norm_groups": Key(8, integer(1), "channel groups of norm=group (it must divide every entry of filters)"),
+        "activation": _activation,
+        "neck": Key("flatten", choice("flatten", "global_mean", "global_max"), "from maps to the feature vector"),
+        "hidden": dataclasses.replace(_hidden, default=(128,)),
+        "dropout": _dropout,
+        "initialization": _initialization,
+    },
+    "resnet18": _resnet,
+    "resnet34": _resnet,
+    "resnet50": _resnet,
+}
+
+_learning_rate = Key(1e-3, number(above=0), "the schedule's base rate (of one_cycle: its peak)")
+_weight_decay = Key(0.0, number(0), "L2 penalty, added to the gradient as PyTorch does")
+_decoupled = dataclasses.replace(_weight_decay, why="decoupled from the gradient (Loshchilov & Hutter 2019)")
+_decay_all = Key(False, flag(), "also decay biases and normalisation parameters")
+_clip = Key(None, maybe(number(above=0)), "rescale the gradient where its global norm is larger")
+_b1 = Key(0.9, number(0, below=1), "decay of the running mean of gradients")
+_b2 = Key(0.999, number(0, below=1), "decay of the running mean of squared gradients")
+_momentum = Key(0.9, number(0, below=1), "share of the last update that is kept")
+_nesterov = Key(False, flag(), "look ahead along the momentum (Sutskever et al. 2013)")
+
+
+def _optimizer(weight_decay: Key = _weight_decay, rate: float = 1e-3, **own: Key) -> dict[str, Key]:
+    learning_rate = dataclasses.replace(_learning_rate, default=rate)
+    shared = {"weight_decay": weight_decay, "decay_bias_and_norm": _decay_all, "clip_norm": _clip}
+    return {"learning_rate": learning_rate, **own, **shared}
+
+
+def _eps(default: float) -> Key:
+    return Key(default, number(above=0), "keeps the division finite")
+
+
+OPTIMIZERS: dict[str, dict[str, Key]] = {
+    "sgd": _optimizer(rate=0.1, momentum=_momentum, nesterov=_nesterov),
+    "adam": _optimizer(b1=_b1, b2=_b2, eps=_eps(1e-8)),
+    "adamw": _optimizer(dataclasses.replace(_decoupled, default=0.01), b1=_b1, b2=_b2, eps=_eps(1e-8)),
+    "rmsprop": _optimizer(
+        decay=Key(0.99, number(0, below=1), "of the running mean of squared gradients (PyTorch's alpha)"),
+        eps=_eps(1e-8),
+        momentum=dataclasses.replace(_momentum, default=0.0),
+    ),
+    "adagrad": _optimizer(rate=1e-2, eps=_eps(1e-10)),
+    "adadelta": _optimizer(
+        rate=1.0, rho=Key(0.9, number(0, below=1), "decay of both running means (Zeiler 2012)"), eps=_eps(1e-6)
+    ),
+    "lion": _optimizer(
+        _decoupled, rate=1e-4, b1=_b1, b2=dataclasses.replace(_b2, default=0.99)
+    ),
+    "lamb": _optimizer(_decoupled, b1=_b1, b2=_b2, eps=_eps(1e-6)),
+    "lars": _optimizer(
+        rate=1.0, momentum=_momentum, nesterov=_nesterov,
+        trust_coefficient=Key(1e-3, number(above=0), "length of a layer's update per length of its weights"),
+    ),
+    "muon": _optimizer(
+        _decoupled, rate=0.02, momentum=dataclasses.replace(_momentum, default=0.95),
+        nesterov=dataclasses.replace(_nesterov, default=True),
+        ns_steps=Key(5, integer(1), "Newton-Schulz iterations that orthogonalise an update"),
+        adam_learning_rate=Key(
+            1e-3, number(above=0), "base rate of what is not a hidden kernel: biases, normalisation, the last layer"
+        ),
+    ),
+}  # fmt: skip
+
+_unit = Key("epochs", choice("epochs", "steps"), "what the durations below count")
+_gamma = Key(0.1, number(above=0), "factor at each drop")
+_warmup = Key(5.0, number(0), "duration of the rise from warmup_start_factor to the base rate")
+_eta_min = Key(0.0, number(0), "the lowest rate")
+
+SCHEDULES: dict[str, dict[str, Key]] = {
+    "constant": {},
+    "step": {"unit": _unit, "step_size": Key(10.0, number(above=0), "duration between drops"), "gamma": _gamma},
+    "multistep": {
+        "unit": _unit,
+        "milestones": Key((10.0, 20.0), several(number(0), least=1), "when the rate drops; repeated ones count"),
+        "gamma": _gamma,
+    },
+    "exponential": {"unit": _unit, "gamma": dataclasses.replace(_gamma, default=0.9, why="factor per unit")},
+    "cosine": {
+        "unit": _unit,
+        "T_max": Key(None, maybe(number(above=0)), "duration of the fall; None: the whole training"),
+        "eta_min": _eta_min,
+    },
+    "warmup_cosine": {
+        "unit": _unit,
+        "warmup": _warmup,
+        "warmup_start_factor": Key(0.01, number(0), "share of the base rate at the very first step"),
+        "T_max": Key(None, maybe(number(above=0)), "duration of the fall after it; None: the rest of training"),
+        "eta_min": _eta_min,
+    },
+    "one_cycle": {
+        "unit": _unit,
+        "total_steps": Key(None, maybe(number(above=0)), "duration of the cycle; None: the whole training"),
+        "pct_start": Key(0.3, number(0, below=1), "share of the cycle in which the rate rises"),
+        "anneal_strategy": Key("cos", choice("cos", "linear"), "the form of rise and fall"),
+        "div_factor": Key(25.0, number(above=0), "peak rate / first rate"),
+        "final_div_factor": Key(1e4, number(above=0), "first rate / last rate"),
+        "three_phase": Key(False, flag(), "fall to the first rate as slowly as it rose, then to the last"),
+    },
+}
+
+AUGMENTATIONS: dict[str, Rule] = {
+    "flip": number(0, 1),
+    "translate": integer(0),
+}
+
+VARIANTS = {"model": MODELS, "optimizer": OPTIMIZERS, "schedule": SCHEDULES}
+
+KEYS: dict[str, Key] = {
+    "seed": Key(0, integer(0, 2**31 - 1), "of everything random; the data splits do not depend on it"),
+    "data.source": Key("digits", choice("digits", "tfds"), "digits come with scikit-learn; tfds: any TFDS dataset"),
+    "data.name": Key(None, maybe(text()), "the TFDS dataset, as name, name/config or name:version"),
+    "data.dir": Key(None, maybe(text()), "where prepared datasets lie; None: TFDS_DATA_DIR or ~/tensorflow_datasets"),
+    "data.image_size": Key(None, maybe(size()), "(height, width) of the network's input; None: as in the dataset"),
+    "data.channels": Key(None, maybe(integer(1, 3)), "1 or 3; None: as in the dataset"),
+    "data.resize": Key("crop", choice("crop", "stretch", "pad"), "how an image of another shape is fitted"),
+    "data.validation": Key(0.1, share(), "taken from training data, where the source has no validation split"),
+    "data.test": Key(0.2, share(), "taken from training data, where the source has no test split"),
+    "data.normalization": Key(
+        "dataset", choice("dataset", "unit", "half", "per_image", "none"),
+        "dataset: mean and std of the training split; unit: /255; half: mean and std 0.5; none: 0..255",
+    ),
+    "augment": Key((), pairs(AUGMENTATIONS), "(name, strength) pairs in order: flip's probability, translate's pixels"),
+    "loss.name": Key("cross_entropy", choice("cross_entropy"), "what training minimises"),
+    "loss.label_smoothing": Key(0.0, number(0, below=1), "share of the label spread over all classes, in training"),
+    "batch_size": Key(128, integer(1), "examples per training step; a last partial batch of an epoch is left out"),
+    "eval_batch_size": Key(512, integer(1), "examples per evaluation step; it changes no figure"),
+    "num_epochs": Key(10, integer(1), "passes over the training split"),
+    "precision": Key("float32", choice("float32", "bfloat16"), "of the computation; parameters are always float32"),
+    "patience": Key(None, maybe(integer(1)), "stop after so many epochs without a better checkpoint.metric"),
+    "checkpoint.every": Key(1, integer(1), "epochs between checkpoints; the last epoch is always saved"),
+    "checkpoint.keep": Key(1, integer(1), "how many of the last checkpoints are kept, beside the best one"),
+    "checkpoint.metric": Key(
+        "validation_accuracy", choice("validation_accuracy", "validation_loss"), "what the best checkpoint is best in"
+    ),
+    "tracking.wandb": Key(
+        "auto", choice("auto", "off", "offline", "online"),
+        "auto: on where an agent started the run, or WANDB_MODE or WANDB_API_KEY is set",
+    ),
+}  # fmt: skip

@@ -1,0 +1,217 @@
+"""Each config key acts: another value changes what the experiment does, seen where that key should be seen."""
+
+import dataclasses
+import functools
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from helpers import tiny_config
+
+from cnn_jax import data
+from cnn_jax.config import default_config, override
+from cnn_jax.config_keys import KEYS, MODELS, OPTIMIZERS, SCHEDULES
+from cnn_jax.data.normalize import make_normalization
+from cnn_jax.data.resident import place
+from cnn_jax.experiment import build, fit, initial_state, make_programs
+from cnn_jax.models import make_model
+from cnn_jax.optimizers import make_optimizer
+from cnn_jax.schedules import make_schedule
+
+# Values for a key that another one must go with: (value, companions).
+MODEL_VALUES: dict[str, Any] = {
+    "hidden": (7,), "activation": "silu", "dropout": 0.5, "initialization": "orthogonal", "pooling": "max",
+    "edges": "extend", "filters": (8, 16), "convs_per_block": 2, "kernel_size": (5, 5), "stride": 2, "pool_window": 3,
+    "pool_stride": 1, "norm": "group", "norm_groups": 4, "neck": "global_mean", "small_images": True,
+    "zero_init_residual": False,
+}  # fmt: skip
+MODEL_COMPANIONS = {"norm_groups": {"norm": "group"}}
+OPTIMIZER_VALUES: dict[str, Any] = {
+    "learning_rate": 0.3, "momentum": 0.5, "nesterov": True, "weight_decay": 0.3, "decay_bias_and_norm": True,
+    "clip_norm": 0.01, "b1": 0.5, "b2": 0.6, "eps": 0.5, "decay": 0.5, "rho": 0.5, "trust_coefficient": 0.5,
+    "ns_steps": 1, "adam_learning_rate": 0.5,
+}  # fmt: skip
+OPTIMIZER_COMPANIONS = {"decay_bias_and_norm": {"weight_decay": 0.1}}
+SCHEDULE_VALUES: dict[str, Any] = {
+    "step_size": 3.0, "gamma": 0.5, "unit": "steps", "milestones": (4.0,), "T_max": 4.0, "eta_min": 0.05, "warmup": 2.0,
+    "warmup_start_factor": 0.5, "total_steps": 9.0, "pct_start": 0.6, "anneal_strategy": "linear", "div_factor": 3.0,
+    "final_div_factor": 2.0, "three_phase": True,
+}  # fmt: skip
+
+
+def blocks(table: dict[str, dict[str, Any]]) -> list[tuple[str, str]]:
+    return [(name, key) for name, keys in table.items() for key in keys]
+
+
+@functools.cache
+def model_outcome(name: str, pairs: tuple[tuple[str, Any], ...]) -> tuple[Any, bytes]:
+    """Shapes of the parameters, and what the network makes of an image in training mode."""
+    block = override(default_config(name), [(f"model.{key}", value) for key, value in pairs]).model
+    model = make_model(block, 10)
+    images = jax.random.normal(jax.random.key(0), (2, 32, 32, 1))
+    if name in ("resnet34", "resnet50"):  # their keys are resnet18's; shapes are enough here
+        images = images[:1]
+
+    def run(images: jax.Array) -> tuple[Any, jax.Array]:
+        variables = model.init(jax.random.key(1), images)
+        logits, _ = model.apply(
+            variables, images, train=True, mutable=["batch_stats"], rngs={"dropout": jax.random.key(2)}
+        )
+        return variables, logits
+
+    quick = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
+    variables, logits = jax.jit(run, compiler_options=quick)(images)
+    values = b"".join(np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(variables["params"]))
+    return jax.tree.map(jnp.shape, variables), values + np.asarray(logits).tobytes()
+
+
+@pytest.mark.parametrize(("name", "key"), [pair for pair in blocks(MODELS) if pair[0] not in ("resnet34", "resnet50")])
+def test_model_keys(name: str, key: str) -> None:
+    companions = tuple(MODEL_COMPANIONS.get(key, {}).items())
+    value = "max" if (name, key) == ("lenet5", "pooling") else "mean" if key == "pooling" else MODEL_VALUES[key]
+    plain, changed = model_outcome(name, companions), model_outcome(name, (*companions, (key, value)))
+    assert plain[0] != changed[0] or plain[1] != changed[1]
+
+
+def test_all_resnets_read_the_same_keys() -> None:
+    for key in MODELS["resnet18"]:
+        value = MODEL_VALUES[key]
+        for name in ("resnet34", "resnet50"):
+            block = override(default_config(name), [(f"model.{key}", value)]).model
+            assert getattr(make_model(block, 10), key) == value
+
+
+@pytest.mark.parametrize(("name", "key"), blocks(OPTIMIZERS))
+def test_optimizer_keys(name: str, key: str) -> None:
+    keys = jax.random.split(jax.random.key(0), 4)
+    start = {"conv": {"kernel": jax.random.normal(keys[0], (3, 3, 2, 4)), "bias": jnp.ones(4)}}
+    gradients = [
+        {"conv": {"kernel": size * jax.random.normal(key, (3, 3, 2, 4)), "bias": size * jnp.arange(4.0)}}
+        for key, size in zip(keys[1:], (1.0, 10.0, 0.5), strict=True)
+    ]
+
+    def path(**changes: Any) -> list[np.ndarray]:
+        block = {"name": name} | {k: entry.default for k, entry in OPTIMIZERS[name].items()} | changes
+        optimizer = make_optimizer(block, lambda base: lambda step: base)
+        w, state = start, optimizer.init(start)
+        for gradient in gradients:
+            updates, state = optimizer.update(gradient, state, w)
+            w = optax.apply_updates(w, updates)
+        return [np.asarray(leaf) for leaf in jax.tree.leaves(w)]
+
+    value = {("muon", "nesterov"): False}.get((name, key), OPTIMIZER_VALUES[key])
+    companions = OPTIMIZER_COMPANIONS.get(key, {}) | ({"momentum": 0.9} if key == "nesterov" else {})
+    companions |= {"learning_rate": 0.01} if name == "lion" else {}
+    plain, changed = path(**companions), path(**(companions | {key: value}))
+    assert not all(np.allclose(a, b, rtol=1e-4, atol=1e-7) for a, b in zip(plain, changed, strict=True))
+
+
+@pytest.mark.parametrize(("name", "key"), blocks(SCHEDULES))
+def test_schedule_keys(name: str, key: str) -> None:
+    def curve(**changes: Any) -> np.ndarray:
+        block = {"name": name} | {k: entry.default for k, entry in SCHEDULES[name].items()} | changes
+        return np.asarray(jax.vmap(make_schedule(block, 0.3, 5, 30))(jnp.arange(150)))
+
+    companions = {"T_max": 20.0} if key == "unit" and name == "cosine" else {}
+    companions |= {"total_steps": 20.0} if key == "unit" and name == "one_cycle" else {}
+    assert not np.allclose(curve(**companions), curve(**(companions | {key: SCHEDULE_VALUES[key]})), atol=1e-6)
+
+
+# The other keys: a value, and what shows it.
+
+
+def splits_of(config: Any) -> data.Splits:
+    return data.load(config.data)
+
+
+def sizes(config: Any) -> tuple[int, ...]:
+    splits = splits_of(config)
+    return tuple(0 if part is None else len(part) for part in (splits.train, splits.validation, splits.test))
+
+
+def one_step(config: Any) -> list[np.ndarray]:
+    """Parameters after one step, and its loss."""
+    experiment = build(config)
+    train, _ = make_programs(experiment)
+    count = len(experiment.splits.train) // config.batch_size * config.batch_size
+    order = jnp.arange(count, dtype=jnp.int32).reshape(-1, config.batch_size)
+    state, sums = train(initial_state(experiment), place(experiment.splits.train), order, jnp.uint32(config.seed))
+    return [np.asarray(leaf) for leaf in (*jax.tree.leaves(state.params), sums["loss"])]
+
+
+def different(first: Any, second: Any) -> bool:
+    if isinstance(first, list):
+        return not all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
+    return bool(first != second)
+
+
+@dataclasses.dataclass
+class Case:
+    value: Any
+    seen: Callable[[Any], Any]
+    companions: tuple[tuple[str, Any], ...] = ()
+
+
+SEEN_IN_PARTS: dict[str, Case] = {
+    "seed": Case(3, one_step),
+    "data.image_size": Case((12, 12), lambda config: splits_of(config).image_shape),
+    "data.channels": Case(3, lambda config: splits_of(config).image_shape),
+    "data.resize": Case("stretch", lambda config: [splits_of(config).train.images], (("data.image_size", (6, 12)),)),
+    "data.validation": Case(0.3, sizes),
+    "data.test": Case(100, sizes),
+    "data.normalization": Case("half", lambda config: make_normalization(config.data.normalization, splits_of(config))),
+    "augment": Case((("flip", 1.0),), one_step),
+    "loss.label_smoothing": Case(0.3, one_step),
+    "batch_size": Case(64, lambda config: build(config).steps_per_epoch),
+    "num_epochs": Case(7, lambda config: float(build(config).schedule(19))),
+    "precision": Case("bfloat16", one_step),
+}
+# Keys that only a whole run shows have their tests in these files.
+SEEN_IN_RUNS = {
+    "data.source": "test_data.py::test_mnist_is_read_without_tensorflow",
+    "data.name": "test_data.py::test_mnist_is_read_without_tensorflow",
+    "data.dir": "test_data.py::test_a_dataset_that_is_not_prepared",
+    "loss.name": "test_torch.py::test_cross_entropy",
+    "eval_batch_size": "test_keys_act.py::test_the_evaluation_batch_size_acts",
+    "patience": "test_fit.py::test_early_stopping_counts_across_a_resume",
+    "checkpoint.every": "test_fit.py::test_checkpoints_every_other_epoch",
+    "checkpoint.keep": "test_fit.py::test_the_best_weights_are_kept_and_tested",
+    "checkpoint.metric": "test_fit.py::test_the_best_weights_are_kept_and_tested",
+    "tracking.wandb": "test_fit.py::test_wandb_offline_holds_config_metrics_and_summary",
+}
+
+
+@pytest.mark.parametrize("key", SEEN_IN_PARTS)
+def test_other_keys(key: str) -> None:
+    case = SEEN_IN_PARTS[key]
+    config = override(tiny_config(), case.companions)
+    assert different(case.seen(config), case.seen(override(config, [(key, case.value)])))
+    assert not different(case.seen(config), case.seen(config))
+
+
+def test_the_evaluation_batch_size_acts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from cnn_jax import experiment as module
+
+    seen: list[int] = []
+    original = module.evaluate
+
+    def spy(program: Any, variables: Any, examples: Any, batch_size: int, *rest: Any) -> dict[str, float]:
+        seen.append(batch_size)
+        return original(program, variables, examples, batch_size, *rest)
+
+    monkeypatch.setattr(module, "evaluate", spy)
+    fit(tiny_config(num_epochs=1, eval_batch_size=50), tmp_path / "run")
+    assert set(seen) == {50}
+
+
+def test_no_key_is_forgotten() -> None:
+    assert set(SEEN_IN_PARTS) | set(SEEN_IN_RUNS) == set(KEYS)
+    tests = Path(__file__).parent
+    for place_of_test in SEEN_IN_RUNS.values():
+        file, name = place_of_test.split("::")
+        assert f"def {name}(" in (tests / file).read_text()
