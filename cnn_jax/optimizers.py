@@ -1,7 +1,7 @@
 """Optimizers by name, as Optax chains with PyTorch's meaning of weight decay.
 
-Each takes a learning rate (a schedule) and the arguments of `config_keys.OPTIMIZERS`. Unless said otherwise weight decay
-is coupled: it is added to the gradient, before momentum or scaling sees it. adamw, lion, lamb and muon decouple it. By
+Each takes a learning rate (a schedule) and the arguments of `config_keys.OPTIMIZERS`. Weight decay is coupled
+(added to the gradient, before momentum or scaling sees it), but for adamw, lion, lamb and muon, which decouple it. By
 default it leaves biases and normalisation parameters alone.
 """
 

@@ -32,7 +32,7 @@ class Block(nn.Module):
 
 
 class CNN(Classifier):
-    """Blocks of convolutions, a neck from maps to the feature vector, an MLP head; `config_keys` says what to choose from.
+    """Blocks of convolutions, a neck from maps to the feature vector, an MLP head; `config_keys` lists the choices.
 
     Raises ValueError, naming the layer, where an image is too small for the blocks.
     """
