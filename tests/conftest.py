@@ -3,8 +3,11 @@
 import os
 import tempfile
 
-# Before JAX starts. Programs that several tests and processes compile are compiled once.
-_session = tempfile.mkdtemp(prefix="cnn_jax-tests-")
+# Before JAX starts. What tests, workers and scripts decode or compile, they do once for all.
+_leader = "PYTEST_XDIST_WORKER" not in os.environ
+if _leader:
+    os.environ["CNN_JAX_TESTS"] = tempfile.mkdtemp(prefix="cnn_jax-tests-")
+_session = os.environ["CNN_JAX_TESTS"]
 os.environ["XDG_CACHE_HOME"] = f"{_session}/cache"
 os.environ["JAX_COMPILATION_CACHE_DIR"] = f"{_session}/compiled"
 os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.3"
@@ -26,7 +29,8 @@ ROOT = Path(__file__).parent.parent
 
 
 def pytest_sessionfinish() -> None:
-    shutil.rmtree(_session, ignore_errors=True)
+    if _leader:
+        shutil.rmtree(_session, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")

@@ -20,7 +20,7 @@ def assert_close(ours: jax.Array, theirs: jax.Array, tolerance: float = 2e-6) ->
     np.testing.assert_allclose(np.asarray(ours) / scale, np.asarray(theirs) / scale, rtol=0, atol=tolerance)
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(
     batch=st.integers(1, 6), height=st.integers(3, 12), width=st.integers(3, 12),
     kernel=st.tuples(*[st.integers(1, 4)] * 2), strides=st.tuples(*[st.integers(1, 3)] * 2), channels=st.integers(1, 4),
@@ -77,7 +77,7 @@ def test_half_precision_sums_the_kernel_gradient_in_float32() -> None:
     np.testing.assert_allclose(half.astype(jnp.float32), exact, rtol=0.02, atol=2.0)
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(
     height=st.integers(3, 11), width=st.integers(3, 11), window=st.tuples(*[st.integers(1, 3)] * 2),
     strides=st.tuples(*[st.integers(1, 3)] * 2), kind=st.sampled_from(["max", "mean"]),
