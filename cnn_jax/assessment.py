@@ -31,7 +31,8 @@ def assess(workdir: str | Path, split: str = "test", data_dir: str | None = None
 
     Args:
       workdir: a run directory.
-      split: "test", "validation" or "train". Files of another split than test carry its name.
+      split: "test", "validation" or "train". Files of another split than test carry its name, as
+        do those of other data.
       data_dir: other data with the same classes, in place of the config's `data.dir`.
 
     Raises:
@@ -43,7 +44,7 @@ def assess(workdir: str | Path, split: str = "test", data_dir: str | None = None
     with progress_bar(len(examples), f"evaluating {split}", "image") as bar:
         logits = run.logits(examples.images, bar.update)
     figures = {"split": split, "data_dir": data_dir} | measure(logits, examples.labels, run.class_names)
-    suffix = "" if split == "test" else f"_{split}"
+    suffix = ("" if split == "test" else f"_{split}") + (f"_{Path(data_dir).name}" if data_dir else "")
     report = workdir / f"evaluation{suffix}.json"
     report.write_text(json.dumps(figures, indent=2) + "\n")
     confusion = reports.plot_confusion(

@@ -49,7 +49,7 @@ class Checkpoints:
     def save(self, step: int, state: Any, progress: Mapping[str, Any], config: Mapping[str, Any]) -> None:
         """Starts saving; the arrays are copied first, so that training may go on."""
         if step in self._manager.all_steps():
-            # The same state, saved when a signal came between the last step of an epoch and its evaluation.
+            # The same arrays, saved when a signal came between the last step of an epoch and the end of its evaluation.
             self._manager.delete(step)
         items = ocp.args.Composite(
             state=ocp.args.StandardSave(state),
@@ -71,12 +71,12 @@ class Checkpoints:
         return self._manager.restore(step, args=ocp.args.Composite(state=ocp.args.StandardRestore(target)))["state"]
 
     def best(self) -> int | None:
-        """The step of the best checkpoint (without validation, of the last one); None where there is none."""
+        """The step of the best checkpoint (without validation, of the last one); None where no epoch is finished."""
         last = self.last()
-        if last is None:
+        progress = None if last is None else self.progress(last)
+        if progress is None or progress["epoch"] == 0:
             return None
-        best = self.progress(last)["best"]
-        return last if best is None else int(best["step"])
+        return last if progress["best"] is None else int(progress["best"]["step"])
 
     def restore_variables(self, step: int, like: Any) -> Any:
         """The model's part of the state: {"params", "batch_stats"} as in `like`, without the optimizer's."""

@@ -65,7 +65,7 @@ def run(main: Callable[[Sequence[str]], int | None]) -> NoReturn:
         print(f"{Path(sys.argv[0]).name}: {error}", file=sys.stderr)
         sys.exit(error.exit_status)
     except Interrupted as error:
-        command = shlex.join([Path(sys.executable).name, *sys.argv])
+        command = shlex.join([_shortest(sys.executable), *sys.argv])
         print(f"\n{error}. To go on: {command}", file=sys.stderr)
         sys.exit(error.exit_status)
     except KeyboardInterrupt:
@@ -74,3 +74,11 @@ def run(main: Callable[[Sequence[str]], int | None]) -> NoReturn:
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(141)
+
+
+def _shortest(path: str) -> str:
+    """Relative to the working directory, where it lies below it."""
+    try:
+        return str(Path(path).relative_to(Path.cwd()))
+    except ValueError:
+        return path

@@ -59,11 +59,17 @@ def override(config: ml_collections.ConfigDict, overrides: Iterable[tuple[str, A
     """
     changes: dict[str, Any] = {}
     for key, value in overrides:
+        if key in VARIANTS and not isinstance(value, Mapping):
+            raise InputError(
+                f"config.{key}={value!r}: {key} is a block; its name is set by --config.{key}.name={value}"
+            )
+        if value == {}:
+            raise InputError(f"config.{key}={{}}: an empty block sets nothing")
         changes |= {f"{key}.{k}": v for k, v in _flatten(value)} if isinstance(value, Mapping) else {key: value}
     flat = flatten(config)
     for block, variants in VARIANTS.items():
         name = changes.get(f"{block}.name", flat.get(f"{block}.name"))
-        if name == flat.get(f"{block}.name") or name not in variants:
+        if name == flat.get(f"{block}.name") or not isinstance(name, str) or name not in variants:
             continue
         fresh = _variant(block, name)
         kept = {key: flat[key] for key in fresh if key in flat and key != f"{block}.name"}
@@ -135,8 +141,10 @@ def to_json(config: ml_collections.ConfigDict) -> dict[str, Any]:
 
 
 def from_json(tree: Mapping[str, Any]) -> ml_collections.ConfigDict:
-    """The inverse of `to_json`, validated."""
-    return validate(_tree(flatten(tree)))
+    """The inverse of `to_json`, validated; keys that did not exist yet when it was saved get their defaults."""
+    flat = flatten(tree)
+    names = {block: flat.get(f"{block}.name") for block in VARIANTS}
+    return validate(_tree({key: entry.default for key, entry in _entries(names).items()} | flat))
 
 
 def differences(old: ml_collections.ConfigDict, new: ml_collections.ConfigDict) -> dict[str, str]:
@@ -169,7 +177,7 @@ def _variant(block: str, name: str) -> dict[str, Any]:
     return {f"{block}.name": name} | {f"{block}.{key}": entry.default for key, entry in arguments.items()}
 
 
-def _entries(names: Mapping[str, str]) -> dict[str, Key]:
+def _entries(names: Mapping[str, Any]) -> dict[str, Key]:
     """All keys that a config with these model, optimizer and schedule names has."""
     entries = dict(KEYS)
     for block, name in names.items():

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 import os
 import time
 from collections.abc import Callable, Mapping
@@ -88,6 +89,8 @@ def build(config: ml_collections.ConfigDict) -> Experiment:
             f"config.batch_size={config.batch_size}: it is larger than the training split of {splits.name}, which has "
             f"{len(splits.train)} examples; choose at most that"
         )
+    if config.patience is not None and splits.validation is None:
+        raise InputError(f"config.patience={config.patience}: it watches validation data; set data.validation above 0")
     model = make_model(config.model, splits.num_classes, config.precision)
     try:
         table = make_table(model, splits.image_shape)
@@ -126,8 +129,8 @@ def fit(config: ml_collections.ConfigDict, workdir: str | Path) -> dict[str, Any
     if finished is not None:
         announce(f"{workdir} holds the finished run of this config: nothing to do")
         return finished
+    experiment = build(config)
     with StopSignals() as stop:
-        experiment = build(config)
         _open_run_directory(experiment, workdir)
         announce(experiment.describe())
         try:
@@ -164,9 +167,8 @@ def _run(experiment: Experiment, workdir: Path, stop: StopSignals, started: floa
     train_program, eval_program = make_programs(experiment)
     resident, seed = place(splits.train), jnp.uint32(config.seed)
     order = jax.jit(epoch_order, static_argnums=(2, 3))
-    eval_batch_size = min(
-        config.eval_batch_size, max(len(s) for s in (splits.train, splits.validation, splits.test) if s)
-    )
+    held_out = [part for part in (splits.validation, splits.test) if part is not None]
+    eval_batch_size = min(config.eval_batch_size, max(map(len, held_out), default=1))
 
     def measure(examples: data.Examples, variables: Any, on_batch: Callable[[int], None]) -> dict[str, float]:
         return evaluate(eval_program, variables, examples, eval_batch_size, on_batch)
@@ -198,6 +200,8 @@ def _run(experiment: Experiment, workdir: Path, stop: StopSignals, started: floa
                 assert best is not None
                 variables = checkpoints.restore_variables(best, state.variables)
                 test = measure(splits.test, variables, partial(_leave_test, stop))
+                if not math.isfinite(test["loss"]):
+                    raise NonFiniteError(f"the test loss became {test['loss']} with the weights of step {best}")
                 trackers.log(int(state.step), {"epoch": progress.epoch, "split": "test", **test})
         except (Interrupted, NonFiniteError):
             trackers.finish({})
@@ -251,7 +255,7 @@ def _finished_summary(config: ml_collections.ConfigDict, workdir: Path) -> dict[
     if not workdir.is_dir():
         raise InputError(f"--workdir={workdir}: this is a file; choose another folder")
     if not (workdir / "config.json").exists():
-        if any(workdir.iterdir()):
+        if any(path.name != "config.tmp" for path in workdir.iterdir()):  # what a kill at the very start leaves
             raise InputError(f"--workdir={workdir}: this folder holds something that is not a run; choose another one")
         return None
     saved = read_run_file(workdir, "config.json")
@@ -277,8 +281,9 @@ def _open_run_directory(experiment: Experiment, workdir: Path) -> None:
             keys = [key for key in resolved if (before or {}).get(key) != json.loads(json.dumps(resolved[key]))]
             raise InputError(f"--workdir={workdir}: the data have changed since it was begun ({', '.join(keys)})")
     try:
-        (workdir / "plots").mkdir(parents=True, exist_ok=True)
-        (workdir / "summary.json").unlink(missing_ok=True)
+        workdir.mkdir(parents=True, exist_ok=True)
+        for outdated in ("summary.json", "evaluation.json"):
+            (workdir / outdated).unlink(missing_ok=True)
         write_json(workdir / "config.json", {**to_json(experiment.config), "resolved": resolved})
         write_json(workdir / "environment.json", describe_environment())
     except OSError as error:

@@ -86,7 +86,7 @@ def load_run(workdir: str | Path) -> Run:
     with open_checkpoints(workdir / "checkpoints") as checkpoints:
         step = checkpoints.best()
         if step is None:
-            raise InputError(f"{workdir}: no checkpoint has been saved here yet; train for an epoch first")
+            raise InputError(f"{workdir}: no epoch has been finished here yet; go on training first")
         variables = checkpoints.restore_variables(step, like)
     return Run(config, image_shape, class_names, normalization, variables, make_apply(model, normalization))
 

@@ -5,7 +5,6 @@ Each takes a learning rate (a schedule) and the arguments of `config_keys.OPTIMI
 default it leaves biases and normalisation parameters alone.
 """
 
-import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -85,22 +84,30 @@ def muon(
     matrix [h * w * in, out] that it is.
     """
 
+    def is_hidden_kernel(path: Any, leaf: jax.Array) -> bool:
+        return leaf.ndim > 1 and "['logits']" not in jax.tree_util.keystr(path)
+
     def dimension_numbers(params: Any) -> Any:
         def of(path: Any, leaf: jax.Array) -> Any:
-            if leaf.ndim < 2 or re.search(r"\['logits'\]", jax.tree_util.keystr(path)):
-                return None
             axes = tuple(range(leaf.ndim - 1))
-            return optax.contrib.MuonDimensionNumbers(reduction_axis=axes, output_axis=(leaf.ndim - 1,))
+            numbers = optax.contrib.MuonDimensionNumbers(reduction_axis=axes, output_axis=(leaf.ndim - 1,))
+            return numbers if is_hidden_kernel(path, leaf) else None
 
         return jax.tree_util.tree_map_with_path(of, params)
+
+    def decay(rate: Any, hidden: bool) -> optax.GradientTransformation:
+        def own_mask(params: Any) -> Any:
+            kind = jax.tree_util.tree_map_with_path(lambda path, leaf: is_hidden_kernel(path, leaf) == hidden, params)
+            return jax.tree.map(lambda decayed, own: decayed and own, mask(params), kind)
+
+        return optax.add_decayed_weights(lambda step: -weight_decay * rate(step), own_mask)
 
     update = optax.contrib.muon(
         rate, ns_steps=ns_steps, beta=momentum, nesterov=nesterov, adam_learning_rate=adam_learning_rate,
         muon_weight_dimension_numbers=dimension_numbers,
     )  # fmt: skip
     # Optax's own decay here knows no mask for what Adam takes.
-    decay = optax.add_decayed_weights(lambda step: -weight_decay * rate(step), mask)
-    return optax.chain(update, decay) if weight_decay else update
+    return optax.chain(update, decay(rate, True), decay(adam_learning_rate, False)) if weight_decay else update
 
 
 OPTIMIZERS: dict[str, Callable[..., optax.GradientTransformation]] = {

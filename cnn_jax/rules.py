@@ -21,7 +21,7 @@ class Rule:
             return None
         try:
             return self.accept(value)
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, OverflowError) as error:
             raise ValueError(f"must be {self.expects}{did_you_mean(value, self.choices)}") from error
 
 

@@ -1,8 +1,8 @@
 """Learning rates as functions of the step: PyTorch's schedulers in closed form, with its argument names.
 
 Each builder takes (base, steps_per_epoch, num_steps) and its own arguments, and returns a function from the number of
-updates made so far to the rate, fit for `jit`. Durations count epochs, or steps with unit="steps". In epochs, the
-curves are the same through the ends of epochs as PyTorch's stepped once an epoch, but smooth in between.
+updates made so far to the rate, fit for `jit`. Durations count epochs, or steps with unit="steps". In epochs the curves
+are smooth, and at the ends of epochs what PyTorch's are when stepped once an epoch; one_cycle is stepped every update.
 """
 
 import math
@@ -23,7 +23,14 @@ def constant(base: float, steps_per_epoch: int, num_steps: int) -> Schedule:
 def step(base: float, steps_per_epoch: int, num_steps: int, *, step_size: float, gamma: float, unit: str) -> Schedule:
     """StepLR: b * gamma ^ floor(t / step_size)."""
     length = _in_steps(step_size, unit, steps_per_epoch)
-    return lambda t: base * gamma ** jnp.floor(_float(t) / length)
+
+    def schedule(t: jax.Array | int) -> jax.Array:
+        # XLA divides by multiplying with a rounded 1 / length, which may fall short of a whole number.
+        guess = jnp.floor(_float(t) / length)
+        drops = guess + ((guess + 1) * length <= _float(t)) - (guess * length > _float(t))
+        return base * gamma**drops
+
+    return schedule
 
 
 def multistep(

@@ -104,6 +104,11 @@ def test_defaults_are_valid_and_survive_json(model: str, optimizer: str) -> None
         ("augment", (("translate", -1),), ["translate"]),
         ("precision", "float16", ["float32, bfloat16"]),
         ("data", 3, ["no such key"]),
+        ("optimizer", "adamw", ["--config.optimizer.name=adamw"]),
+        ("optimizer", {}, ["sets nothing"]),
+        ("model.name", ["cnn"], ["one of linear"]),
+        ("batch_size", float("inf"), ["whole number"]),
+        ("optimizer.learning_rate", 10**400, ["a number above 0"]),
         ("data.source.deep", 3, ["no such key"]),
     ],
 )
@@ -138,6 +143,12 @@ def test_none_is_accepted_exactly_where_a_key_may_be_none(block: str) -> None:
             else:
                 with pytest.raises(InputError):
                     c.override(start, pair)
+
+
+def test_a_config_saved_before_a_key_existed_gets_its_default() -> None:
+    saved = c.to_json(c.default_config("mlp"))
+    del saved["eval_batch_size"], saved["model"]["dropout"]
+    assert c.from_json(saved).to_dict() == c.default_config("mlp").to_dict()
 
 
 def test_every_key_says_why() -> None:

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import struct
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -207,6 +208,15 @@ def test_a_broken_entry_is_made_again(own_cache: Path) -> None:
     assert entry("mine-1").images[0, 0, 0, 0] == 7
     entry("mine-1", count=5)
     assert len(entry("mine-1", count=5)) == 5
+
+
+def test_two_processes_may_fill_the_same_entry(own_cache: Path) -> None:
+    def slow(images: np.ndarray, labels: np.ndarray) -> None:
+        entry("mine-1")  # another process is quicker
+        images[:], labels[:] = 8, 2
+
+    assert entry("mine-1", slow).labels.tolist() == [1, 1, 1]
+    assert [path.name for path in own_cache.iterdir()] == ["mine-1"]
 
 
 def test_nothing_is_left_of_an_entry_that_failed(own_cache: Path) -> None:
@@ -416,6 +426,17 @@ def test_images_that_cannot_be_read(tmp_path: Path, name: str, content: bytes | 
         read_image(tmp_path / name)
     assert name in str(caught.value) or name == "."
     assert "\n" not in str(caught.value)
+
+
+def test_whatever_a_decoder_raises_names_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Image.new("L", (4, 4)).save(tmp_path / "odd.png")
+
+    def broken(image: Any) -> Any:
+        raise struct.error("required argument is not an integer")
+
+    monkeypatch.setattr("PIL.ImageOps.exif_transpose", broken)
+    with pytest.raises(InputError, match=r"odd\.png: this image cannot be read: required"):
+        read_image(tmp_path / "odd.png")
 
 
 def test_a_decompression_bomb_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -371,6 +371,37 @@ def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_good_checkpoint(tmp_
     assert "Traceback" not in result.stderr
 
 
+def test_parameters_that_are_not_finite_are_never_saved(tmp_path: Path) -> None:
+    """The last of two epochs' 22 steps makes them so; its own loss is still that of the parameters before it."""
+    config = tiny_config(
+        num_epochs=2, data__validation=0, optimizer__name="sgd", schedule__name="multistep", schedule__unit="steps",
+        schedule__milestones=(21, 21), schedule__gamma=1e30,
+    )  # fmt: skip
+    with pytest.raises(NonFiniteError, match=r"a parameter became nan at step 21, .*checkpoint of step 11 is kept"):
+        fit(config, tmp_path / "run")
+    run = load_run(tmp_path / "run")
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(run.variables))
+
+
+def test_a_kill_at_the_very_start_can_be_taken_up(reference: Path, tmp_path: Path) -> None:
+    (tmp_path / "config.tmp").write_text('{"se')
+    fit(tiny_config(), tmp_path)
+    assert_same_run(reference, tmp_path, tiny_config())
+
+
+def test_patience_needs_validation(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"patience=2: it watches validation data"):
+        fit(tiny_config(patience=2, data__validation=0), tmp_path / "run")
+
+
+def test_a_run_without_a_finished_epoch_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    signal_at(monkeypatch, 3, which=0)
+    with pytest.raises(Interrupted):
+        fit(tiny_config(), tmp_path / "run")
+    with pytest.raises(InputError, match="no epoch has been finished here yet"):
+        load_run(tmp_path / "run")
+
+
 def test_the_test_split_is_touched_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sizes: list[int] = []
 

@@ -175,9 +175,12 @@ def test_schedule(torch_results: dict[str, np.ndarray], name: str, arguments: di
     kind = next(kind for kind in sorted(SCHEDULE_KEYS, key=len, reverse=True) if name.startswith(kind))
     block = {"name": kind} | {key: entry.default for key, entry in SCHEDULE_KEYS[kind].items()} | arguments
     expected = torch_results[f"schedule/{name}"]
-    steps_per_epoch = 1 if unit == "steps" or kind == "one_cycle" else 7
-    schedule = make_schedule(block | {"unit": unit}, 0.4, steps_per_epoch, len(expected))
-    ours = jax.jit(jax.vmap(schedule))(jnp.arange(len(expected)) * steps_per_epoch)
+    # PyTorch's schedulers are stepped once an epoch, one_cycle once an update: 120 of them are 20 epochs of 6.
+    steps_per_epoch = 1 if unit == "steps" else 6 if kind == "one_cycle" else 7
+    every = 1 if kind == "one_cycle" else steps_per_epoch
+    num_epochs = len(expected) // 6 if every < steps_per_epoch else len(expected)
+    schedule = make_schedule(block | {"unit": unit}, 0.4, steps_per_epoch, num_epochs)
+    ours = jax.jit(jax.vmap(schedule))(jnp.arange(len(expected)) * every)
     np.testing.assert_allclose(ours, expected, rtol=0, atol=0.4e-6)
 
 

@@ -1,5 +1,6 @@
 """Decoded images, once and for all: memory-mapped uint8 arrays in the user's cache folder."""
 
+import contextlib
 import json
 import os
 import re
@@ -47,16 +48,19 @@ def cached(
             temporary / "images.npy", mode="w+", dtype=np.uint8, shape=(count, *image_shape)
         )
         # A memory-mapped file is sparse: without its blocks, a full disk would be a SIGBUS in the middle of a write.
-        with open(temporary / "images.npy", "r+b") as file:
-            os.posix_fallocate(file.fileno(), 0, os.path.getsize(temporary / "images.npy"))
+        if hasattr(os, "posix_fallocate"):  # not on macOS
+            with open(temporary / "images.npy", "r+b") as file:
+                os.posix_fallocate(file.fileno(), 0, os.path.getsize(temporary / "images.npy"))
         labels = np.empty(count, np.int32)
         fill(images, labels)
         images.flush()
         del images
         np.save(temporary / "labels.npy", labels)
         (temporary / "entry.json").write_text(json.dumps({"key": key, "count": count, "image_shape": image_shape}))
-        if folder.exists():  # a broken entry, or one that another process has finished meanwhile
-            shutil.rmtree(folder, ignore_errors=True)
+        finished_meanwhile = _read(folder, count, image_shape)
+        if finished_meanwhile is not None:  # by another process
+            return finished_meanwhile
+        shutil.rmtree(folder, ignore_errors=True)  # a broken entry
         os.rename(temporary, folder)
     except OSError as error:
         raise _unwritable(folder, error) from error
@@ -83,8 +87,9 @@ def _read(folder: Path, count: int, image_shape: tuple[int, int, int]) -> Exampl
 def _remove_abandoned(parent: Path) -> None:
     """Deletes what killed processes left half-written more than a day ago."""
     for folder in parent.glob(".writing-*"):
-        if time.time() - folder.stat().st_mtime > 86_400:
-            shutil.rmtree(folder, ignore_errors=True)
+        with contextlib.suppress(FileNotFoundError):  # another process does the same
+            if time.time() - folder.stat().st_mtime > 86_400:
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def _unwritable(folder: Path, error: OSError) -> InputError:

@@ -110,7 +110,9 @@ def channel_statistics(images: np.ndarray) -> tuple[tuple[float, ...], tuple[flo
     values = np.arange(256) / 255.0
     means, stds = [], []
     for channel in range(images.shape[-1]):
-        counts = np.bincount(images[..., channel].reshape(-1), minlength=256)
+        # bincount makes 8-byte integers of what it counts: a part at a time
+        parts = (images[start : start + 4096, ..., channel] for start in range(0, len(images), 4096))
+        counts = sum((np.bincount(part.reshape(-1), minlength=256) for part in parts), np.zeros(256, np.int64))
         mean = float(counts @ values / counts.sum())
         std = float(np.sqrt(counts @ (values - mean) ** 2 / counts.sum()))
         means.append(mean)

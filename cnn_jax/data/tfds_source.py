@@ -106,7 +106,7 @@ def _fingerprint(folder: Path) -> str:
     """Changes when a dataset is prepared again with other content under the same name and version."""
     digest = hashlib.sha256()
     for path in sorted(folder.iterdir()):
-        digest.update(f"{path.name} {path.stat().st_size};".encode())
+        digest.update(f"{path.name} {path.stat().st_size} {path.stat().st_mtime_ns};".encode())
     digest.update((folder / "dataset_info.json").read_bytes())
     return digest.hexdigest()[:12]
 

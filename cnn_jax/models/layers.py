@@ -126,7 +126,7 @@ class Classifier(nn.Module):
         raise NotImplementedError(f"{type(self).__name__} must define backbone()")
 
     def head(self, x: jax.Array, train: bool) -> jax.Array:
-        return Head(self.num_classes, dtype=self.dtype, name="head")(x, train)
+        raise NotImplementedError(f"{type(self).__name__} must define head()")
 
     @nn.compact
     def __call__(self, images: jax.Array, train: bool = False, features_only: bool = False) -> jax.Array:

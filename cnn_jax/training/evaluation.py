@@ -2,7 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import jax
 import numpy as np
@@ -12,12 +12,6 @@ from cnn_jax.data.splits import Examples
 from cnn_jax.metrics import add, averages
 
 T = TypeVar("T")
-
-
-class Bar(Protocol):
-    """What is used of a progress bar."""
-
-    def update(self, n: int) -> Any: ...
 
 
 def padded_batches(examples: Examples, batch_size: int) -> Iterator[dict[str, np.ndarray]]:

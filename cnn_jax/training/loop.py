@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 
 from cnn_jax.checkpoints import Checkpoints
 from cnn_jax.errors import Interrupted, NonFiniteError
@@ -25,8 +26,7 @@ class Progress:
     """Where a run stands, beside its state; saved in every checkpoint.
 
     `epoch` counts finished epochs, `totals` are the training sums of the unfinished one, `best` is
-    {"step", "epoch", "metrics"}; seconds and examples of training leave out each process's first step, which
-    compiles.
+    {"step", "epoch", "metrics"}; the timed seconds and examples leave out each process's first step, which compiles.
     """
 
     epoch: int = 0
@@ -86,6 +86,8 @@ def train(
     def save() -> None:
         nonlocal saved
         if saved != (int(state.step), progress.epoch):
+            if not _all_finite(state.variables):
+                _check_finite(math.nan, "a parameter", int(state.step) - 1, plan)
             progress.wall_seconds = plan.wall_seconds()
             checkpoints.save(int(state.step), state, dataclasses.asdict(progress), plan.config)
             saved = (int(state.step), progress.epoch)
@@ -97,8 +99,10 @@ def train(
             raise Interrupted(f"stopped at step {int(state.step)} of {total}; everything is saved", stop.received)
 
     with progress_bar(total, "training", "step", initial=int(state.step)) as bar:
+        compiled = False
         while not is_finished(progress, plan):
-            state = _train_epoch(state, progress, plan, stop, bar)
+            state = _train_epoch(state, progress, plan, stop, bar, compiled)
+            compiled = True
             leave_if_asked()
             metrics = {"train": {**averages(progress.totals), "learning_rate": plan.learning_rate(int(state.step) - 1)}}
             if plan.evaluate is not None:
@@ -115,7 +119,9 @@ def train(
     return state
 
 
-def _train_epoch(state: TrainState, progress: Progress, plan: Plan, stop: StopSignals, bar: Any) -> TrainState:
+def _train_epoch(
+    state: TrainState, progress: Progress, plan: Plan, stop: StopSignals, bar: Any, compiled: bool
+) -> TrainState:
     """The rest of the current epoch, or as much of it as is done when a signal comes."""
     end = (progress.epoch + 1) * plan.steps_per_epoch
     order = plan.order(progress.epoch)
@@ -129,7 +135,7 @@ def _train_epoch(state: TrainState, progress: Progress, plan: Plan, stop: StopSi
             current, sums = plan.train_step(current, order)
             yield step, sums
 
-    mark: float | None = None
+    mark = time.monotonic() if compiled else None
     for step, sums in lagging(steps()):
         _check_finite(float(sums["loss"]), "the training loss", step, plan)
         progress.totals = add(progress.totals, sums)
@@ -160,6 +166,12 @@ def _close_epoch(progress: Progress, metrics: Mapping[str, dict[str, float]], st
 def _rank(figures: Mapping[str, float], metric: str) -> tuple[float, ...]:
     """Larger is better; ties of accuracy go to the lower loss, ties of both to the earlier epoch."""
     return (figures["accuracy"], -figures["loss"]) if metric == "validation_accuracy" else (-figures["loss"],)
+
+
+@jax.jit
+def _all_finite(tree: Any) -> jax.Array:
+    """The loss of a step is that of the parameters before it; what is saved must be good after it too."""
+    return jnp.array([jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(tree)]).all()
 
 
 def _check_finite(loss: float, what: str, step: int, plan: Plan) -> None:
