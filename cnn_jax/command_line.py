@@ -1,7 +1,6 @@
 """What all scripts share: `--config` and its overrides, errors as one line, exit statuses."""
 
 import argparse
-import shlex
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ import ml_collections
 
 from cnn_jax import config as config_module
 from cnn_jax.errors import InputError, Interrupted, NonFiniteError
+from cnn_jax.progress import command
 
 
 class Parser(argparse.ArgumentParser):
@@ -65,8 +65,7 @@ def run(main: Callable[[Sequence[str]], int | None]) -> NoReturn:
         print(f"{Path(sys.argv[0]).name}: {error}", file=sys.stderr)
         sys.exit(error.exit_status)
     except Interrupted as error:
-        command = shlex.join([_shortest(sys.executable), *sys.argv])
-        print(f"\n{error}. To go on: {command}", file=sys.stderr)
+        print(f"\n{error}. To go on: {command(*sys.argv)}", file=sys.stderr)
         sys.exit(error.exit_status)
     except KeyboardInterrupt:
         print("\ninterrupted", file=sys.stderr)
@@ -74,11 +73,3 @@ def run(main: Callable[[Sequence[str]], int | None]) -> NoReturn:
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(141)
-
-
-def _shortest(path: str) -> str:
-    """Relative to the working directory, where it lies below it."""
-    try:
-        return str(Path(path).relative_to(Path.cwd()))
-    except ValueError:
-        return path

@@ -266,7 +266,10 @@ def _finished_summary(config: ml_collections.ConfigDict, workdir: Path) -> dict[
         del changes["num_epochs"]
     if changes:
         listed = ", ".join(f"{key}: {change}" for key, change in changes.items())
-        raise InputError(f"--workdir={workdir} holds a run of another config ({listed}); choose another folder")
+        raise InputError(
+            f"--workdir={workdir} holds a run of another config ({listed}); choose another folder with --workdir=DIR "
+            f"(the same run may only be made longer)"
+        )
     if config.num_epochs == old.num_epochs and (workdir / "summary.json").exists():
         return read_run_file(workdir, "summary.json")
     return None

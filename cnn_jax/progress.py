@@ -1,19 +1,64 @@
 """What people see while something runs: lines and progress bars, on standard error."""
 
+import shlex
 import sys
-from typing import Any
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+_SECONDS_BETWEEN_LINES = 30.0
 
 
 def progress_bar(total: int, description: str, unit: str, initial: int = 0) -> Any:
-    """A tqdm bar; where nobody watches (a log file) it writes a line every half minute instead of ten a second."""
+    """A tqdm bar; where nobody watches (a log file), a plain line every half minute instead."""
+    if not sys.stderr.isatty():
+        return Lines(total, description, unit, initial)
     from tqdm import tqdm
 
-    watched = sys.stderr.isatty()
     return tqdm(
-        total=total, desc=description, unit=unit, initial=initial, file=sys.stderr, dynamic_ncols=watched,
-        mininterval=0.1 if watched else 30.0, maxinterval=10.0 if watched else 60.0, leave=False,
+        total=total, desc=description, unit=unit, initial=initial, file=sys.stderr, dynamic_ncols=True, leave=False,
+        delay=0.3,
     )  # fmt: skip
+
+
+class Lines:
+    """What is used of tqdm, for log files."""
+
+    def __init__(self, total: int, description: str, unit: str, initial: int = 0):
+        self._total, self._description, self._unit, self._done = total, description, unit, initial
+        self._last = time.monotonic()
+        self._postfix = ""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Nothing to clear."""
+
+    def update(self, count: int) -> None:
+        self._done += count
+        if time.monotonic() - self._last >= _SECONDS_BETWEEN_LINES:
+            self._last = time.monotonic()
+            announce(f"{self._description}: {self._done:,} of {self._total:,} {self._unit}s{self._postfix}")
+
+    def set_postfix(self, refresh: bool = True, **figures: str) -> None:
+        self._postfix = "".join(f"  {name} {value}" for name, value in figures.items())
+
+    def write(self, line: str, file: Any = None) -> None:
+        print(line, file=file or sys.stderr, flush=True)
 
 
 def announce(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
+
+
+def command(*words: str) -> str:
+    """A command line to paste: the interpreter in use, relative where it lies below the working directory."""
+    try:
+        interpreter = str(Path(sys.executable).relative_to(Path.cwd()))
+    except ValueError:
+        interpreter = sys.executable
+    return shlex.join([interpreter, *words])

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from cnn_jax.data.tfds_source import check_known, data_folder, find_prepared
 from cnn_jax.errors import InputError
+from cnn_jax.progress import command
 
 
 def prepare(name: str, data_dir: str | None = None) -> Path:
@@ -20,7 +21,8 @@ def prepare(name: str, data_dir: str | None = None) -> Path:
         return found
     check_known(name, root)
     if importlib.util.find_spec("tensorflow") is None:
-        raise InputError('preparing a dataset needs TensorFlow, this once: pip install -e ".[prepare]"')
+        install = command("-m", "pip", "install", "-e", ".[prepare]")
+        raise InputError(f"preparing a dataset needs TensorFlow, this once: {install}")
     # TensorFlow must not take the GPU that a training beside it uses, nor fill the screen.
     os.environ |= {"CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "3"}
 

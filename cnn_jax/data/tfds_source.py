@@ -12,7 +12,7 @@ from cnn_jax.data.cache import cached
 from cnn_jax.data.images import fit_image, to_8_bit
 from cnn_jax.data.splits import Examples, Source
 from cnn_jax.errors import InputError
-from cnn_jax.progress import progress_bar
+from cnn_jax.progress import command, progress_bar
 from cnn_jax.rules import did_you_mean
 
 _DECODE_AT_ONCE = 256
@@ -32,14 +32,15 @@ def load_tfds(data: Any) -> Source:
     folder = find_prepared(data.name, root)
     if folder is None:
         check_known(data.name, root)
-        command = f"python scripts/prepare_data.py --dataset={data.name} --data_dir={root}"
-        raise InputError(f"the dataset '{data.name}' is not prepared in {root}; run {command}")
+        raise InputError(
+            f"the dataset '{data.name}' is not prepared in {root}; run {_prepare_command(data.name, root)}"
+        )
     fingerprint = _fingerprint(folder)
     description = json.loads((folder / "dataset_info.json").read_text())
     if description.get("fileFormat", "tfrecord") != "array_record":
         raise InputError(
             f"{folder} is prepared as {description.get('fileFormat', 'tfrecord')}, which needs TensorFlow to read; "
-            f"delete it, and prepare it with scripts/prepare_data.py --dataset={data.name} --data_dir={root}"
+            f"delete it, and run {_prepare_command(data.name, root)}"
         )
 
     import tensorflow_datasets as tfds
@@ -99,7 +100,11 @@ def check_known(name: str, root: Path) -> None:
     if name.partition(":")[0].partition("/")[0] not in known:
         here = sorted(path.name for path in root.iterdir() if path.is_dir()) if root.is_dir() else []
         prepared = f"; prepared in {root}: {', '.join(here)}" if here else ""
-        raise InputError(f"config.data.name={name!r}: TFDS has no such dataset{did_you_mean(name, known)}{prepared}")
+        raise InputError(f"TFDS has no dataset {name!r}{did_you_mean(name, known)}{prepared}")
+
+
+def _prepare_command(name: str, root: Path) -> str:
+    return command("scripts/prepare_data.py", f"--dataset={name}", f"--data_dir={root}")
 
 
 def _fingerprint(folder: Path) -> str:

@@ -5,6 +5,8 @@ import threading
 from types import FrameType, TracebackType
 from typing import Any, Self
 
+from cnn_jax.progress import announce
+
 
 class StopSignals:
     """Within `with StopSignals() as stop`, the first SIGINT or SIGTERM only sets `stop.received`.
@@ -30,6 +32,7 @@ class StopSignals:
     def _remember(self, number: int, frame: FrameType | None) -> None:
         self.received = number
         self._restore()
+        announce("\nstopping after this step and saving; once more stops at once, without saving")
 
     def _restore(self) -> None:
         for number, handler in self._previous.items():
