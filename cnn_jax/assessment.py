@@ -13,7 +13,7 @@ from cnn_jax.config import override
 from cnn_jax.errors import InputError
 from cnn_jax.inference import Run, load_run, softmax
 from cnn_jax.metrics import confusion_matrix, expected_calibration_error, per_class, wilson_interval
-from cnn_jax.progress import progress_bar
+from cnn_jax.progress import announce, progress_bar
 
 _MOST_MISTAKES = 24
 
@@ -40,6 +40,8 @@ def assess(workdir: str | Path, split: str = "test", data_dir: str | None = None
     """
     workdir = Path(workdir)
     run = load_run(workdir)
+    if not (workdir / "summary.json").exists():
+        announce(f"{workdir}: this run is not finished; its best weights so far are evaluated")
     examples = load_split(run, split, data_dir)
     with progress_bar(len(examples), f"evaluating {split}", "image") as bar:
         logits = run.logits(examples.images, bar.update)

@@ -168,7 +168,8 @@ def describe() -> str:
 
 
 def _described(key: str, entry: Key) -> str:
-    return f"  {f'{key}={entry.default}':<42} {entry.why}"
+    choices = f" ({', '.join(entry.rule.choices)})" if entry.rule.choices else ""
+    return f"  {f'{key}={entry.default}':<42} {entry.why}{choices}"
 
 
 def _variant(block: str, name: str) -> dict[str, Any]:

@@ -185,7 +185,7 @@ KEYS: dict[str, Key] = {
         "dataset", choice("dataset", "unit", "half", "per_image", "none"),
         "dataset: mean and std of the training split; unit: /255; half: mean and std 0.5; none: 0..255",
     ),
-    "augment": Key((), pairs(AUGMENTATIONS), "(name, strength) pairs in order: flip's probability, translate's pixels"),
+    "augment": Key((), pairs(AUGMENTATIONS), "in order, as (('flip', 0.5), ('translate', 2)): a probability, whole pixels"),
     "loss.name": Key("cross_entropy", choice("cross_entropy"), "what training minimises"),
     "loss.label_smoothing": Key(0.0, number(0, below=1), "share of the label spread over all classes, in training"),
     "batch_size": Key(128, integer(1), "examples per training step; a last partial batch of an epoch is left out"),

@@ -18,11 +18,14 @@ def plot_curves(rows: Sequence[Mapping[str, Any]], path: Path) -> Path:
         for row in rows:
             if row["split"] == "test":
                 axis.axhline(row[name], color="tab:green", linestyle="--", label=f"test {row[name]:.4f}")
-        axis.set(title=name, xlabel="epoch")
+        note = " (train: with augmentation, dropout, smoothing)" if name == "loss" else ""
+        axis.set(title=name + note, xlabel="epoch")
         axis.legend()
     losses = [row["loss"] for row in rows if row["split"] != "test"]
     if losses and min(losses) > 0 and max(losses) > 20 * min(losses):
         axes[0].set_yscale("log")
+        axes[0].yaxis.set_major_formatter("{x:g}")
+        axes[0].yaxis.set_minor_formatter("{x:g}")
     rates = [(row["epoch"], row["learning_rate"]) for row in rows if row["split"] == "train"]
     if rates:
         axes[2].plot(*zip(*rates, strict=True), color="tab:gray", marker=".")
@@ -53,7 +56,7 @@ def plot_confusion(confusion: np.ndarray, class_names: Sequence[str], path: Path
         axis.set_xticks(range(count), class_names, rotation=45 if max(map(len, class_names)) > 2 else 0, ha="right" if
                         max(map(len, class_names)) > 2 else "center")  # fmt: skip
         axis.set_yticks(range(count), class_names)
-    axis.set(xlabel="predicted", ylabel="label", title="confusion matrix (color: share of the label)")
+    axis.set(xlabel="predicted", ylabel="label", title="confusion matrix (color: share of the label, not linear)")
     figure.colorbar(image, ax=axis, fraction=0.046)
     return _save(figure, path)
 
@@ -62,7 +65,7 @@ def plot_mistakes(
     images: np.ndarray, labels: Sequence[str], predictions: Sequence[str], confidences: Sequence[float], path: Path
 ) -> Path:
     """Images uint8 [N, H, W, C] that were classified wrongly, with label, prediction and its probability."""
-    columns = 6
+    columns = int(np.clip(len(images), 3, 6))
     rows = max(1, -(-len(images) // columns))
     figure, axes = _figure(rows, columns, (columns * 2.0, rows * 2.35 + 0.4))
     for axis in axes:

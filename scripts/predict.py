@@ -10,6 +10,7 @@ import csv
 import json
 import sys
 from collections.abc import Sequence
+from typing import TextIO
 
 from cnn_jax import command_line
 from cnn_jax.errors import InputError
@@ -33,6 +34,7 @@ def main(argv: Sequence[str]) -> int:
 
     paths = list_images(arguments.images)
     run = load_run(arguments.workdir)
+    table = open_table(arguments.csv) if arguments.csv else None
     predictions = []
     with progress_bar(len(paths), "predicting", "image") as bar:
         for prediction in predict_files(run, paths, arguments.top):
@@ -44,19 +46,23 @@ def main(argv: Sequence[str]) -> int:
     if arguments.json:
         rows = [{"image": p.image, "classes": [{"class": c, "probability": v} for c, v in p.classes]} for p in good]
         print(json.dumps(rows, indent=2))
-    elif arguments.csv:
-        try:
-            with open(arguments.csv, "w", newline="") as file:
-                writer = csv.writer(file)
-                writer.writerow(["image", "class", "probability"])
-                writer.writerows([p.image, p.classes[0][0], f"{p.classes[0][1]:.6f}"] for p in good)
-        except OSError as error:
-            raise InputError(f"--csv={arguments.csv}: it cannot be written ({error.strerror})") from error
+    elif table is not None:
+        with table:
+            writer = csv.writer(table)
+            writer.writerow(["image", "class", "probability"])
+            writer.writerows([p.image, p.classes[0][0], f"{p.classes[0][1]:.6f}"] for p in good)
         print(f"{len(good)} predictions written to {arguments.csv}")
     else:
         for p in good:
             print(f"{p.image}: " + ", ".join(f"{name} {probability:.2%}" for name, probability in p.classes))
     return 1 if len(good) < len(predictions) else 0
+
+
+def open_table(path: str) -> TextIO:
+    try:
+        return open(path, "w", newline="", encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"--csv={path}: it cannot be written ({error.strerror})") from error
 
 
 if __name__ == "__main__":
