@@ -183,9 +183,9 @@ KEYS: dict[str, Key] = {
     "data.test": Key(0.2, share(), "taken from training data, where the source has no test split"),
     "data.normalization": Key(
         "dataset", choice("dataset", "unit", "half", "per_image", "none"),
-        "dataset: mean and std of the training split; unit: /255; half: mean and std 0.5; none: 0..255",
+        "dataset: mean and std of the training split; unit: pixels / 255; half: mean and std 0.5",
     ),
-    "augment": Key((), pairs(AUGMENTATIONS), "in order, as (('flip', 0.5), ('translate', 2)): a probability, whole pixels"),
+    "augment": Key((), pairs(AUGMENTATIONS), "in order, as in (('flip', 0.5), ('translate', 2)): probability, pixels"),
     "loss.name": Key("cross_entropy", choice("cross_entropy"), "what training minimises"),
     "loss.label_smoothing": Key(0.0, number(0, below=1), "share of the label spread over all classes, in training"),
     "batch_size": Key(128, integer(1), "examples per training step; a last partial batch of an epoch is left out"),

@@ -1,4 +1,11 @@
-"""ResNet-18 with the small-image stem on CIFAR-10."""
+"""ResNet-18 with the small-image stem on CIFAR-10: a recipe for a GPU.
+
+    python scripts/train.py --config=configs/cifar10_resnet18.py
+
+What was run: its first 23 steps on two cores (AMD EPYC, no accelerator, busy with other work), 170 s with compiling:
+7 s a step, 18 images/s, the training loss fell from 2.30 to 2.19. The whole recipe has not been run yet, so no accuracy
+is claimed.
+"""
 
 import ml_collections
 
