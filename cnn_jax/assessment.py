@@ -47,12 +47,15 @@ def assess(workdir: str | Path, split: str = "test", data_dir: str | None = None
         logits = run.logits(examples.images, bar.update)
     figures = {"split": split, "data_dir": data_dir} | measure(logits, examples.labels, run.class_names)
     suffix = ("" if split == "test" else f"_{split}") + (f"_{Path(data_dir).name}" if data_dir else "")
-    report = workdir / f"evaluation{suffix}.json"
-    report.write_text(json.dumps(figures, indent=2) + "\n")
-    confusion = reports.plot_confusion(
-        np.array(figures["confusion_matrix"]), run.class_names, workdir / "plots" / f"confusion{suffix}.png"
-    )
-    mistakes = _plot_mistakes(run.class_names, examples, logits, workdir / "plots" / f"mistakes{suffix}.png")
+    try:
+        report = workdir / f"evaluation{suffix}.json"
+        report.write_text(json.dumps(figures, indent=2) + "\n")
+        confusion = reports.plot_confusion(
+            np.array(figures["confusion_matrix"]), run.class_names, workdir / "plots" / f"confusion{suffix}.png"
+        )
+        mistakes = _plot_mistakes(run.class_names, examples, logits, workdir / "plots" / f"mistakes{suffix}.png")
+    except OSError as error:
+        raise InputError(f"{workdir}: the evaluation cannot be written there ({error.strerror})") from error
     return Assessment(figures, (report, confusion, mistakes))
 
 

@@ -10,6 +10,8 @@ import jax
 import orbax.checkpoint as ocp
 from orbax.checkpoint.checkpoint_managers import PolicyCheckpointInfo, PreservationContext, PreservationPolicy
 
+from cnn_jax.errors import InputError
+
 # Orbax tells every step of its work at INFO and WARNING level.
 logging.getLogger("absl").setLevel(logging.ERROR)
 
@@ -63,12 +65,16 @@ class Checkpoints:
         return self._manager.latest_step()
 
     def progress(self, step: int) -> dict[str, Any]:
-        return dict(self._manager.restore(step, args=ocp.args.Composite(progress=ocp.args.JsonRestore()))["progress"])
+        with self._said(step):
+            items = self._manager.restore(step, args=ocp.args.Composite(progress=ocp.args.JsonRestore()))
+            return dict(items["progress"])
 
     def restore(self, step: int, like: Any) -> Any:
         """The state with the structure, types and shardings of `like` (arrays or `jax.ShapeDtypeStruct`)."""
         target = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
-        return self._manager.restore(step, args=ocp.args.Composite(state=ocp.args.StandardRestore(target)))["state"]
+        with self._said(step):
+            items = self._manager.restore(step, args=ocp.args.Composite(state=ocp.args.StandardRestore(target)))
+            return items["state"]
 
     def best(self) -> int | None:
         """The step of the best checkpoint (without validation, of the last one); None where no epoch is finished."""
@@ -81,11 +87,23 @@ class Checkpoints:
     def restore_variables(self, step: int, like: Any) -> Any:
         """The model's part of the state: {"params", "batch_stats"} as in `like`, without the optimizer's."""
         target = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
-        with ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as checkpointer:
+        with self._said(step), ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as checkpointer:
             arguments = ocp.args.PyTreeRestore(
                 item=target, restore_args=ocp.checkpoint_utils.construct_restore_args(target), partial_restore=True
             )
             return checkpointer.restore(self._manager.directory / str(step) / "state", args=arguments)
+
+    @contextlib.contextmanager
+    def _said(self, step: int) -> Iterator[None]:
+        """Whatever Orbax and its storage raise about a damaged checkpoint, as one line."""
+        try:
+            yield
+        except Exception as error:
+            reason = " ".join(str(error).split())[:160]
+            raise InputError(
+                f"{self._manager.directory / str(step)}: this checkpoint is damaged or of another model ({reason}); "
+                f"delete its folder to go on from the one before"
+            ) from error
 
     def wait(self) -> None:
         """Returns when everything is on disk; raises what went wrong."""

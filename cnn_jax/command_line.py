@@ -62,7 +62,7 @@ def run(main: Callable[[Sequence[str]], int | None]) -> NoReturn:
     try:
         sys.exit(main(sys.argv[1:]) or 0)
     except (InputError, NonFiniteError) as error:
-        print(f"{Path(sys.argv[0]).name}: {error}", file=sys.stderr)
+        print(f"{Path(sys.argv[0]).name}: {' '.join(str(error).split())}", file=sys.stderr)  # always one line
         sys.exit(error.exit_status)
     except Interrupted as error:
         print(f"\n{error}. To go on: {command(*sys.argv)}", file=sys.stderr)

@@ -36,6 +36,8 @@ def validate(config: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
     flat = flatten(config)
     names: dict[str, str] = {}
     for block in VARIANTS:
+        if block in flat:
+            raise InputError(_not_a_block(block, flat[block]))
         if f"{block}.name" not in flat:
             raise InputError(f"config.{block}.name is missing: it must be one of {', '.join(VARIANTS[block])}")
         names[block] = flat[f"{block}.name"]
@@ -60,9 +62,7 @@ def override(config: ml_collections.ConfigDict, overrides: Iterable[tuple[str, A
     changes: dict[str, Any] = {}
     for key, value in overrides:
         if key in VARIANTS and not isinstance(value, Mapping):
-            raise InputError(
-                f"config.{key}={value!r}: {key} is a block; its name is set by --config.{key}.name={value}"
-            )
+            raise InputError(_not_a_block(key, value))
         if value == {}:
             raise InputError(f"config.{key}={{}}: an empty block sets nothing")
         changes |= {f"{key}.{k}": v for k, v in _flatten(value)} if isinstance(value, Mapping) else {key: value}
@@ -117,7 +117,7 @@ def load_config(path: str | Path) -> ml_collections.ConfigDict:
         config = get_config()
     except InputError:
         raise
-    except Exception as error:  # whatever the user's own code raises
+    except (Exception, SystemExit, GeneratorExit) as error:  # whatever the user's own code raises
         lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(found)]
         line = getattr(error, "lineno", None) or (lines[-1] if lines else "?")
         # ConfigDict lists the whole config behind an unknown key; its first sentence says what is wrong.
@@ -167,6 +167,10 @@ def describe() -> str:
     return "\n".join(lines)
 
 
+def _not_a_block(block: str, value: Any) -> str:
+    return f"config.{block}={value!r}: {block} is a block of keys; its name is set by --config.{block}.name={value}"
+
+
 def _described(key: str, entry: Key) -> str:
     choices = f" ({', '.join(entry.rule.choices)})" if entry.rule.choices else ""
     return f"  {f'{key}={entry.default}':<42} {entry.why}{choices}"
@@ -202,6 +206,9 @@ def _unknown_key(key: str, entries: Mapping[str, Key], names: Mapping[str, str])
         known = [entry.partition(".")[2] for entry in entries if entry.startswith(f"{block}.")]
         hint = did_you_mean(argument, known)
         return f"config.{key}: the {block} '{names[block]}' has no '{argument}'{hint}; it has {', '.join(known)}"
+    if any(entry.startswith(f"{key}.") for entry in entries):
+        inside = ", ".join(entry for entry in entries if entry.startswith(f"{key}."))
+        return f"config.{key}: this is a block, not a key; in it are {inside}"
     siblings = [entry for entry in entries if entry.startswith(f"{block}.")]
     if not siblings:
         siblings = sorted({entry.partition(".")[0] for entry in entries})
@@ -226,7 +233,7 @@ def _check_together(flat: Mapping[str, Any]) -> None:
 
 def _flatten(tree: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:
     for key, value in tree.items():
-        if isinstance(value, Mapping):
+        if isinstance(value, Mapping) and value:
             yield from _flatten(value, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", value

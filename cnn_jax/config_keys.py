@@ -166,7 +166,7 @@ SCHEDULES: dict[str, dict[str, Key]] = {
 
 AUGMENTATIONS: dict[str, Rule] = {
     "flip": number(0, 1),
-    "translate": integer(0),
+    "translate": integer(0, 1024),
 }
 
 VARIANTS = {"model": MODELS, "optimizer": OPTIMIZERS, "schedule": SCHEDULES}

@@ -105,6 +105,9 @@ def build(config: ml_collections.ConfigDict) -> Experiment:
     def scheduled(base: float) -> Schedule:
         return make_schedule(config.schedule, base, steps_per_epoch, config.num_epochs)
 
+    rate = float(scheduled(config.optimizer.learning_rate)(0))
+    if not math.isfinite(rate):
+        raise InputError(f"config.schedule: '{config.schedule.name}' with these arguments starts at a rate of {rate}")
     return Experiment(
         config, splits, make_normalization(config.data.normalization, splits), model,
         make_optimizer(config.optimizer, scheduled), scheduled(config.optimizer.learning_rate), steps_per_epoch,

@@ -73,11 +73,14 @@ def load_run(workdir: str | Path) -> Run:
     """
     workdir = Path(workdir)
     saved = read_run_file(workdir, "config.json")
-    resolved = saved.pop("resolved")
+    try:
+        resolved = saved.pop("resolved")
+        image_shape = tuple(resolved["image_shape"])
+        class_names = tuple(resolved["class_names"])
+        normalization = Normalization.from_json(resolved["normalization"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{workdir / 'config.json'}: it is damaged ({error}); restore it, or train again") from error
     config = from_json(saved)
-    image_shape = tuple(resolved["image_shape"])
-    class_names = tuple(resolved["class_names"])
-    normalization = Normalization.from_json(resolved["normalization"])
     model = make_model(config.model, len(class_names), config.precision)
     like = jax.eval_shape(lambda: model.init(jax.random.key(0), jnp.zeros((1, *image_shape))))
     like = {"params": like["params"], "batch_stats": like.get("batch_stats", {})}
@@ -94,7 +97,9 @@ def load_run(workdir: str | Path) -> Run:
 def read_run_file(workdir: Path, name: str) -> dict[str, Any]:
     """A JSON file of a run directory; raises InputError where it is missing or broken."""
     try:
-        content: dict[str, Any] = json.loads((workdir / name).read_text())
+        content = json.loads((workdir / name).read_text())
+        if not isinstance(content, dict):
+            raise ValueError("it holds no JSON object")
         return content
     except (FileNotFoundError, NotADirectoryError) as error:
         raise InputError(f"{workdir}: this is not a run directory (it has no {name})") from error

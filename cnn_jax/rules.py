@@ -3,8 +3,11 @@
 import dataclasses
 import difflib
 import math
+import numbers
 from collections.abc import Callable, Iterable
 from typing import Any
+
+_LARGEST_FLOAT32 = 3.4e38
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,13 +42,13 @@ def text() -> Rule:
     return Rule("text", lambda value: value if isinstance(value, str) and value else _refuse())
 
 
-def integer(least: int, most: int | None = None) -> Rule:
-    expects = f"a whole number of at least {least}" if most is None else f"a whole number from {least} to {most}"
+def integer(least: int, most: int = 2**31 - 1) -> Rule:
+    expects = f"a whole number of at least {least}" + (f" and at most {most}" if most < 2**31 - 1 else "")
 
     def accept(value: Any) -> int:
         if isinstance(value, bool) or int(value) != value:
             _refuse()
-        return int(value) if least <= value and (most is None or value <= most) else _refuse()
+        return int(value) if least <= value <= most else _refuse()
 
     return Rule(expects, accept)
 
@@ -68,7 +71,8 @@ def number(
         if isinstance(value, bool | str):
             _refuse()
         value = float(value)
-        return value if math.isfinite(value) and least <= value <= most and above < value < below else _refuse()
+        in_range = least <= value <= most and above < value < below
+        return value if abs(value) <= _LARGEST_FLOAT32 and in_range else _refuse()
 
     return Rule("a number " + " and ".join(limits) if limits else "a finite number", accept)
 
@@ -86,16 +90,16 @@ def share() -> Rule:
     def accept(value: Any) -> float | int:
         if isinstance(value, bool | str) or not math.isfinite(value) or value < 0:
             _refuse()
-        if isinstance(value, int):
-            return value
-        return value if value < 1 else _refuse()
+        if isinstance(value, numbers.Integral):
+            return int(value)
+        return float(value) if value < 1 else _refuse()
 
     return Rule("a fraction of at least 0 and below 1, or a whole number of examples", accept)
 
 
 def size() -> Rule:
     """(height, width); one number means a square."""
-    side = integer(1)
+    side = integer(1, 16_384)
 
     def accept(value: Any) -> tuple[int, int]:
         height, width = (value, value) if not isinstance(value, tuple | list) else value

@@ -103,7 +103,12 @@ def test_defaults_are_valid_and_survive_json(model: str, optimizer: str) -> None
         ("augment", "flip", ["pairs"]),
         ("augment", (("translate", -1),), ["translate"]),
         ("precision", "float16", ["float32, bfloat16"]),
-        ("data", 3, ["no such key"]),
+        ("data", 3, ["this is a block", "data.source"]),
+        ("num_epochs", 10**20, ["whole number"]),
+        ("data.image_size", 99_999_999, ["whole number of pixels"]),
+        ("optimizer.learning_rate", 1e300, ["a number above 0"]),
+        ("seed", {}, ["sets nothing"]),
+        ("model", {"name": {}}, ["config.model.name={}", "one of linear"]),
         ("optimizer", "adamw", ["--config.optimizer.name=adamw"]),
         ("optimizer", {}, ["sets nothing"]),
         ("model.name", ["cnn"], ["one of linear"]),
@@ -168,6 +173,13 @@ def test_another_name_brings_its_own_arguments_and_keeps_shared_ones() -> None:
     assert config.model.hidden == (32,)
 
 
+def test_a_block_that_was_overwritten_is_said() -> None:
+    config = c.default_config()
+    config.model = 3
+    with pytest.raises(InputError, match=r"config\.model=3: model is a block"):
+        c.validate(config)
+
+
 def test_a_dict_is_merged_key_by_key() -> None:
     pairs = c.parse_overrides([("optimizer", "{'learning_rate': 0.2, 'nesterov': True}")])
     config = c.override(c.default_config(), pairs)
@@ -209,6 +221,7 @@ IMPORT = "from cnn_jax.config import default_config\n"
         ("import cnn_jax.nowhere", ["line 1", "ModuleNotFoundError"]),
         ("def get_config():\n    return 3", ["ConfigDict", "int"]),
         ("def get_config():\n    return 1 / 0", ["line 2", "ZeroDivisionError"]),
+        ("def get_config():\n    raise SystemExit(0)", ["line 2", "SystemExit"]),
         (f"{IMPORT}def get_config():\n    x = default_config()\n    x.foo = 3\n    return x",
          ["line 4", "foo"]),
         (f"{IMPORT}def get_config():\n    x = default_config()\n    x.batch_size = 0\n"

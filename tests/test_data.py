@@ -439,6 +439,18 @@ def test_whatever_a_decoder_raises_names_the_file(tmp_path: Path, monkeypatch: p
         read_image(tmp_path / "odd.png")
 
 
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.png")
+    with pytest.raises(InputError, match="not a regular file"):
+        read_image(tmp_path / "pipe.png")
+
+
+@pytest.mark.parametrize("name", [".", "mnist:**", "../mnist", "a b", "mnist:"])
+def test_names_of_datasets(name: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no name of a dataset"):
+        data.load(tfds_settings(tmp_path, name))
+
+
 def test_a_decompression_bomb_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Image.new("L", (100, 100)).save(tmp_path / "bomb.png")
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)

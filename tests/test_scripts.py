@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 import subprocess
 import sys
 import time
@@ -137,6 +138,22 @@ def test_a_run_without_checkpoint_is_said(trained: Path, tmp_path: Path) -> None
     (tmp_path / "checkpoints").mkdir()
     with pytest.raises(InputError, match="no epoch has been finished here yet"):
         load_run(tmp_path)
+
+
+@pytest.mark.parametrize("content", ["[]", "{}", '{"resolved": {}}', '{"resolved": {"image_shape": 3}}'])
+def test_a_damaged_config_of_a_run_is_said(tmp_path: Path, content: str) -> None:
+    (tmp_path / "config.json").write_text(content)
+    with pytest.raises(InputError, match=r"config\.json"):
+        load_run(tmp_path)
+
+
+def test_a_damaged_checkpoint_is_said(trained: Path, tmp_path: Path) -> None:
+    shutil.copytree(trained, tmp_path / "run")
+    for path in (tmp_path / "run/checkpoints").glob("*/state/**/*"):
+        if path.is_file():
+            path.write_bytes(b"")
+    with pytest.raises(InputError, match="this checkpoint is damaged"):
+        load_run(tmp_path / "run")
 
 
 def test_evaluation_on_other_data_of_the_same_classes(tfds_data: str, tmp_path: Path) -> None:

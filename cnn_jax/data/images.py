@@ -21,6 +21,8 @@ def read_image(path: str | Path) -> "Image":
     """
     from PIL import Image, ImageOps, UnidentifiedImageError
 
+    if Path(path).exists() and not Path(path).is_file() and not Path(path).is_dir():
+        raise InputError(f"{path}: this is not a regular file")  # a pipe or a device might never end
     try:
         with Image.open(path) as opened:
             opened.load()

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +74,11 @@ def load_tfds(data: Any) -> Source:
 
 def data_folder(folder: str | None) -> Path:
     """Where prepared datasets lie: the given folder, `TFDS_DATA_DIR`, or TFDS's own default."""
-    return Path(folder or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets").expanduser()
+    path = Path(folder or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets")
+    try:
+        return path.expanduser()
+    except RuntimeError as error:
+        raise InputError(f"config.data.dir={path}: there is no such user; give the folder's whole path") from error
 
 
 def find_prepared(name: str, root: Path) -> Path | None:
@@ -82,6 +87,8 @@ def find_prepared(name: str, root: Path) -> Path | None:
     Raises:
       InputError: several configurations are prepared, and the name says none.
     """
+    if not re.fullmatch(r"[\w-]+(/[\w.+-]+)?(:[\d.]+)?", name):
+        raise InputError(f"'{name}' is no name of a dataset; it must be name, name/config or name:version")
     base, _, version = name.partition(":")
     found = [info.parent for info in (root / base).glob(f"{version or '*'}/dataset_info.json")]
     if not found and "/" not in base:

@@ -33,11 +33,14 @@ class LocalTracker:
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
-    """All whole lines of a `metrics.jsonl`; a last line that a kill cut off is left out."""
+    """All whole lines of a `metrics.jsonl`; what follows a damaged one (a kill cuts the last one off) is left out."""
     rows = []
-    for line in path.read_text().splitlines() if path.exists() else ():
+    for line in path.read_text(errors="replace").splitlines() if path.exists() else ():
         try:
-            rows.append(json.loads(line))
+            row = json.loads(line)
         except json.JSONDecodeError:
             break
+        if not isinstance(row, dict) or not {"step", "epoch", "split"} <= row.keys():
+            break
+        rows.append(row)
     return rows
