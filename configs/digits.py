@@ -1,4 +1,10 @@
-"""scikit-learn's handwritten digits, 8x8: the first run on a new machine, no download."""
+"""scikit-learn's handwritten digits, 8x8: the first run on a new machine, no download.
+
+    python scripts/train.py
+
+Measured on two cores (AMD EPYC, no accelerator): test accuracy (359 images) 98.89, 98.89 and 99.44 % with seeds 0, 1
+and 2; 25 to 28 s each, of which some 11 s are training steps.
+"""
 
 import ml_collections
 

@@ -206,7 +206,8 @@ def test_no_text_breaks_the_parser(text: str) -> None:
     config = c.default_config()
     for key in ("optimizer.learning_rate", "model.filters", "augment", "data.dir", text):
         with contextlib.suppress(InputError):
-            c.override(config, c.parse_overrides([(key, text)]))
+            changed = c.override(config, c.parse_overrides([(key, text)]))
+            assert c.validate(changed).to_dict() == changed.to_dict()
 
 
 IMPORT = "from cnn_jax.config import default_config\n"

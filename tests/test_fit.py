@@ -2,12 +2,12 @@
 
 import json
 import os
+import re
 import signal
-import struct
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +19,11 @@ from helpers import TIMINGS, read_json, script, tiny_config, without_timings
 from PIL import Image
 
 from cnn_jax import experiment as experiment_module
-from cnn_jax import tracking
 from cnn_jax.checkpoints import open_checkpoints
 from cnn_jax.errors import InputError, Interrupted, NonFiniteError
 from cnn_jax.experiment import build, fit, initial_state
 from cnn_jax.inference import load_run
-from cnn_jax.tracking.local import LocalTracker, read_rows
-from cnn_jax.tracking.wandb import wandb_mode
+from cnn_jax.tracking.local import read_rows
 from cnn_jax.training.evaluation import evaluate
 
 STEPS = 10  # an epoch of 1,294 digits in batches of 128
@@ -194,7 +192,7 @@ def test_kill_and_interrupt_from_outside(tmp_path: Path) -> None:
     _, errors = process.communicate(timeout=60)
     if process.returncode != 0:  # unless it was quick enough to finish
         assert process.returncode == 130, errors
-        assert f"To go on: {sys.executable}" in errors
+        assert re.search(r"To go on: \S*python\S* \S*train\.py ", errors)
         assert str(workdir) in errors
         assert "Traceback" not in errors
     again = script("train.py", f"--config={config}", f"--workdir={workdir}")
@@ -413,99 +411,3 @@ def test_the_test_split_is_touched_once(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(experiment_module, "evaluate", spy)
     fit(tiny_config(), tmp_path / "run")
     assert sizes == [144, 144, 359]
-
-
-# Tracking
-
-
-def test_the_log_is_cut_back_to_whole_epochs(tmp_path: Path) -> None:
-    path = tmp_path / "metrics.jsonl"
-    tracker = LocalTracker(path, 0)
-    for epoch in (1, 2):
-        tracker.log(epoch * 10, {"epoch": epoch, "split": "train", "loss": 0.1})
-    tracker.log(20, {"epoch": 2, "split": "test", "loss": 0.1})
-    with open(path, "a") as file:
-        file.write('{"step": 30, "epo')
-    LocalTracker(path, 1)
-    assert read_rows(path) == [{"step": 10, "epoch": 1, "split": "train", "loss": 0.1}]
-
-
-def test_a_tracker_that_fails_is_left_out(tmp_path: Path) -> None:
-    class Broken:
-        calls = 0
-
-        def log(self, step: int, metrics: Any) -> None:
-            self.calls += 1
-            raise ConnectionError("no network")
-
-        def log_artifact(self, path: Path) -> None:
-            self.calls += 1
-
-        def finish(self, summary: Any) -> None:
-            self.calls += 1
-
-    broken = Broken()
-    trackers = tracking.Trackers(LocalTracker(tmp_path / "metrics.jsonl", 0), [broken])
-    with pytest.warns(UserWarning, match="Broken failed and is left out .*no network"):
-        trackers.log(1, {"epoch": 1, "split": "train"})
-    trackers.log(2, {"epoch": 2, "split": "train"})
-    trackers.finish({})
-    assert broken.calls == 1
-    assert len(read_rows(tmp_path / "metrics.jsonl")) == 2
-
-
-@pytest.mark.parametrize(
-    ("choice", "environment", "mode"),
-    [
-        ("auto", {}, None),
-        ("auto", {"WANDB_MODE": "offline"}, "offline"),
-        ("auto", {"WANDB_MODE": "disabled", "WANDB_API_KEY": "x"}, None),
-        ("auto", {"WANDB_API_KEY": "x"}, "online"),
-        ("auto", {"WANDB_SWEEP_ID": "x"}, "online"),
-        ("off", {"WANDB_API_KEY": "x"}, None),
-        ("offline", {}, "offline"),
-        ("online", {}, "online"),
-    ],
-)
-def test_when_wandb_is_on(
-    monkeypatch: pytest.MonkeyPatch, choice: str, environment: dict[str, str], mode: str | None
-) -> None:
-    for name, value in environment.items():
-        monkeypatch.setenv(name, value)
-    assert wandb_mode(choice) == mode
-
-
-def records(path: Path) -> Iterator[bytes]:
-    """The records of a .wandb file: a LevelDB log of 32 KiB blocks behind a header of 7 bytes."""
-    data, position, whole = path.read_bytes(), 7, b""
-    while position < len(data):
-        left = 32768 - position % 32768
-        if left < 7:
-            position += left
-            continue
-        length, kind = struct.unpack("<HB", data[position + 4 : position + 7])
-        whole += data[position + 7 : position + 7 + length]
-        position += 7 + length
-        if kind in (1, 4):  # whole, or the last part
-            yield whole
-            whole = b""
-
-
-def test_wandb_offline_holds_config_metrics_and_summary(tmp_path: Path) -> None:
-    from wandb.proto import wandb_internal_pb2
-
-    summary = fit(tiny_config(num_epochs=1, tracking__wandb="offline"), tmp_path / "run")
-    identity = (tmp_path / "run/wandb_id").read_text()
-    (file,) = (tmp_path / "run/wandb").glob(f"offline-run-*-{identity}/run-{identity}.wandb")
-    history, config, final = [], {}, {}
-    for data in records(file):
-        record = wandb_internal_pb2.Record()
-        record.ParseFromString(data)
-        config |= {item.key: json.loads(item.value_json) for item in record.run.config.update}
-        final |= {item.key: json.loads(item.value_json) for item in record.summary.update}
-        history.append({item.key or item.nested_key[0]: json.loads(item.value_json) for item in record.history.item})
-    rows = read_rows(tmp_path / "run/metrics.jsonl")
-    assert config["model"]["filters"] == [8, 8]
-    assert any(row.get("train_loss") == rows[0]["loss"] and row["step"] == 10 for row in history)
-    assert any(row.get("validation_accuracy") == rows[1]["accuracy"] for row in history)
-    assert final["test_accuracy"] == summary["test_accuracy"]

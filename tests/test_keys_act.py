@@ -182,7 +182,7 @@ SEEN_IN_RUNS = {
     "checkpoint.every": "test_fit.py::test_checkpoints_every_other_epoch",
     "checkpoint.keep": "test_fit.py::test_the_best_weights_are_kept_and_tested",
     "checkpoint.metric": "test_fit.py::test_the_best_weights_are_kept_and_tested",
-    "tracking.wandb": "test_fit.py::test_wandb_offline_holds_config_metrics_and_summary",
+    "tracking.wandb": "test_tracking.py::test_wandb_offline_holds_config_metrics_and_summary",
 }
 
 

@@ -1,0 +1,108 @@
+"""Pictures of every kind become the arrays that a network takes, or one line that names them."""
+
+import os
+import struct
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cnn_jax.data.images import fit_image, read_image
+from cnn_jax.errors import InputError
+
+
+def test_modes_of_images(tmp_path: Path) -> None:
+    ramp = np.linspace(0, 255, 16 * 12).reshape(12, 16)
+    gray = Image.fromarray(ramp.astype(np.uint8))
+    saved = {
+        "l.png": gray,
+        "rgb.png": gray.convert("RGB"),
+        "rgba.png": gray.convert("RGBA"),
+        "la.png": gray.convert("LA"),
+        "palette.gif": gray.convert("P"),
+        "cmyk.jpg": gray.convert("RGB").convert("CMYK"),
+        "sixteen.png": Image.fromarray((ramp * 257).astype(np.uint16)),
+        "sixteen.tif": Image.fromarray((ramp * 257).astype(np.uint16)),
+        "float.tif": Image.fromarray((ramp / 255).astype(np.float32)),
+        "int.tif": Image.fromarray((ramp * 257).astype(np.int32)),
+    }
+    for name, image in saved.items():
+        image.save(tmp_path / name)
+        for channels in (1, 3):
+            array = fit_image(read_image(tmp_path / name), (12, 16, channels), "crop")
+            assert array.shape == (12, 16, channels)
+            assert array.dtype == np.uint8
+            assert np.abs(array[..., 0] - ramp).max() <= (12 if name == "cmyk.jpg" else 3), name
+
+
+def test_one_bit_transparent_rotated_and_animated(tmp_path: Path) -> None:
+    Image.fromarray(np.eye(8, dtype=bool)).save(tmp_path / "bit.png")
+    assert np.array_equal(np.asarray(read_image(tmp_path / "bit.png")), np.eye(8, dtype=np.uint8) * 255)
+    Image.new("RGBA", (4, 4), (255, 0, 0, 0)).save(tmp_path / "clear.png")
+    assert np.asarray(read_image(tmp_path / "clear.png")).min() == 255  # what is transparent is white
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    tall = Image.fromarray(np.zeros((4, 8, 3), np.uint8))
+    tall.save(tmp_path / "rotated.jpg", exif=exif)
+    assert read_image(tmp_path / "rotated.jpg").size == (4, 8)
+    frames = [Image.new("L", (4, 4), value) for value in (10, 200)]
+    frames[0].save(tmp_path / "moving.gif", save_all=True, append_images=frames[1:])
+    assert np.asarray(read_image(tmp_path / "moving.gif").convert("L")).max() == 10
+
+
+@pytest.mark.parametrize("resize", ["crop", "stretch", "pad"])
+def test_resize_rules(resize: str) -> None:
+    image = np.zeros((10, 30, 3), np.uint8)
+    image[:, 10:20] = 255
+    array = fit_image(Image.fromarray(image), (10, 10, 3), resize)
+    whiteness = {"crop": 1.0, "stretch": 1 / 3, "pad": 1 / 9}[resize]
+    assert array.mean() / 255 == pytest.approx(whiteness, abs=0.08)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("text.png", b"hello", "not an image"),
+        ("empty.jpg", b"", "not an image"),
+        ("torn.png", None, "cannot be read"),
+        ("missing.png", b"-", "no such file"),
+        (".", b"-", "folder"),
+    ],
+)
+def test_images_that_cannot_be_read(tmp_path: Path, name: str, content: bytes | None, words: str) -> None:
+    if name == "torn.png":
+        noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+        Image.fromarray(noise).save(tmp_path / name)
+        content = (tmp_path / name).read_bytes()[:4000]
+    if content != b"-":
+        (tmp_path / name).write_bytes(content or b"")
+    with pytest.raises(InputError, match=words) as caught:
+        read_image(tmp_path / name)
+    assert name in str(caught.value) or name == "."
+    assert "\n" not in str(caught.value)
+
+
+def test_whatever_a_decoder_raises_names_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Image.new("L", (4, 4)).save(tmp_path / "odd.png")
+
+    def broken(image: Any) -> Any:
+        raise struct.error("required argument is not an integer")
+
+    monkeypatch.setattr("PIL.ImageOps.exif_transpose", broken)
+    with pytest.raises(InputError, match=r"odd\.png: this image cannot be read: required"):
+        read_image(tmp_path / "odd.png")
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.png")
+    with pytest.raises(InputError, match="not a regular file"):
+        read_image(tmp_path / "pipe.png")
+
+
+def test_a_decompression_bomb_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Image.new("L", (100, 100)).save(tmp_path / "bomb.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
+    with pytest.raises(InputError, match="decompression bomb"):
+        read_image(tmp_path / "bomb.png")
