@@ -9,6 +9,8 @@ import numpy as np
 
 def plot_curves(rows: Sequence[Mapping[str, Any]], path: Path) -> Path:
     """Loss, accuracy and learning rate by epoch, from the rows of a `metrics.jsonl`."""
+    from matplotlib.ticker import LogLocator, NullFormatter
+
     figure, axes = _figure(1, 3, (13, 3.8))
     for axis, name in zip(axes[:2], ("loss", "accuracy"), strict=True):
         for split, color in (("train", "tab:blue"), ("validation", "tab:orange")):
@@ -24,8 +26,9 @@ def plot_curves(rows: Sequence[Mapping[str, Any]], path: Path) -> Path:
     losses = [row["loss"] for row in rows if row["split"] != "test"]
     if losses and min(losses) > 0 and max(losses) > 20 * min(losses):
         axes[0].set_yscale("log")
+        axes[0].yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes[0].yaxis.set_major_formatter("{x:g}")
-        axes[0].yaxis.set_minor_formatter("{x:g}")
+        axes[0].yaxis.set_minor_formatter(NullFormatter())
     rates = [(row["epoch"], row["learning_rate"]) for row in rows if row["split"] == "train"]
     if rates:
         axes[2].plot(*zip(*rates, strict=True), color="tab:gray", marker=".")
