@@ -101,6 +101,17 @@ def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
         read_image(tmp_path / "pipe.png")
 
 
+def test_large_images_and_floats_that_are_no_numbers_are_taken_in_silence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, recwarn: pytest.WarningsRecorder
+) -> None:
+    Image.fromarray(np.array([[np.nan, np.inf], [0, 1]], np.float32)).save(tmp_path / "odd.tif")
+    assert np.asarray(read_image(tmp_path / "odd.tif"))[0].tolist() == [0, 255]
+    Image.new("L", (40, 40)).save(tmp_path / "large.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
+    assert read_image(tmp_path / "large.png").size == (40, 40)
+    assert not recwarn.list
+
+
 def test_a_decompression_bomb_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Image.new("L", (100, 100)).save(tmp_path / "bomb.png")
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)

@@ -1,5 +1,6 @@
 """From any picture that Pillow opens to the uint8 array that a network was trained on."""
 
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,9 +25,11 @@ def read_image(path: str | Path) -> "Image":
     if Path(path).exists() and not Path(path).is_file() and not Path(path).is_dir():
         raise InputError(f"{path}: this is not a regular file")  # a pipe or a device might never end
     try:
-        with Image.open(path) as opened:
-            opened.load()
-            return to_8_bit(ImageOps.exif_transpose(opened))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # large is fine; a bomb raises
+            with Image.open(path) as opened:
+                opened.load()
+                return to_8_bit(ImageOps.exif_transpose(opened))
     except UnidentifiedImageError as error:
         raise InputError(f"{path}: this is not an image that Pillow can read") from error
     except FileNotFoundError as error:
@@ -43,7 +46,7 @@ def to_8_bit(image: "Image") -> "Image":
     from PIL import Image
 
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
-        values = np.asarray(image, np.float64)
+        values = np.nan_to_num(np.asarray(image, np.float64), posinf=1e30, neginf=-1e30)
         # 32-bit integers hold what was a 16-bit file; floats are taken as 0..1 unless they exceed it.
         top = 65535.0 if image.mode != "F" else (1.0 if values.size and values.max() <= 1 else 255.0)
         return Image.fromarray(np.clip(np.rint(values / top * 255), 0, 255).astype(np.uint8))
