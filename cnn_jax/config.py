@@ -219,8 +219,9 @@ def _check_together(flat: Mapping[str, Any]) -> None:
     """What no key shows alone."""
     if flat["data.source"] == "tfds" and flat["data.name"] is None:
         raise InputError("config.data.name=None: data.source 'tfds' needs the dataset's name, as in data.name=mnist")
-    if flat["data.source"] == "digits" and flat["data.name"] is not None:
-        raise InputError(f"config.data.name={flat['data.name']!r}: a name needs data.source=tfds, not 'digits'")
+    if flat["data.source"] != "tfds" and flat["data.name"] is not None:
+        source = flat["data.source"]
+        raise InputError(f"config.data.name={flat['data.name']!r}: a name needs data.source=tfds, not {source!r}")
     if flat["data.channels"] == 2:
         raise InputError("config.data.channels=2: it must be 1 (gray) or 3 (colour), or None")
     if flat.get("optimizer.nesterov") and flat["optimizer.momentum"] == 0:

@@ -173,9 +173,16 @@ VARIANTS = {"model": MODELS, "optimizer": OPTIMIZERS, "schedule": SCHEDULES}
 
 KEYS: dict[str, Key] = {
     "seed": Key(0, integer(0, 2**31 - 1), "of everything random; the data splits do not depend on it"),
-    "data.source": Key("digits", choice("digits", "tfds"), "digits come with scikit-learn; tfds: any TFDS dataset"),
+    "data.source": Key(
+        "digits", choice("digits", "tfds", "folder", "csv", "npz", "synthetic"),
+        "digits come with scikit-learn; tfds: any TFDS dataset; folder: one folder per class; synthetic: made up",
+    ),
     "data.name": Key(None, maybe(text()), "the TFDS dataset, as name, name/config or name:version"),
-    "data.dir": Key(None, maybe(text()), "where prepared datasets lie; None: TFDS_DATA_DIR or ~/tensorflow_datasets"),
+    "data.dir": Key(
+        None, maybe(text()),
+        "folder: its root; csv: the manifest; npz: the archive; tfds: where prepared datasets lie (None: TFDS_DATA_DIR "
+        "or ~/tensorflow_datasets)",
+    ),
     "data.image_size": Key(None, maybe(size()), "(height, width) of the network's input; None: as in the dataset"),
     "data.channels": Key(None, maybe(integer(1, 3)), "1 or 3; None: as in the dataset"),
     "data.resize": Key("crop", choice("crop", "stretch", "pad"), "how an image of another shape is fitted"),
@@ -185,8 +192,24 @@ KEYS: dict[str, Key] = {
         "dataset", choice("dataset", "unit", "half", "per_image", "none"),
         "dataset: mean and std of the training split; unit: pixels / 255; half: mean and std 0.5",
     ),
+    "data.loading": Key(
+        "auto", choice("auto", "resident", "streamed"),
+        "resident: all images decoded in (device) memory; streamed: decoded as they are needed; auto: by their size",
+    ),
+    "data.workers": Key(
+        None, maybe(integer(0, 512)), "processes that decode streamed images; 0: threads; None: one per core but one"
+    ),
+    "data.on_error": Key("raise", choice("raise", "skip"), "what images that cannot be read do: stop, or be left out"),
+    "data.sampling": Key(
+        "shuffled", choice("shuffled", "balanced"), "balanced: every class is seen equally often, rare ones repeatedly"
+    ),
+    "data.examples": Key(10_000, integer(2), "how many images the synthetic source has"),
+    "data.classes": Key(10, integer(2), "how many classes the synthetic source has"),
     "augment": Key((), pairs(AUGMENTATIONS), "in order, as in (('flip', 0.5), ('translate', 2)): probability, pixels"),
     "loss.name": Key("cross_entropy", choice("cross_entropy"), "what training minimises"),
+    "loss.class_weights": Key(
+        "none", choice("none", "balanced"), "balanced: classes weigh in inverse proportion to their training examples"
+    ),
     "loss.label_smoothing": Key(0.0, number(0, below=1), "share of the label spread over all classes, in training"),
     "batch_size": Key(128, integer(1), "examples per training step; a last partial batch of an epoch is left out"),
     "eval_batch_size": Key(512, integer(1), "examples per evaluation step; it changes no figure"),
@@ -196,7 +219,8 @@ KEYS: dict[str, Key] = {
     "checkpoint.every": Key(1, integer(1), "epochs between checkpoints; the last epoch is always saved"),
     "checkpoint.keep": Key(1, integer(1), "how many of the last checkpoints are kept, beside the best one"),
     "checkpoint.metric": Key(
-        "validation_accuracy", choice("validation_accuracy", "validation_loss"), "what the best checkpoint is best in"
+        "validation_accuracy", choice("validation_accuracy", "validation_balanced_accuracy", "validation_loss"),
+        "what the best checkpoint is best in; balanced: the mean over classes",
     ),
     "tracking.wandb": Key(
         "auto", choice("auto", "off", "offline", "online"),

@@ -19,3 +19,8 @@ class Interrupted(Exception):
     def __init__(self, message: str, signal_number: int):
         super().__init__(message)
         self.exit_status = 128 + signal_number
+
+
+def shown(text: str) -> str:
+    """A path or a name as one printable line: newlines, control and undecodable characters are escaped."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode() for c in text)

@@ -6,9 +6,7 @@ knows its randomness. That is what makes a resumed run, or one on another number
 
 import jax
 
-# The numbers are part of every run's identity: append, never renumber.
-STREAMS = {"init": 0, "shuffle": 1, "augment": 2, "dropout": 3}
-
+from cnn_jax.streams import STREAMS
 
 def stream_key(seed: int | jax.Array, stream: str, *counters: int | jax.Array) -> jax.Array:
     """The key of `stream` at `counters` (an epoch, or a step); the seed and the counters may be traced."""

@@ -65,7 +65,7 @@ def test_resize_rules(resize: str) -> None:
     ("name", "content", "words"),
     [
         ("text.png", b"hello", "not an image"),
-        ("empty.jpg", b"", "not an image"),
+        ("empty.jpg", b"", "file is empty"),
         ("torn.png", None, "cannot be read"),
         ("missing.png", b"-", "no such file"),
         (".", b"-", "folder"),
@@ -85,14 +85,14 @@ def test_images_that_cannot_be_read(tmp_path: Path, name: str, content: bytes | 
 
 
 def test_whatever_a_decoder_raises_names_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    Image.new("L", (4, 4)).save(tmp_path / "odd.png")
+    Image.new("L", (4, 4)).save(tmp_path / "odd.bmp")
 
     def broken(image: Any) -> Any:
         raise struct.error("required argument is not an integer")
 
-    monkeypatch.setattr("PIL.ImageOps.exif_transpose", broken)
-    with pytest.raises(InputError, match=r"odd\.png: this image cannot be read: required"):
-        read_image(tmp_path / "odd.png")
+    monkeypatch.setattr("PIL.Image.Image.getexif", broken)
+    with pytest.raises(InputError, match=r"odd\.bmp: this image cannot be read: required"):
+        read_image(tmp_path / "odd.bmp")
 
 
 def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
-"""Decoded images, once and for all: memory-mapped uint8 arrays in the user's cache folder."""
+"""Work on data that is done once and for all: entries in the user's cache folder."""
 
 import contextlib
+import hashlib
 import json
 import os
 import re
@@ -12,8 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
-from cnn_jax.data.splits import Examples
 from cnn_jax.errors import InputError
+
+_LONGEST_NAME = 200
 
 
 def cache_folder() -> Path:
@@ -22,21 +24,20 @@ def cache_folder() -> Path:
     return (Path(root) if os.path.isabs(root) else Path.home() / ".cache") / "cnn_jax"
 
 
-def cached(
-    key: str, count: int, image_shape: tuple[int, int, int], fill: Callable[[np.ndarray, np.ndarray], None]
-) -> Examples:
-    """The examples under `key`, made by `fill(images, labels)` if they are not there yet.
+def entry(key: str, write: Callable[[Path], None], is_whole: Callable[[Path], bool] = lambda folder: True) -> Path:
+    """The folder of the entry `key`, filled by `write(folder)` if it is not there yet.
 
-    `fill` gets arrays to write into, uint8 [count, H, W, C] and int32 [count], the first one a file. The entry appears
-    whole or not at all: it is written beside its place and renamed.
+    The entry appears whole or not at all: it is written beside its place and renamed.
+
+    Args:
+      is_whole: says of an entry that is there whether it can be used; if not, it is written again.
 
     Raises:
       InputError: the cache folder cannot be written.
     """
-    folder = cache_folder() / "datasets" / re.sub(r"[^A-Za-z0-9._+-]", "_", key)
-    found = _read(folder, count, image_shape)
-    if found is not None:
-        return found
+    folder = cache_folder() / "datasets" / _file_name(key)
+    if _is_there(folder, key) and is_whole(folder):
+        return folder
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         _remove_abandoned(folder.parent)
@@ -44,44 +45,75 @@ def cached(
     except OSError as error:
         raise _unwritable(folder, error) from error
     try:
-        images = np.lib.format.open_memmap(
-            temporary / "images.npy", mode="w+", dtype=np.uint8, shape=(count, *image_shape)
-        )
-        # A memory-mapped file is sparse: without its blocks, a full disk would be a SIGBUS in the middle of a write.
-        if hasattr(os, "posix_fallocate"):  # not on macOS
-            with open(temporary / "images.npy", "r+b") as file:
-                os.posix_fallocate(file.fileno(), 0, os.path.getsize(temporary / "images.npy"))
-        labels = np.empty(count, np.int32)
-        fill(images, labels)
-        images.flush()
-        del images
-        np.save(temporary / "labels.npy", labels)
-        (temporary / "entry.json").write_text(json.dumps({"key": key, "count": count, "image_shape": image_shape}))
-        finished_meanwhile = _read(folder, count, image_shape)
-        if finished_meanwhile is not None:  # by another process
-            return finished_meanwhile
+        write(temporary)
+        (temporary / "entry.json").write_text(json.dumps({"key": key}))
+        if _is_there(folder, key) and is_whole(folder):  # finished meanwhile by another process
+            return folder
         shutil.rmtree(folder, ignore_errors=True)  # a broken entry
         os.rename(temporary, folder)
     except OSError as error:
         raise _unwritable(folder, error) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-    found = _read(folder, count, image_shape)
-    if found is None:
-        raise InputError(
-            f"{folder}: the cache entry that was just written cannot be read back; delete it and try again"
-        )
-    return found
+    if not is_whole(folder):
+        raise InputError(f"{folder}: what was just written there cannot be read back; delete it and try again")
+    return folder
 
 
-def _read(folder: Path, count: int, image_shape: tuple[int, int, int]) -> Examples | None:
+def array(key: str, make: Callable[[], np.ndarray]) -> np.ndarray:
+    """The array under `key`, made by `make()` if it is not there yet."""
+    folder = entry(key, lambda folder: np.save(folder / "array.npy", make()))
+    return np.load(folder / "array.npy", allow_pickle=False)
+
+
+def allocate(path: Path, shape: tuple[int, ...]) -> np.memmap:
+    """A new uint8 .npy file of this shape, mapped into memory; OSError where the disk has no room for it."""
+    images = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
+    # A memory-mapped file is sparse: without its blocks, a full disk would be a SIGBUS in the middle of a write.
+    if hasattr(os, "posix_fallocate"):  # not on macOS
+        with open(path, "r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, os.path.getsize(path))
+    return images
+
+
+def remove(prefix: str) -> None:
+    """Deletes the entries whose keys begin with `prefix`: they are of former data."""
+    for folder in (cache_folder() / "datasets").glob(f"{_file_name(prefix)}*"):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def remember(name: str, states: np.ndarray) -> None:
+    """Keeps an array under a name, for `recall`; where the cache cannot be written, nothing is kept."""
+    path = cache_folder() / "states" / f"{_file_name(name)}.npy"
+    with contextlib.suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_suffix(f".{os.getpid()}.tmp")
+        with open(temporary, "wb") as file:
+            np.save(file, states)
+        os.replace(temporary, path)
+
+
+def recall(name: str) -> np.ndarray | None:
+    """What was last kept under the name."""
     try:
-        images = np.load(folder / "images.npy", mmap_mode="r", allow_pickle=False)
-        labels = np.load(folder / "labels.npy", allow_pickle=False)
+        return np.load(cache_folder() / "states" / f"{_file_name(name)}.npy", allow_pickle=False)
     except (OSError, ValueError, EOFError):
         return None
-    whole = images.dtype == np.uint8 and images.shape == (count, *image_shape) and labels.shape == (count,)
-    return Examples(images, labels) if whole and (folder / "entry.json").exists() else None
+
+
+def _file_name(key: str) -> str:
+    name = re.sub(r"[^A-Za-z0-9._+-]", "_", key)
+    if len(name) <= _LONGEST_NAME:
+        return name
+    return f"{name[: _LONGEST_NAME - 17]}-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
+
+
+def _is_there(folder: Path, key: str) -> bool:
+    try:
+        saved: bool = json.loads((folder / "entry.json").read_text())["key"] == key
+        return saved
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
 
 
 def _remove_abandoned(parent: Path) -> None:

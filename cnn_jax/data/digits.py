@@ -1,30 +1,36 @@
 """The handwritten digits that scikit-learn carries: 1,797 images of 8x8, ten classes; no download."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from cnn_jax.data.cache import cached
-from cnn_jax.data.images import fit_image
+from cnn_jax.data import cache
+from cnn_jax.data.pictures import Pictures
 from cnn_jax.data.splits import Source
 
-_COUNT = 1797
+
+class _Digits:
+    """Read from scikit-learn by each process that needs them."""
+
+    def read(self, rows: Sequence[int]) -> list[bytes | np.ndarray]:
+        images = _bunch().images[list(rows)]
+        # Pixels count 0 to 16 dots of a 4x4 cell.
+        return list(np.rint(images * (255.0 / 16.0)).astype(np.uint8)[..., None])
+
+    def name(self, row: int) -> str:
+        return f"digits[{row}]"
 
 
 def load_digits(data: Any) -> Source:
     """All digits as one training split, resized where `data.image_size` or `data.channels` asks for it."""
     height, width = data.image_size or (8, 8)
-    shape = (height, width, data.channels or 1)
+    labels = cache.array("digits-1-labels", lambda: _bunch().target.astype(np.int32))  # scikit-learn starts slowly
+    pictures = Pictures(_Digits(), np.arange(len(labels)), labels, (height, width, data.channels or 1), data.resize)
+    return Source("digits", tuple("0123456789"), {"train": pictures}, "digits", "1")
 
-    def fill(images: np.ndarray, labels: np.ndarray) -> None:
-        from PIL import Image
-        from sklearn.datasets import load_digits as load
 
-        bunch = load()
-        # Pixels count 0 to 16 dots of a 4x4 cell.
-        pixels = np.rint(bunch.images * (255.0 / 16.0)).astype(np.uint8)
-        images[:] = np.stack([fit_image(Image.fromarray(image), shape, data.resize) for image in pixels])
-        labels[:] = bunch.target
+def _bunch() -> Any:
+    from sklearn.datasets import load_digits as load
 
-    key = f"digits-1-all-{height}x{width}x{shape[2]}-{data.resize}"
-    return Source("digits", tuple("0123456789"), {"train": cached(key, _COUNT, shape, fill)})
+    return load()

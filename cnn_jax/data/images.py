@@ -1,44 +1,113 @@
-"""From any picture that Pillow opens to the uint8 array that a network was trained on."""
+"""From any picture that Pillow opens to the uint8 array that a network takes: the one way, for training and for use."""
 
+import contextlib
+import io
+import math
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from cnn_jax.errors import InputError
+from cnn_jax.errors import InputError, shown
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+Box = tuple[float, float, float, float]
+
+_UPRIGHT = 1
+_EXIF_ORIENTATION = 0x0112
+_UNTOUCHED_MODES = ("L", "RGB")
+
+
+class Looks(NamedTuple):
+    """What a file says about its picture before it is decoded; the size is that of the upright picture."""
+
+    height: int
+    width: int
+    channels: int
+    mode: str
+    format: str
+
+
+def read_file(path: str | Path) -> bytes:
+    """The content of an image file.
+
+    Raises:
+      InputError: it is missing, empty, not a regular file, or cannot be read.
+    """
+    path, name = Path(path), shown(str(path))
+    try:
+        if path.is_dir():
+            raise InputError(f"{name}: this is a folder, not an image")
+        if path.exists() and not path.is_file():
+            raise InputError(f"{name}: this is not a regular file")  # a pipe or a device might never end
+        content = path.read_bytes()
+    except FileNotFoundError as error:
+        what = "this link leads to no file" if path.is_symlink() else "there is no such file"
+        raise InputError(f"{name}: {what}") from error
+    except OSError as error:
+        raise InputError(f"{name}: this file cannot be read ({error.strerror})") from error
+    if not content:
+        raise InputError(f"{name}: this file is empty")
+    return content
+
+
+def decode(
+    content: bytes, name: object, image_shape: tuple[int, int, int], resize: str, region: Box | None = None
+) -> np.ndarray:
+    """An encoded picture as uint8 [height, width, channels].
+
+    Args:
+      content: a file's bytes.
+      name: names the picture in errors.
+      image_shape: (height, width, channels) of the network's input; channels 1 or 3.
+      resize: "crop": the shorter side is fitted, the middle is kept; "stretch": both sides are fitted; "pad": the
+        longer side is fitted, the rest is black. Bilinear with antialiasing, as in torchvision.
+      region: (top, left, height, width) in shares of the upright picture; this part alone is fitted ("stretch").
+
+    Raises:
+      InputError: it is no image, broken, or large enough to be a decompression bomb.
+    """
+    height, width, channels = image_shape
+    picture = _open(content, name)
+    try:
+        # What the decoder can scale itself, by 2, 4 or 8, is never decoded at full size.
+        sides = picture.size[::-1] if picture.info["upright"] == _UPRIGHT else picture.size
+        shares = (region[2], region[3]) if region is not None else (1.0, 1.0)
+        ratios = [side * share / wanted for side, share, wanted in zip(sides, shares, (height, width), strict=True)]
+        enough = max(ratios) if resize == "pad" and region is None else min(ratios)
+        image = _load(picture, content, enough)
+        return fit_image(image, image_shape, resize, region)
+    except Exception as error:  # decoders raise whatever a broken file makes them: struct.error, KeyError, ...
+        raise _unreadable(name, error) from error
+
 
 def read_image(path: str | Path) -> "Image":
-    """The picture in a file, upright (EXIF), its first frame, as mode L or RGB with 8 bits a channel.
+    """The whole picture in a file, upright (EXIF), its first frame, as mode L or RGB with 8 bits a channel.
 
     16-bit and floating-point pictures are scaled to 8 bits; what is transparent is shown on white, as viewers do.
 
     Raises:
       InputError: the file is missing, not an image, broken, or large enough to be a decompression bomb.
     """
-    from PIL import Image, ImageOps, UnidentifiedImageError
+    content, name = read_file(path), shown(str(path))
+    with quiet():
+        picture = _open(content, name)
+        try:
+            return _load(picture, content, 1.0)
+        except Exception as error:
+            raise _unreadable(name, error) from error
 
-    if Path(path).exists() and not Path(path).is_file() and not Path(path).is_dir():
-        raise InputError(f"{path}: this is not a regular file")  # a pipe or a device might never end
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # large is fine; a bomb raises
-            with Image.open(path) as opened:
-                opened.load()
-                return to_8_bit(ImageOps.exif_transpose(opened))
-    except UnidentifiedImageError as error:
-        raise InputError(f"{path}: this is not an image that Pillow can read") from error
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: there is no such file") from error
-    except IsADirectoryError as error:
-        raise InputError(f"{path}: this is a folder, not an image") from error
-    except Exception as error:  # decoders raise whatever a broken file makes them: struct.error, KeyError, ...
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise InputError(f"{path}: this image cannot be read: {reason}") from error
+
+def look(content: bytes, name: object) -> Looks:
+    """Size, mode and format from the file's header. Raises InputError where there is no picture."""
+    picture = _open(content, name)
+    width, height = picture.size if picture.info["upright"] < 5 else picture.size[::-1]
+    gray = picture.mode in ("1", "L", "LA", "La", "I", "F") or picture.mode.startswith("I;16")
+    return Looks(height, width, 1 if gray else 3, picture.mode, str(picture.format))
 
 
 def to_8_bit(image: "Image") -> "Image":
@@ -57,23 +126,24 @@ def to_8_bit(image: "Image") -> "Image":
         white = Image.new("RGBA", rgba.size, (255, 255, 255, 255))
         gray = image.mode in ("L", "LA", "La")
         return Image.alpha_composite(white, rgba).convert("L" if gray else "RGB")
-    return image if image.mode in ("L", "RGB") else image.convert("RGB")
+    return image if image.mode in _UNTOUCHED_MODES else image.convert("RGB")
 
 
-def fit_image(image: "Image", image_shape: tuple[int, int, int], resize: str) -> np.ndarray:
-    """Brings a picture of mode L or RGB to [height, width, channels], uint8.
-
-    Args:
-      image: from `read_image`.
-      image_shape: (height, width, channels) of the network's input; channels 1 or 3.
-      resize: "crop": the shorter side is fitted, the middle is kept; "stretch": both sides are fitted; "pad": the
-        longer side is fitted, the rest is black. Bilinear with antialiasing, as in torchvision.
-    """
+def fit_image(
+    image: "Image", image_shape: tuple[int, int, int], resize: str, region: Box | None = None
+) -> np.ndarray:
+    """Brings a picture of mode L or RGB to [height, width, channels], uint8; the arguments are those of `decode`."""
     from PIL import Image, ImageOps
 
     height, width, channels = image_shape
     image = image.convert("L" if channels == 1 else "RGB")
-    if image.size != (width, height):
+    if region is not None:
+        top, left, tall, wide = region
+        box = (left * image.width, top * image.height, (left + wide) * image.width, (top + tall) * image.height)
+        # Rounding may carry an edge beyond the picture by less than it can show.
+        box = (max(box[0], 0.0), max(box[1], 0.0), min(box[2], image.width), min(box[3], image.height))
+        image = image.resize((width, height), Image.Resampling.BILINEAR, box=box)
+    elif image.size != (width, height):
         if resize == "crop":
             image = ImageOps.fit(image, (width, height), Image.Resampling.BILINEAR)
         elif resize == "stretch":
@@ -81,3 +151,77 @@ def fit_image(image: "Image", image_shape: tuple[int, int, int], resize: str) ->
         else:
             image = ImageOps.pad(image, (width, height), Image.Resampling.BILINEAR)
     return np.asarray(image, np.uint8).reshape(height, width, channels)
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Keeps Pillow from warning of large pictures and odd metadata, which are fine; decompression bombs still raise.
+
+    Warning filters belong to the process, not to a thread: whoever decodes in several threads enters this once, around
+    all of them.
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module=r"PIL\b")
+        yield
+
+
+def _open(content: bytes, name: object) -> "Image":
+    """The picture with its header read, and its EXIF orientation (1..8) as `info["upright"]`."""
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        picture = Image.open(io.BytesIO(content))
+        picture.info["upright"] = _orientation(picture)
+    except UnidentifiedImageError as error:
+        raise InputError(f"{name}: this is not an image that Pillow can read") from error
+    except Exception as error:
+        raise _unreadable(name, error) from error
+    return picture
+
+
+def _orientation(picture: "Image") -> int:
+    if picture.format in ("JPEG", "PNG") and "exif" not in picture.info:
+        return _UPRIGHT  # asking further would decode a PNG
+    orientation = picture.getexif().get(_EXIF_ORIENTATION, _UPRIGHT)
+    return orientation if orientation in range(1, 9) else _UPRIGHT
+
+
+def _load(picture: "Image", content: bytes, ratio: float) -> "Image":
+    """Decodes a picture to mode L or RGB, upright, and down to the `ratio`-th part of its sides where JPEG can."""
+    image = None
+    if picture.format == "JPEG" and picture.mode in _UNTOUCHED_MODES:
+        image = _load_jpeg(content, picture.size, picture.mode, ratio)
+    if image is None:
+        picture.load()
+        image = to_8_bit(picture)
+    turn = _turns().get(picture.info["upright"])
+    return image if turn is None else image.transpose(turn)
+
+
+def _load_jpeg(content: bytes, size: tuple[int, int], mode: str, ratio: float) -> "Image | None":
+    """A JPEG by libjpeg-turbo itself, at 1, 1/2, 1/4 or 1/8; None where it complains, so that Pillow may judge."""
+    import simplejpeg
+    from PIL import Image
+
+    factor = max((f for f in (1, 2, 4, 8) if f <= ratio), default=1)
+    least = {"min_width": math.ceil(size[0] / factor), "min_height": math.ceil(size[1] / factor)}
+    try:
+        pixels = simplejpeg.decode_jpeg(content, "GRAY" if mode == "L" else "RGB", **least)
+    except ValueError:
+        return None
+    return Image.fromarray(pixels[..., 0] if mode == "L" else pixels)
+
+
+def _turns() -> dict[int, Any]:
+    """What makes a picture of each EXIF orientation upright (TIFF 6.0, tag 274)."""
+    from PIL.Image import Transpose
+
+    return {
+        2: Transpose.FLIP_LEFT_RIGHT, 3: Transpose.ROTATE_180, 4: Transpose.FLIP_TOP_BOTTOM, 5: Transpose.TRANSPOSE,
+        6: Transpose.ROTATE_270, 7: Transpose.TRANSVERSE, 8: Transpose.ROTATE_90,
+    }  # fmt: skip
+
+
+def _unreadable(name: object, error: Exception) -> InputError:
+    reason = " ".join(str(error).split()) or type(error).__name__
+    return InputError(f"{name}: this image cannot be read: {reason}")

@@ -1,9 +1,11 @@
 """Examples, and how a set of them is split: deterministic, stratified, exact."""
 
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
 
+from cnn_jax.data.pictures import Pictures
 from cnn_jax.errors import InputError
 
 # Splits must not move when a run's seed does: accuracies of different seeds would not be comparable.
@@ -12,7 +14,7 @@ _SPLIT_SEED = 20_040_229
 
 @dataclasses.dataclass(frozen=True)
 class Examples:
-    """Images uint8 [N, H, W, C] and labels int32 [N]."""
+    """Decoded examples: images uint8 [N, H, W, C] and labels int32 [N]."""
 
     images: np.ndarray
     labels: np.ndarray
@@ -23,59 +25,93 @@ class Examples:
     def subset(self, indices: np.ndarray) -> "Examples":
         return Examples(self.images[indices], self.labels[indices])
 
+    def read(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
+        """uint8 [B, H, W, C]; what `Pictures.read` does for those that are not decoded yet."""
+        return self.images[indices]
+
+
+Split = Examples | Pictures
+
 
 @dataclasses.dataclass(frozen=True)
 class Source:
-    """What a source holds: named splits, of which `train` is always there."""
+    """What a source holds.
+
+    Attributes:
+      name: for people.
+      class_names: label k means class_names[k].
+      splits: by name; `train` is always there.
+      place: where the data are; with `fingerprint` it names them in the cache.
+      fingerprint: changes when the data do.
+      states: uint64 [files, 2], a hash of each file's name and one of its size, time and label; None where the
+        source is not made of files.
+      read_off: which of the keys image_size and channels were read off some pictures; all others must agree.
+    """
 
     name: str
     class_names: tuple[str, ...]
-    splits: dict[str, Examples]
+    splits: dict[str, Pictures]
+    place: str
+    fingerprint: str
+    read_off: tuple[str, ...] = ()
+    states: np.ndarray | None = None
 
 
 @dataclasses.dataclass(frozen=True)
 class Splits:
-    """What an experiment uses. `mean` and `std` are per channel, of the training split, of pixels in [0, 1]."""
+    """What an experiment uses.
+
+    Attributes:
+      loading: "resident": the splits are decoded `Examples`; "streamed": they are `Pictures`.
+      mean, std: per channel, of the training split, of pixels in [0, 1].
+      fingerprint: changes when the data do.
+      skipped: a line for each picture that was left out because it cannot be read.
+    """
 
     name: str
     class_names: tuple[str, ...]
     image_shape: tuple[int, int, int]
-    train: Examples
-    validation: Examples | None
-    test: Examples | None
+    train: Split
+    validation: Split | None
+    test: Split | None
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    loading: str = "resident"
+    fingerprint: str = ""
+    skipped: tuple[str, ...] = ()
 
     @property
     def num_classes(self) -> int:
         return len(self.class_names)
 
 
-def make_splits(source: Source, validation: float | int, test: float | int) -> Splits:
-    """Takes the splits that the source lacks from its training data; a share of 0 leaves one out.
+def make_indices(
+    labels: dict[str, np.ndarray], validation: float | int, test: float | int
+) -> dict[str, tuple[str, np.ndarray]]:
+    """{split: (split of the source, indices in it)}: what the source lacks is taken from its training data.
+
+    Args:
+      labels: of the source's splits; "train" is among them.
+      validation: the share of the training data (what is left of it after `test`), or a count; 0 leaves it out.
+      test: likewise.
 
     Raises:
-      InputError: labels outside 0..K-1, or a share that leaves nothing to train on.
+      InputError: a share that leaves nothing to train on.
     """
-    for split, examples in source.splits.items():
-        _check_labels(source, split, examples)
-    train = source.splits["train"]
-    parts: dict[str, Examples | None] = {}
+    parts = {split: (split, np.arange(len(of_split))) for split, of_split in labels.items()}
     for name, share in (("test", test), ("validation", validation)):
-        if name in source.splits or share == 0:
-            parts[name] = source.splits.get(name)
+        if name in labels or share == 0:
             continue
-        kept, taken = stratified_split(train.labels, share, f"data.{name}")
-        parts[name], train = train.subset(taken), train.subset(kept)
-    mean, std = channel_statistics(train.images)
-    height, width, channels = (int(n) for n in train.images.shape[1:])
-    return Splits(
-        source.name, source.class_names, (height, width, channels), train, parts["validation"], parts["test"], mean, std
-    )
+        rest = parts["train"][1]
+        kept, taken = stratified_split(labels["train"][rest], share, f"data.{name}")
+        parts[name], parts["train"] = ("train", rest[taken]), ("train", rest[kept])
+    return parts
 
 
 def stratified_split(labels: np.ndarray, share: float | int, key: str) -> tuple[np.ndarray, np.ndarray]:
     """Sorted indices (kept, taken); each class gives its share, rounded so that the total is exact.
+
+    No class gives its last example, even where the total falls short of the share by that.
 
     Args:
       labels: [N] integers.
@@ -88,9 +124,16 @@ def stratified_split(labels: np.ndarray, share: float | int, key: str) -> tuple[
     classes, counts = np.unique(labels, return_counts=True)
     quotas = counts * total / len(labels)
     take = np.floor(quotas).astype(np.int64)
-    # Largest remainders get what rounding down left over; the stable sort settles ties by class.
-    for i in np.argsort(take - quotas, kind="stable")[: total - take.sum()]:
-        take[i] += 1
+    # Largest remainders get what rounding down left over; the stable sort settles ties by class. A class keeps one
+    # example to train on, though.
+    first_choice = np.argsort(take - quotas, kind="stable")
+    while total > take.sum():
+        open_classes = [i for i in first_choice if take[i] < counts[i] - 1][: total - take.sum()]
+        if not open_classes:
+            break
+        take[open_classes] += 1
+    if not take.any():
+        raise InputError(f"config.{key}={share}: no class has an example to spare; add some, or set it to 0")
     # RandomState's stream is frozen by NumPy's policy; Generator's may change from version to version.
     random = np.random.RandomState(_SPLIT_SEED)
     taken = np.concatenate([
@@ -102,25 +145,9 @@ def stratified_split(labels: np.ndarray, share: float | int, key: str) -> tuple[
     return np.flatnonzero(~mask), np.flatnonzero(mask)
 
 
-def channel_statistics(images: np.ndarray) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and standard deviation per channel of pixels in [0, 1], exact: from counts of the 256 values.
-
-    A channel that never changes gets a standard deviation of 1, so that normalising it gives zeros.
-    """
-    values = np.arange(256) / 255.0
-    means, stds = [], []
-    for channel in range(images.shape[-1]):
-        # bincount makes 8-byte integers of what it counts: a part at a time
-        parts = (images[start : start + 4096, ..., channel] for start in range(0, len(images), 4096))
-        counts = sum((np.bincount(part.reshape(-1), minlength=256) for part in parts), np.zeros(256, np.int64))
-        mean = float(counts @ values / counts.sum())
-        std = float(np.sqrt(counts @ (values - mean) ** 2 / counts.sum()))
-        means.append(mean)
-        stds.append(std if std > 0 else 1.0)
-    return tuple(means), tuple(stds)
-
-
-def _check_labels(source: Source, split: str, examples: Examples) -> None:
+def check_labels(source: Source, split: str) -> None:
+    """Raises InputError where a split is empty, or has labels outside 0..K-1."""
+    examples = source.splits[split]
     if len(examples) == 0:
         raise InputError(f"{source.name}: its split '{split}' is empty")
     low, high = int(examples.labels.min()), int(examples.labels.max())

@@ -4,19 +4,20 @@ import hashlib
 import json
 import os
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from cnn_jax.data.cache import cached
-from cnn_jax.data.images import fit_image, to_8_bit
-from cnn_jax.data.splits import Examples, Source
+from cnn_jax.data import cache
+from cnn_jax.data.pictures import Pictures
+from cnn_jax.data.splits import Source
 from cnn_jax.errors import InputError
 from cnn_jax.progress import command, progress_bar
 from cnn_jax.rules import did_you_mean
 
-_DECODE_AT_ONCE = 256
+_RECORDS_AT_ONCE = 256
 
 
 def load_tfds(data: Any) -> Source:
@@ -48,28 +49,47 @@ def load_tfds(data: Any) -> Source:
 
     builder = tfds.builder_from_directory(str(folder))
     image_key, label_key = _feature_names(builder.info.features, data.name)
-    native = builder.info.features[image_key].shape
-    shape = _image_shape(data, native)
+    shape = _image_shape(data, builder.info.features[image_key].shape)
     names = tuple(builder.info.features[label_key].names)
-    splits: dict[str, Examples] = {}
+    place = f"tfds-{builder.info.full_name}"
+    splits: dict[str, Pictures] = {}
     for split in ("train", "validation", "test"):
         if split not in builder.info.splits:
             continue
-        count = int(builder.info.splits[split].num_examples)
-
-        def fill(images: np.ndarray, labels: np.ndarray, split: str = split) -> None:
-            source = builder.as_data_source(split=split)
-            _decode(source, image_key, label_key, shape, data.resize, f"decoding {data.name} {split}", images, labels)
-
-        key = f"{builder.info.full_name}-{split}-{shape[0]}x{shape[1]}x{shape[2]}-{data.resize}-{fingerprint}"
-        examples = cached(key, count, shape, fill)
-        if split == "train" or not np.all(
-            examples.labels == -1
-        ):  # -1: TFDS's sign for labels that were never published
-            splits[split] = examples
+        reader = _Records(str(folder), split, image_key)
+        labels = _labels(reader, label_key, f"{place}-{split}-{fingerprint}", f"reading labels of {data.name} {split}")
+        if split == "train" or not np.all(labels == -1):  # -1: TFDS's sign for labels that were never published
+            splits[split] = Pictures(reader, np.arange(len(labels)), labels, shape, data.resize)
     if "train" not in splits:
         raise InputError(f"{data.name} has no split 'train'; it has {', '.join(builder.info.splits)}")
-    return Source(builder.info.full_name, names, splits)
+    return Source(builder.info.full_name, names, splits, place, fingerprint)
+
+
+class _Records:
+    """The records of one split, with their pictures as they were encoded; each process opens them for itself."""
+
+    def __init__(self, folder: str, split: str, image_key: str):
+        self._folder, self._split, self._image_key = folder, split, image_key
+        self._records: Any = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_records": None}
+
+    def records(self) -> Any:
+        """A sequence of {feature: value}."""
+        if self._records is None:
+            import tensorflow_datasets as tfds
+
+            builder = tfds.builder_from_directory(self._folder)
+            decoders = {self._image_key: tfds.decode.SkipDecoding()}
+            self._records = builder.as_data_source(split=self._split, decoders=decoders)
+        return self._records
+
+    def read(self, rows: Sequence[int]) -> list[bytes | np.ndarray]:
+        return [record[self._image_key] for record in self.records().__getitems__(list(rows))]
+
+    def name(self, row: int) -> str:
+        return f"{Path(self._folder).parent.name} {self._split}[{row}]"
 
 
 def data_folder(folder: str | None) -> Path:
@@ -145,20 +165,17 @@ def _image_shape(data: Any, native: Any) -> tuple[int, int, int]:
     return int(size[0]), int(size[1]), int(data.channels or (1 if native[2] == 1 else 3))
 
 
-def _decode(
-    source: Any, image_key: str, label_key: str, shape: tuple[int, int, int], resize: str, description: str,
-    images: np.ndarray, labels: np.ndarray,
-) -> None:  # fmt: skip
-    from PIL import Image
+def _labels(reader: _Records, label_key: str, key: str, description: str) -> np.ndarray:
+    """int32 [N], which takes a pass over all records, once."""
 
-    with progress_bar(len(source), description, "image") as bar:
-        for start in range(0, len(source), _DECODE_AT_ONCE):
-            indices = range(start, min(start + _DECODE_AT_ONCE, len(source)))
-            for i, record in zip(indices, source.__getitems__(list(indices)), strict=True):
-                array = np.asarray(record[image_key])
-                if array.shape != shape or array.dtype != np.uint8:
-                    pixels = array[..., 0] if array.shape[-1] == 1 else array
-                    array = fit_image(to_8_bit(Image.fromarray(pixels)), shape, resize)
-                images[i] = array
-                labels[i] = record[label_key]
-            bar.update(len(indices))
+    def read() -> np.ndarray:
+        records = reader.records()
+        labels = np.empty(len(records), np.int32)
+        with progress_bar(len(records), description, "record") as bar:
+            for start in range(0, len(records), _RECORDS_AT_ONCE):
+                indices = list(range(start, min(start + _RECORDS_AT_ONCE, len(records))))
+                labels[indices] = [record[label_key] for record in records.__getitems__(indices)]
+                bar.update(len(indices))
+        return labels
+
+    return cache.array(f"{key}-labels", read)

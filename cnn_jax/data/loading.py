@@ -1,0 +1,126 @@
+"""From a config's `data` block to splits that training can take: listed, surveyed, divided, kept or streamed."""
+
+from typing import Any
+
+import numpy as np
+
+from cnn_jax.data import cache
+from cnn_jax.data.csv_source import load_csv
+from cnn_jax.data.digits import load_digits
+from cnn_jax.data.folder import load_folder
+from cnn_jax.data.memory import bytes_at_hand
+from cnn_jax.data.npz_source import load_npz
+from cnn_jax.data.pictures import Pictures
+from cnn_jax.data.splits import Examples, Source, Split, Splits, check_labels, make_indices
+from cnn_jax.data.survey import Survey, pixel_statistics, survey
+from cnn_jax.data.synthetic import load_synthetic
+from cnn_jax.data.tfds_source import load_tfds
+from cnn_jax.errors import InputError
+from cnn_jax.progress import announce
+
+SOURCES = {
+    "digits": load_digits, "tfds": load_tfds, "folder": load_folder, "csv": load_csv, "npz": load_npz,
+    "synthetic": load_synthetic,
+}  # fmt: skip
+
+_NAMED_AT_MOST = 20
+
+
+def load(data: Any) -> Splits:
+    """Reads the config's `data` block, looks at every picture once, and divides them.
+
+    Raises:
+      InputError: the data are not there, not of the right form, or (with `data.on_error` "raise") some pictures cannot
+        be read; then all of them are named.
+    """
+    source = SOURCES[data.source](data)
+    for split in source.splits:
+        check_labels(source, split)
+    loading = choose_loading(data.loading, source)
+    surveys = _surveys(source, data.resize, keep=loading == "resident")
+    skipped = tuple(line for found in surveys.values() for line in found.bad)
+    _report(skipped, data.on_error, sum(map(len, source.splits.values())))
+    readable = {split: _readable(source.splits[split], found, loading) for split, found in surveys.items()}
+    parts = make_indices({split: part.labels for split, part in readable.items()}, data.validation, data.test)
+    shape = source.splits["train"].image_shape
+    of, indices = parts["train"]
+    mean, std = pixel_statistics(surveys[of].moments[indices], shape[0] * shape[1])
+    divided = {split: _taken(readable[of], rows) for split, (of, rows) in parts.items()}
+    missing = np.setdiff1d(np.arange(len(source.class_names)), divided["train"].labels)
+    if len(missing):
+        named = ", ".join(source.class_names[k] for k in missing[:_NAMED_AT_MOST])
+        announce(f"{source.name}: no training image of {len(missing)} of {len(source.class_names)} classes ({named})")
+    return Splits(
+        source.name, source.class_names, shape, divided["train"], divided.get("validation"),
+        divided.get("test"), mean, std, loading, source.fingerprint, skipped,
+    )  # fmt: skip
+
+
+def choose_loading(wanted: str, source: Source) -> str:
+    """`resident` where the decoded images fit into the memory at hand (the device's, too), else `streamed`."""
+    if wanted != "auto":
+        return wanted
+    needed = sum(len(part) * int(np.prod(part.image_shape)) for part in source.splits.values())
+    at_hand = bytes_at_hand()
+    if needed <= at_hand:
+        return "resident"
+    announce(
+        f"{source.name}: {needed / 1e9:.1f} GB of decoded images against {at_hand / 1e9:.1f} GB that may be used for "
+        f"them: streamed (data.loading=resident would keep them in memory)"
+    )
+    return "streamed"
+
+
+def _surveys(source: Source, resize: str, keep: bool) -> dict[str, Survey]:
+    surveys = {}
+    for split, pictures in source.splits.items():
+        shape = "x".join(map(str, pictures.image_shape))
+        family = f"{source.place}-{split}-{shape}-{resize}"
+        key = f"{family}-{source.fingerprint}"
+        _say_what_changed(family, source)
+        verb = "decoding" if keep else "checking"
+        surveys[split] = survey(pictures, key, f"{verb} {source.name} {split}", keep, source.read_off)
+    return surveys
+
+
+def _say_what_changed(family: str, source: Source) -> None:
+    """Where these data were surveyed before in another state: says so, and frees the room of the former survey."""
+    if source.states is None:
+        return
+    before = cache.recall(family)
+    if before is not None and not np.array_equal(before, source.states):
+        old, new = (dict(zip(*states.T.tolist(), strict=True)) for states in (before, source.states))
+        changed = sum(old[path] != new[path] for path in old.keys() & new.keys())
+        announce(
+            f"{source.name}: the files have changed since they were last looked at ({len(new.keys() - old.keys())} added, "
+            f"{len(old.keys() - new.keys())} removed, {changed} changed); looking at all of them again"
+        )
+        cache.remove(family)
+    cache.remember(family, source.states)
+
+
+def _report(bad: tuple[str, ...], on_error: str, count: int) -> None:
+    if not bad:
+        return
+    if on_error == "raise":
+        announce("\n".join(bad))
+        raise InputError(
+            f"{len(bad)} of {count} images cannot be used; they are listed above: mend or remove them, or train on the "
+            f"others with data.on_error=skip"
+        )
+    more = f"\n... and {len(bad) - _NAMED_AT_MOST} more" if len(bad) > _NAMED_AT_MOST else ""
+    announce("\n".join(bad[:_NAMED_AT_MOST]) + more)
+    announce(f"left out {len(bad)} of {count} images that cannot be used (data.on_error=skip)")
+
+
+def _readable(pictures: Pictures, found: Survey, loading: str) -> Split:
+    """The split without its bad pictures, decoded or to be decoded."""
+    if found.images is None or loading == "streamed":
+        return pictures.subset(found.good)
+    images = np.load(found.images, mmap_mode="r", allow_pickle=False)
+    return _taken(Examples(images, pictures.labels), found.good)
+
+
+def _taken(split: Split, indices: np.ndarray) -> Split:
+    """The subset; the split itself where that is all of it, which spares a copy."""
+    return split if len(indices) == len(split) else split.subset(indices)

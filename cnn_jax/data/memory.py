@@ -1,0 +1,47 @@
+"""How much memory decoded images may take."""
+
+from pathlib import Path
+
+_SHARE = 0.5  # the rest is for the program, the network and what the loop works with
+
+
+def bytes_at_hand() -> int:
+    """Half of what is free now on the host (or left under its control group's limit) and on the first device."""
+    return int(_SHARE * min(_host_bytes(), _device_bytes()))
+
+
+def _host_bytes() -> float:
+    import psutil
+
+    available = float(psutil.virtual_memory().available)
+    group = Path("/sys/fs/cgroup")
+    limit, used = _number(group / "memory.max"), _number(group / "memory.current")
+    if limit is not None and used is not None:
+        # What the kernel keeps of files it gives back on demand.
+        available = min(available, limit - used + (_inactive_file(group / "memory.stat") or 0))
+    return available
+
+
+def _device_bytes() -> float:
+    """Without bound for devices that share the host's memory."""
+    import jax
+
+    statistics = jax.local_devices()[0].memory_stats()
+    if not statistics or "bytes_limit" not in statistics:
+        return float("inf")
+    return float(statistics["bytes_limit"] - statistics.get("bytes_in_use", 0))
+
+
+def _number(path: Path) -> int | None:
+    try:
+        return int(path.read_text())
+    except (OSError, ValueError):  # no such limit: "max"
+        return None
+
+
+def _inactive_file(path: Path) -> int | None:
+    try:
+        lines = path.read_text().splitlines()
+        return next(int(line.split()[1]) for line in lines if line.startswith("inactive_file "))
+    except (OSError, ValueError, StopIteration):
+        return None

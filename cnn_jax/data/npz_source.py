@@ -1,0 +1,123 @@
+"""An archive of arrays: `image` and `label`, perhaps `split` and `class_names`."""
+
+import os
+import shutil
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cnn_jax.data import cache
+from cnn_jax.data.folder import SPLIT_NAMES, file_state, fingerprint, place
+from cnn_jax.data.pictures import Arrays, Pictures
+from cnn_jax.data.splits import Source
+from cnn_jax.errors import InputError, shown
+
+
+def load_npz(data: Any) -> Source:
+    """The source `npz`; `data.dir` is the archive.
+
+    It holds `image`, uint8 [N, H, W] or [N, H, W, 1 or 3]; `label` [N], numbers 0..K-1 or names; perhaps `split` [N]
+    of the texts train, validation, test; perhaps `class_names` [K].
+
+    Raises:
+      InputError: there is no such file, or its arrays are not of this form.
+    """
+    if not data.dir:
+        raise InputError("config.data.dir=None: data.source=npz needs the archive, as in data.dir=images.npz")
+    path = Path(os.path.expanduser(data.dir))
+    arrays = _read_small(path)
+    states, here = _states(path), place("npz", path)
+    key = f"{here}-raw-{fingerprint(states)}"
+    folder = cache.entry(key, lambda folder: _unpack(path, folder / "image.npy"))
+    image = _mapped(path, folder / "image.npy")
+    if image.dtype != np.uint8 or image.ndim not in (3, 4) or image.shape[3:] not in ((), (1,), (3,)) or not image.size:
+        raise InputError(
+            f"{path}: its array 'image' is {image.dtype} {list(image.shape)}; it must be uint8 [N, H, W] or "
+            f"[N, H, W, 1 or 3]"
+        )
+    labels, names = _labels(path, arrays, len(image))
+    height, width = data.image_size or image.shape[1:3]
+    shape = (int(height), int(width), int(data.channels or (*image.shape, 1)[3]))
+    reader = Arrays(folder / "image.npy", path.name)
+    rows = _rows(path, arrays, len(image))
+    splits = {split: Pictures(reader, row, labels[row], shape, data.resize) for split, row in rows.items()}
+    return Source(path.name, names, splits, here, fingerprint(states), states=states)
+
+
+def _read_small(path: Path) -> dict[str, np.ndarray]:
+    """All arrays but the images."""
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            if not isinstance(archive, np.lib.npyio.NpzFile):
+                raise InputError(f"{path}: this is a single array; it must be an .npz archive with 'image' and 'label'")
+            missing = [name for name in ("image", "label") if name not in archive]
+            if missing:
+                raise InputError(
+                    f"{path}: it has no array {' and no array '.join(missing)}; it has {', '.join(archive.files)}"
+                )
+            return {name: archive[name] for name in ("label", "split", "class_names") if name in archive}
+    except FileNotFoundError as error:
+        raise InputError(f"config.data.dir={path}: there is no such file; it must be an .npz archive") from error
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise InputError(f"{path}: this is not an .npz archive of plain arrays ({error})") from error
+
+
+def _unpack(path: Path, to: Path) -> None:
+    """The archive's image array as a .npy file, which needs no memory to be read from."""
+    try:
+        with zipfile.ZipFile(path) as archive, archive.open("image.npy") as source, open(to, "wb") as target:
+            shutil.copyfileobj(source, target, 1 << 20)
+    except (zipfile.BadZipFile, EOFError) as error:
+        raise InputError(f"{path}: its array 'image' is damaged ({error})") from error
+
+
+def _mapped(path: Path, unpacked: Path) -> np.ndarray:
+    try:
+        return np.load(unpacked, mmap_mode="r", allow_pickle=False)
+    except (ValueError, EOFError) as error:
+        raise InputError(f"{path}: its array 'image' cannot be read ({error}); it must be uint8") from error
+
+
+def _labels(path: Path, arrays: dict[str, np.ndarray], count: int) -> tuple[np.ndarray, tuple[str, ...]]:
+    labels = arrays["label"]
+    if labels.shape not in ((count,), (count, 1)):
+        raise InputError(f"{path}: its array 'label' has shape {list(labels.shape)}; {count} images need [{count}]")
+    labels = labels.reshape(-1)
+    if labels.dtype.kind in "US":
+        names, numbers = np.unique(labels, return_inverse=True)
+        return numbers.astype(np.int32), tuple(shown(str(name)) for name in names)
+    if labels.dtype.kind not in "iu":
+        raise InputError(f"{path}: its array 'label' is {labels.dtype}; it must hold whole numbers or texts")
+    most = int(labels.max())
+    if "class_names" in arrays:
+        if arrays["class_names"].ndim != 1:
+            raise InputError(f"{path}: its array 'class_names' must be a list of texts, one per class")
+        return labels.astype(np.int32), tuple(shown(str(name)) for name in arrays["class_names"])
+    if most > max(count, 100_000):
+        raise InputError(f"{path}: its array 'label' goes up to {most}; labels must be 0..K-1 for K classes")
+    return labels.astype(np.int32), tuple(map(str, range(most + 1)))
+
+
+def _rows(path: Path, arrays: dict[str, np.ndarray], count: int) -> dict[str, np.ndarray]:
+    if "split" not in arrays:
+        return {"train": np.arange(count)}
+    texts = arrays["split"].reshape(-1)
+    if len(texts) != count:
+        raise InputError(f"{path}: its array 'split' has {len(texts)} entries for {count} images")
+    values, inverse = np.unique(texts, return_inverse=True)
+    splits = [SPLIT_NAMES.get(str(value).lower()) for value in values]
+    if None in splits:
+        wrong = str(values[splits.index(None)])
+        raise InputError(f"{path}: its array 'split' contains {wrong!r}; it must say train, validation or test")
+    of_row = np.array(splits)[inverse]
+    rows = {split: np.flatnonzero(of_row == split) for split in ("train", "validation", "test")}
+    if not len(rows["train"]):
+        raise InputError(f"{path}: no entry of its array 'split' is 'train'")
+    return {split: row for split, row in rows.items() if len(row)}
+
+
+def _states(path: Path) -> np.ndarray:
+    status = path.stat()
+    return np.array([file_state(str(path.absolute()), f"{status.st_size} {status.st_mtime_ns}")], np.uint64)
