@@ -44,7 +44,7 @@ def assess(workdir: str | Path, split: str = "test", data_dir: str | None = None
         announce(f"{workdir}: this run is not finished; its best weights so far are evaluated")
     examples = load_split(run, split, data_dir)
     with progress_bar(len(examples), f"evaluating {split}", "image") as bar:
-        logits = run.logits(examples.images, bar.update)
+        logits = run.logits(examples, bar.update)
     figures = {"split": split, "data_dir": data_dir} | measure(logits, examples.labels, run.class_names)
     suffix = ("" if split == "test" else f"_{split}") + (f"_{Path(data_dir).name}" if data_dir else "")
     try:
@@ -59,12 +59,12 @@ def assess(workdir: str | Path, split: str = "test", data_dir: str | None = None
     return Assessment(figures, (report, confusion, mistakes))
 
 
-def load_split(run: Run, split: str, data_dir: str | None = None) -> data.Examples:
+def load_split(run: Run, split: str, data_dir: str | None = None) -> data.Split:
     """A split of the data that a run was trained on, or of other data of the same classes."""
     changes: list[tuple[str, Any]] = []
     if data_dir is not None:
-        if run.config.data.source == "digits":
-            raise InputError(f"--data_dir={data_dir}: the digits come with scikit-learn, not from a folder")
+        if run.config.data.source in ("digits", "synthetic"):
+            raise InputError(f"--data_dir={data_dir}: the data '{run.config.data.source}' are not read from a folder")
         # What the config left open was settled by the data it was trained on.
         size, channels = run.image_shape[:2], run.image_shape[2]
         changes = [("data.dir", data_dir), ("data.image_size", size), ("data.channels", channels)]
@@ -72,7 +72,7 @@ def load_split(run: Run, split: str, data_dir: str | None = None) -> data.Exampl
     if splits.class_names != run.class_names:
         theirs, ours = ", ".join(splits.class_names[:5]), ", ".join(run.class_names[:5])
         raise InputError(f"{splits.name} has other classes ({theirs}, ...) than the model was trained on ({ours}, ...)")
-    examples: data.Examples | None = getattr(splits, split)
+    examples: data.Split | None = getattr(splits, split)
     if examples is None:
         there = [name for name in ("train", "validation", "test") if getattr(splits, name) is not None]
         raise InputError(
@@ -103,13 +103,13 @@ def measure(logits: np.ndarray, labels: np.ndarray, class_names: Sequence[str]) 
     }
 
 
-def _plot_mistakes(class_names: Sequence[str], examples: data.Examples, logits: np.ndarray, path: Path) -> Path:
+def _plot_mistakes(class_names: Sequence[str], examples: data.Split, logits: np.ndarray, path: Path) -> Path:
     probabilities = softmax(logits)
     predictions, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1)
     wrong = np.flatnonzero(predictions != examples.labels)
     worst = wrong[np.argsort(-confidence[wrong], kind="stable")][:_MOST_MISTAKES]
     return reports.plot_mistakes(
-        examples.images[worst],
+        examples.read(worst),
         [class_names[i] for i in examples.labels[worst]],
         [class_names[i] for i in predictions[worst]],
         confidence[worst].tolist(),

@@ -197,7 +197,7 @@ KEYS: dict[str, Key] = {
         "resident: all images decoded in (device) memory; streamed: decoded as they are needed; auto: by their size",
     ),
     "data.workers": Key(
-        None, maybe(integer(0, 512)), "processes that decode streamed images; 0: threads; None: one per core but one"
+        None, maybe(integer(0, 512)), "processes that decode streamed images; 0: threads; None: by the number of cores"
     ),
     "data.on_error": Key("raise", choice("raise", "skip"), "what images that cannot be read do: stop, or be left out"),
     "data.sampling": Key(

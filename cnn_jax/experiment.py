@@ -20,12 +20,14 @@ from cnn_jax import data, reports
 from cnn_jax.checkpoints import Checkpoints, open_checkpoints
 from cnn_jax.config import differences, from_json, to_json, validate
 from cnn_jax.data.augment import augment
+from cnn_jax.data.feed import resident_feed, streamed_feed
 from cnn_jax.data.normalize import Normalization, make_normalization, normalize
-from cnn_jax.data.resident import epoch_order, place
+from cnn_jax.data.resident import place
+from cnn_jax.data.stream import Batches
 from cnn_jax.environment import describe_environment
 from cnn_jax.errors import InputError, Interrupted, NonFiniteError
 from cnn_jax.inference import make_apply, read_run_file
-from cnn_jax.losses import LOSSES
+from cnn_jax.losses import LOSSES, balanced_weights
 from cnn_jax.models import Classifier, Table, make_model, make_table
 from cnn_jax.optimizers import make_optimizer
 from cnn_jax.progress import announce
@@ -34,7 +36,7 @@ from cnn_jax.tracking import make_trackers
 from cnn_jax.tracking.local import read_rows
 from cnn_jax.training.evaluation import evaluate
 from cnn_jax.training.loop import Plan, Progress, train
-from cnn_jax.training.parallel import compile_eval_step, compile_train_step
+from cnn_jax.training.parallel import compile_eval_step, compile_resident_step, compile_train_step
 from cnn_jax.training.signals import StopSignals
 from cnn_jax.training.state import TrainState, init_state
 from cnn_jax.training.step import make_eval_step, make_train_step
@@ -62,6 +64,8 @@ class Experiment:
             "class_names": list(self.splits.class_names),
             "normalization": self.normalization.to_json(),
             "train_examples": len(self.splits.train),
+            "fingerprint": self.splits.fingerprint,
+            "skipped": list(self.splits.skipped),
         }
 
     def describe(self) -> str:
@@ -71,7 +75,8 @@ class Experiment:
         sizes = ", ".join(f"{len(part):,} {name}" for name, part in parts.items() if part is not None)
         shape = "x".join(map(str, splits.image_shape))
         return (
-            f"{splits.name}: {sizes} images of {shape}, {splits.num_classes} classes; {self.config.model.name}: "
+            f"{splits.name}: {sizes} images of {shape}, {splits.num_classes} classes, {splits.loading}; "
+            f"{self.config.model.name}: "
             f"{table.parameters:,} parameters, {table.multiply_adds:,} multiply-adds an image"
         )
 
@@ -145,17 +150,39 @@ def fit(config: ml_collections.ConfigDict, workdir: str | Path) -> dict[str, Any
             raise NonFiniteError(f"{error}; {kept} in {workdir}") from None
 
 
-def make_programs(experiment: Experiment) -> tuple[Callable[..., Any], Callable[..., Any]]:
-    """The compiled training step (see `parallel.compile_train_step`) and evaluation step of an experiment."""
-    config = experiment.config
+def make_steps(experiment: Experiment) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """The pure training and evaluation steps of an experiment; see `training.step`."""
+    config, splits = experiment.config, experiment.splits
 
     def preprocess(images: jax.Array, keys: jax.Array) -> jax.Array:
         return normalize(augment(images, keys, config.augment), experiment.normalization)
 
-    loss = partial(LOSSES[config.loss.name], label_smoothing=config.loss.label_smoothing)
+    weights = None
+    if config.loss.class_weights == "balanced":
+        weights = jnp.asarray(balanced_weights(splits.train.labels, splits.num_classes))
+    loss = partial(LOSSES[config.loss.name], label_smoothing=config.loss.label_smoothing, class_weights=weights)
     step = make_train_step(experiment.model, experiment.optimizer, loss, preprocess)
-    apply = make_apply(experiment.model, experiment.normalization)
-    return compile_train_step(step), compile_eval_step(make_eval_step(apply))
+    return step, make_eval_step(make_apply(experiment.model, experiment.normalization))
+
+
+def make_evaluation(experiment: Experiment) -> Callable[..., Any]:
+    """The compiled evaluation step: (variables, batch) -> sums."""
+    return compile_eval_step(make_steps(experiment)[1])
+
+
+def make_training(experiment: Experiment) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """What `Plan` wants of an experiment: the compiled training step and the feed that gives it each step's data."""
+    config, train_split = experiment.config, experiment.splits.train
+    step, _ = make_steps(experiment)
+    seed = jnp.uint32(config.seed)
+    balanced = config.data.sampling == "balanced"
+    if isinstance(train_split, data.Pictures):
+        program = compile_train_step(step)
+        batches = Batches(train_split, config.seed, config.batch_size, balanced)
+        return lambda state, batch: program(state, batch, seed), partial(streamed_feed, batches, config.data.workers)
+    resident_program, resident = compile_resident_step(step), place(train_split)
+    feed = partial(resident_feed, train_split.labels, config.seed, config.batch_size, balanced)
+    return lambda state, order: resident_program(state, resident, order, seed), feed
 
 
 def initial_state(experiment: Experiment) -> TrainState:
@@ -167,13 +194,12 @@ def initial_state(experiment: Experiment) -> TrainState:
 
 def _run(experiment: Experiment, workdir: Path, stop: StopSignals, started: float) -> dict[str, Any]:
     config, splits = experiment.config, experiment.splits
-    train_program, eval_program = make_programs(experiment)
-    resident, seed = place(splits.train), jnp.uint32(config.seed)
-    order = jax.jit(epoch_order, static_argnums=(2, 3))
+    train_step, feed = make_training(experiment)
+    eval_program = make_evaluation(experiment)
     held_out = [part for part in (splits.validation, splits.test) if part is not None]
     eval_batch_size = min(config.eval_batch_size, max(map(len, held_out), default=1))
 
-    def measure(examples: data.Examples, variables: Any, on_batch: Callable[[int], None]) -> dict[str, float]:
+    def measure(examples: data.Split, variables: Any, on_batch: Callable[[int], None]) -> dict[str, float]:
         return evaluate(eval_program, variables, examples, eval_batch_size, on_batch)
 
     with open_checkpoints(workdir / "checkpoints", config.checkpoint.keep) as checkpoints:
@@ -182,8 +208,8 @@ def _run(experiment: Experiment, workdir: Path, stop: StopSignals, started: floa
         if int(state.step):
             announce(f"resuming from step {int(state.step)} (epoch {progress.epoch} of {config.num_epochs} done)")
         plan = Plan(
-            train_step=lambda state, order: train_program(state, resident, order, seed),
-            order=lambda epoch: order(seed, jnp.uint32(epoch), len(splits.train), config.batch_size),
+            train_step=train_step,
+            feed=feed,
             evaluate=None if splits.validation is None else partial(measure, splits.validation),
             learning_rate=lambda step: float(str(np.float32(experiment.schedule(step)))),  # 0.1, not 0.10000000149
             steps_per_epoch=experiment.steps_per_epoch,
@@ -239,6 +265,7 @@ def _summary(
         "best_epoch": best["epoch"] if best else progress.epoch,
         "epochs": progress.epoch,
         "steps": steps,
+        "skipped_images": len(experiment.splits.skipped),
         "stopped_early": progress.epoch < config.num_epochs,
         "parameters": experiment.table.parameters,
         "seed": config.seed,

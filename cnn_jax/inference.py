@@ -15,9 +15,11 @@ import numpy as np
 
 from cnn_jax.checkpoints import open_checkpoints
 from cnn_jax.config import from_json
-from cnn_jax.data.images import fit_image, read_image
+from cnn_jax.data.images import decode, quiet, read_file
 from cnn_jax.data.normalize import Normalization, normalize
-from cnn_jax.errors import InputError
+from cnn_jax.data.reading import padded_batches
+from cnn_jax.data.splits import Examples, Split
+from cnn_jax.errors import InputError, shown
 from cnn_jax.models import make_model
 
 Apply = Callable[[Any, jax.Array], jax.Array]
@@ -50,18 +52,17 @@ class Run:
 
     def read(self, path: str | Path) -> np.ndarray:
         """The image in a file as this model takes it: uint8 [H, W, C]. Raises InputError where it cannot be read."""
-        return fit_image(read_image(path), self.image_shape, self.config.data.resize)
+        with quiet():
+            return decode(read_file(path), shown(str(path)), self.image_shape, self.config.data.resize)
 
-    def logits(self, images: np.ndarray, on_batch: Callable[[int], Any] = lambda count: None) -> np.ndarray:
-        """uint8 [N, H, W, C] -> float32 [N, K], in batches of one shape; `on_batch` is told how many are done."""
-        batch_size = min(self.config.eval_batch_size, len(images))
+    def logits(self, images: np.ndarray | Split, on_batch: Callable[[int], Any] = lambda count: None) -> np.ndarray:
+        """float32 [N, K] for images uint8 [N, H, W, C] or a split of data; `on_batch` is told how many are done."""
+        split = Examples(images, np.zeros(len(images), np.int32)) if isinstance(images, np.ndarray) else images
         outputs = []
-        for start in range(0, len(images), batch_size):
-            batch = np.asarray(images[start : start + batch_size])
-            padding = np.zeros((batch_size - len(batch), *batch.shape[1:]), np.uint8)
-            logits = self.compiled(self.variables, jnp.asarray(np.concatenate([batch, padding])))
-            outputs.append(np.asarray(logits)[: len(batch)])
-            on_batch(len(batch))
+        for batch in padded_batches(split, min(self.config.eval_batch_size, len(split))):
+            logits = self.compiled(self.variables, jnp.asarray(batch["image"]))
+            outputs.append(np.asarray(logits)[batch["mask"]])
+            on_batch(len(outputs[-1]))
         return np.concatenate(outputs)
 
 

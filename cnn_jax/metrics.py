@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -39,19 +40,37 @@ def batch_sums(logits: jax.Array, labels: jax.Array, mask: jax.Array, losses: ja
 
 
 def evaluation_sums(logits: jax.Array, labels: jax.Array, mask: jax.Array) -> dict[str, jax.Array]:
-    """`batch_sums` with the plain cross-entropy, whatever training minimises, so that runs can be compared."""
-    return batch_sums(logits, labels, mask, cross_entropy(logits, labels))
+    """`batch_sums` with the plain cross-entropy, whatever training minimises, so that runs can be compared.
+
+    Beside them {"class_count", "class_correct"}: float32 [K].
+    """
+    hits = (logits.argmax(axis=-1) == labels) & mask
+    per_class = jnp.zeros(logits.shape[-1], jnp.float32)
+    return {
+        **batch_sums(logits, labels, mask, cross_entropy(logits, labels)),
+        "class_count": per_class.at[labels].add(mask.astype(jnp.float32)),
+        "class_correct": per_class.at[labels].add(hits.astype(jnp.float32)),
+    }
 
 
-def add(totals: Mapping[str, float], sums: Sums) -> dict[str, float]:
-    """Adds a batch's sums to the totals, on the host in float64."""
-    return {name: totals.get(name, 0.0) + float(value) for name, value in sums.items()}
+def add(totals: Mapping[str, Any], sums: Sums) -> dict[str, Any]:
+    """Adds a batch's sums to the totals, on the host in float64: numbers, and arrays for those by class."""
+    added = {name: totals.get(name, 0.0) + np.asarray(value, np.float64) for name, value in sums.items()}
+    return {name: value if value.ndim else float(value) for name, value in added.items()}
 
 
-def averages(totals: Mapping[str, float]) -> dict[str, float]:
-    """{"loss", "accuracy"} and, where it was counted, {"top5_accuracy"}."""
+def averages(totals: Mapping[str, Any]) -> dict[str, float]:
+    """{"loss", "accuracy"} and, where it was counted, {"top5_accuracy", "balanced_accuracy"}.
+
+    Balanced accuracy is the mean over the classes that occur of the share of their examples that was recognised
+    (Brodersen et al. 2010).
+    """
     names = {"loss": "loss", "correct": "accuracy", "top5": "top5_accuracy"}
-    return {names[key]: value / totals["count"] for key, value in totals.items() if key != "count"}
+    figures = {names[key]: value / totals["count"] for key, value in totals.items() if key in names}
+    if "class_count" in totals:
+        there = totals["class_count"] > 0
+        figures["balanced_accuracy"] = float((totals["class_correct"][there] / totals["class_count"][there]).mean())
+    return figures
 
 
 def wilson_interval(correct: int, count: int, z: float = 1.959963984540054) -> tuple[float, float]:

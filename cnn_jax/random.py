@@ -8,6 +8,7 @@ import jax
 
 from cnn_jax.streams import STREAMS
 
+
 def stream_key(seed: int | jax.Array, stream: str, *counters: int | jax.Array) -> jax.Array:
     """The key of `stream` at `counters` (an epoch, or a step); the seed and the counters may be traced."""
     key = jax.random.fold_in(jax.random.key(seed), STREAMS[stream])

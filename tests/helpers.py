@@ -27,6 +27,11 @@ def tiny_config(**changes: Any) -> ml_collections.ConfigDict:
     return override(config, [(key.replace("__", "."), value) for key, value in changes.items()])
 
 
+def data_settings(**changes: Any) -> Any:
+    """A config's `data` block."""
+    return override(default_config(), [(f"data.{key}", value) for key, value in changes.items()]).data
+
+
 def script(
     name: str, *arguments: str | Path, timeout: float = 300, **environment: str
 ) -> subprocess.CompletedProcess[str]:

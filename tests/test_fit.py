@@ -45,10 +45,12 @@ def assert_same_run(first: Path, second: Path, config: Any) -> None:
 
 def signal_at(monkeypatch: pytest.MonkeyPatch, call: int, which: int, number: int = signal.SIGINT) -> None:
     """Makes the process receive a signal in the given call of its training (0) or evaluation (1) program."""
-    original = experiment_module.make_programs
+    name = ("make_training", "make_evaluation")[which]
+    original = getattr(experiment_module, name)
 
     def make(experiment: Any) -> Any:
-        programs, count = list(original(experiment)), 0
+        made, count = original(experiment), 0
+        program = made[0] if which == 0 else made
 
         def counted(*arguments: Any) -> Any:
             nonlocal count
@@ -57,10 +59,9 @@ def signal_at(monkeypatch: pytest.MonkeyPatch, call: int, which: int, number: in
                 signal.raise_signal(number)
             return program(*arguments)
 
-        program, programs[which] = programs[which], counted
-        return tuple(programs)
+        return (counted, made[1]) if which == 0 else counted
 
-    monkeypatch.setattr(experiment_module, "make_programs", make)
+    monkeypatch.setattr(experiment_module, name, make)
 
 
 @pytest.fixture(scope="module")

@@ -1,5 +1,6 @@
 """Pictures of every kind become the arrays that a network takes, or one line that names them."""
 
+import io
 import os
 import struct
 from pathlib import Path
@@ -7,9 +8,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
-from cnn_jax.data.images import fit_image, read_image
+from cnn_jax.data.images import decode, fit_image, look, read_image
 from cnn_jax.errors import InputError
 
 
@@ -59,6 +60,44 @@ def test_resize_rules(resize: str) -> None:
     array = fit_image(Image.fromarray(image), (10, 10, 3), resize)
     whiteness = {"crop": 1.0, "stretch": 1 / 3, "pad": 1 / 9}[resize]
     assert array.mean() / 255 == pytest.approx(whiteness, abs=0.08)
+
+
+def test_large_jpegs_are_scaled_by_the_decoder_without_showing_it() -> None:
+    """Against Pillow at full size: the same picture to half a gray level, and for small ones to the bit."""
+    random = np.random.default_rng(0)
+    coarse = Image.fromarray(random.integers(0, 256, (30, 40, 3), np.uint8))
+    picture = coarse.resize((1600, 1200), Image.Resampling.BICUBIC)
+    stored = io.BytesIO()
+    picture.save(stored, "JPEG", quality=90)
+    whole = Image.open(stored).convert("RGB")
+    for size, tolerance in ((900, 0.0), (150, 0.6), (60, 0.6)):
+        ours = decode(stored.getvalue(), "it", (size, size, 3), "crop")
+        theirs = np.asarray(ImageOps.fit(whole, (size, size), Image.Resampling.BILINEAR))
+        assert np.abs(ours.astype(int) - theirs).mean() <= tolerance
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_every_exif_orientation(orientation: int, tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    random = np.random.default_rng(0)
+    picture = Image.fromarray(random.integers(0, 256, (5, 6, 3), np.uint8)).resize((48, 40))
+    picture.save(tmp_path / "turned.jpg", exif=exif, quality=95)
+    with Image.open(tmp_path / "turned.jpg") as stored:
+        upright = np.asarray(ImageOps.exif_transpose(stored))
+    assert np.array_equal(read_image(tmp_path / "turned.jpg"), upright)
+    content = (tmp_path / "turned.jpg").read_bytes()
+    assert look(content, "it")[:2] == upright.shape[:2]
+    assert np.array_equal(decode(content, "it", upright.shape, "stretch"), upright)
+
+
+def test_a_region_is_what_pillow_makes_of_its_box() -> None:
+    picture = Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 60, 3), np.uint8))
+    stored = io.BytesIO()
+    picture.save(stored, "PNG")
+    ours = decode(stored.getvalue(), "it", (16, 16, 3), "crop", lambda height, width: (0.25, 0.1, 0.5, 0.3))
+    theirs = picture.resize((16, 16), Image.Resampling.BILINEAR, box=(6, 10, 24, 30))
+    assert np.abs(ours.astype(int) - np.asarray(theirs)).max() <= 1
 
 
 @pytest.mark.parametrize(

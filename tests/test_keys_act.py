@@ -17,8 +17,7 @@ from cnn_jax import data
 from cnn_jax.config import default_config, override
 from cnn_jax.config_keys import KEYS, MODELS, OPTIMIZERS, SCHEDULES
 from cnn_jax.data.normalize import make_normalization
-from cnn_jax.data.resident import place
-from cnn_jax.experiment import build, fit, initial_state, make_programs
+from cnn_jax.experiment import build, fit, initial_state, make_training
 from cnn_jax.models import make_model
 from cnn_jax.optimizers import make_optimizer
 from cnn_jax.schedules import make_schedule
@@ -137,10 +136,9 @@ def sizes(config: Any) -> tuple[int, ...]:
 def one_step(config: Any) -> list[np.ndarray]:
     """Parameters after one step, and its loss."""
     experiment = build(config)
-    train, _ = make_programs(experiment)
-    count = len(experiment.splits.train) // config.batch_size * config.batch_size
-    order = jnp.arange(count, dtype=jnp.int32).reshape(-1, config.batch_size)
-    state, sums = train(initial_state(experiment), place(experiment.splits.train), order, jnp.uint32(config.seed))
+    train, feed = make_training(experiment)
+    with feed(0, 1) as works:
+        state, sums = train(initial_state(experiment), next(works))
     return [np.asarray(leaf) for leaf in (*jax.tree.leaves(state.params), sums["loss"])]
 
 
@@ -166,16 +164,25 @@ SEEN_IN_PARTS: dict[str, Case] = {
     "data.test": Case(100, sizes),
     "data.normalization": Case("half", lambda config: make_normalization(config.data.normalization, splits_of(config))),
     "augment": Case((("flip", 1.0),), one_step),
+    "data.loading": Case("streamed", lambda config: splits_of(config).loading),
+    "data.sampling": Case("balanced", one_step),
+    "data.examples": Case(300, sizes, (("data.source", "synthetic"), ("data.examples", 200))),
+    "data.classes": Case(
+        5, lambda config: splits_of(config).num_classes, (("data.source", "synthetic"), ("data.examples", 200))
+    ),
     "loss.label_smoothing": Case(0.3, one_step),
+    "loss.class_weights": Case("balanced", one_step),
     "batch_size": Case(64, lambda config: build(config).steps_per_epoch),
     "num_epochs": Case(7, lambda config: float(build(config).schedule(19))),
     "precision": Case("bfloat16", one_step),
 }
 # Keys that only a whole run shows have their tests in these files.
 SEEN_IN_RUNS = {
-    "data.source": "test_data.py::test_mnist_is_read_without_tensorflow",
-    "data.name": "test_data.py::test_mnist_is_read_without_tensorflow",
-    "data.dir": "test_data.py::test_a_dataset_that_is_not_prepared",
+    "data.source": "test_tfds.py::test_mnist_is_read_without_tensorflow",
+    "data.name": "test_tfds.py::test_mnist_is_read_without_tensorflow",
+    "data.dir": "test_tfds.py::test_a_dataset_that_is_not_prepared",
+    "data.workers": "test_stream.py::test_any_number_of_workers_gives_the_same_batches",
+    "data.on_error": "test_folder.py::test_bad_files_are_all_named_or_left_out",
     "loss.name": "test_torch.py::test_cross_entropy",
     "eval_batch_size": "test_keys_act.py::test_the_evaluation_batch_size_acts",
     "patience": "test_fit.py::test_early_stopping_counts_across_a_resume",

@@ -9,7 +9,18 @@ import pytest
 from conftest import ROOT
 
 FLOORS = {
-    0: ["config", "config_keys", "rules", "errors", "random", "progress", "ops", "environment"],
+    0: [
+        "config",
+        "config_keys",
+        "rules",
+        "errors",
+        "random",
+        "host_random",
+        "streams",
+        "progress",
+        "ops",
+        "environment",
+    ],
     1: ["data", "models", "losses", "metrics", "schedules", "optimizers", "tracking", "checkpoints", "reports"],
     2: ["training", "inference"],
     3: ["experiment", "assessment", "prediction"],

@@ -119,7 +119,7 @@ def test_evaluate_script(trained: Path) -> None:
     [
         (["--workdir=/nowhere"], "not a run directory"),
         ([], "--workdir"),
-        (["--workdir={trained}", "--data_dir=/nowhere"], "come with scikit-learn"),
+        (["--workdir={trained}", "--data_dir=/nowhere"], "not read from a folder"),
         (["--workdir={trained}", "--split=tests"], "invalid choice"),
     ],
 )

@@ -1,6 +1,7 @@
 """The pure steps and exact evaluation."""
 
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -10,15 +11,16 @@ import pytest
 from helpers import tiny_config
 
 from cnn_jax.data.normalize import Normalization
+from cnn_jax.data.reading import padded_batches
 from cnn_jax.data.resident import place, take
 from cnn_jax.data.splits import Examples
-from cnn_jax.experiment import Experiment, build, initial_state, make_programs
+from cnn_jax.experiment import Experiment, build, initial_state, make_steps
 from cnn_jax.inference import make_apply, softmax
 from cnn_jax.losses import cross_entropy
 from cnn_jax.metrics import averages
 from cnn_jax.models.mlp import MLP, Linear
-from cnn_jax.training.evaluation import evaluate, lagging, padded_batches
-from cnn_jax.training.parallel import compile_eval_step, compile_train_step
+from cnn_jax.training.evaluation import evaluate, lagging
+from cnn_jax.training.parallel import compile_eval_step, compile_resident_step
 from cnn_jax.training.state import TrainState, init_state
 from cnn_jax.training.step import make_eval_step, make_train_step
 
@@ -68,13 +70,17 @@ def test_evaluation_is_exact_for_any_batch_size_and_compiles_once(experiment: Ex
         assert program._cache_size() == 1  # type: ignore[attr-defined]
 
 
+def resident_step(experiment: Experiment) -> Any:
+    return compile_resident_step(make_steps(experiment)[0])
+
+
 def test_training_compiles_once(experiment: Experiment) -> None:
-    train, _ = make_programs(experiment)
+    train = resident_step(experiment)
     state, resident = initial_state(experiment), place(experiment.splits.train)
     order = jnp.arange(experiment.steps_per_epoch * 128, dtype=jnp.int32).reshape(-1, 128)
     for seed in (0, 0, 1):
         state, _ = train(state, resident, order, jnp.uint32(seed))
-    assert train._cache_size() == 1  # type: ignore[attr-defined]
+    assert train._cache_size() == 1
     assert int(state.step) == 3
 
 
@@ -108,7 +114,7 @@ def test_masked_examples_have_no_part_in_an_update() -> None:
 
 
 def test_a_step_is_a_function_of_its_arguments(experiment: Experiment) -> None:
-    train, _ = make_programs(experiment)
+    train = resident_step(experiment)
     resident = place(experiment.splits.train)
     order = jnp.arange(experiment.steps_per_epoch * 128, dtype=jnp.int32).reshape(-1, 128)
 
@@ -163,7 +169,7 @@ def test_data_programs_do_not_hold_the_data_as_constants() -> None:
     resident = place(examples(2000))
     order = jnp.zeros((1, 4), jnp.int32)
     state = init_state(model, optax.sgd(0.1), (8, 8, 1), 0)
-    lowered = compile_train_step(step).lower(state, resident, order, jnp.uint32(0))  # type: ignore[attr-defined]
+    lowered = compile_resident_step(step).lower(state, resident, order, jnp.uint32(0))  # type: ignore[attr-defined]
     assert len(lowered.as_text()) < 100_000
 
 

@@ -38,7 +38,7 @@ def load_csv(data: Any) -> Source:
     seen: dict[str, int] = {}
     for row in rows:
         if row.path in seen:
-            raise InputError(f"{manifest}, line {row.line}: {shown(row.path)} was there already in line {seen[row.path]}")
+            raise InputError(f"{manifest}, line {row.line}: {shown(row.path)} stands in line {seen[row.path]} already")
         seen[row.path] = row.line
     names = tuple(sorted({row.label for row in rows}))
     if len(names) < 2:

@@ -46,14 +46,14 @@ def load_folder(data: Any) -> Source:
         raise InputError("config.data.dir=None: data.source=folder needs the folder, as in data.dir=photos")
     listing = list_folder(data.dir, data.on_error == "skip")
     root = os.path.abspath(os.path.expanduser(data.dir))
-    shape, read_off = settle_shape(data, [Files(root, paths) for paths in listing.paths.values()], f"images of {data.dir}")
+    name = shown(Path(root).name)
+    shape, read_off = settle_shape(data, [Files(root, paths) for paths in listing.paths.values()], f"images of {name}")
     splits = {
         split: Pictures(Files(root, paths), np.arange(len(paths)), listing.labels[split], shape, data.resize)
         for split, paths in listing.paths.items()
     }
     return Source(
-        shown(Path(root).name), listing.class_names, splits, place("folder", root), fingerprint(listing.states), read_off,
-        listing.states,
+        name, listing.class_names, splits, place("folder", root), fingerprint(listing.states), read_off, listing.states
     )  # fmt: skip
 
 
@@ -93,7 +93,9 @@ def list_folder(folder: str | Path, skip_empty: bool = False) -> Listing:
     paths: dict[str, list[str]] = {}
     labels: dict[str, np.ndarray] = {}
     for split, classes in found.items():
-        files = sorted((path, label, state) for label, name in enumerate(names) for path, state in classes.get(name, ()))
+        files = sorted(
+            (path, label, state) for label, name in enumerate(names) for path, state in classes.get(name, ())
+        )
         paths[split] = [os.path.relpath(path, root) for path, _, _ in files]
         labels[split] = np.array([label for _, label, _ in files], np.int32)
         states += [file_state(path, f"{split} {names[label]} {state}") for path, label, state in files]

@@ -4,7 +4,7 @@ import contextlib
 import io
 import math
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -15,10 +15,15 @@ from cnn_jax.errors import InputError, shown
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+# A part of an upright picture: (top, left, height, width) in shares of its height and width.
 Box = tuple[float, float, float, float]
+# The part that is wanted of a picture of this height and width.
+Region = Callable[[int, int], Box]
 
-_UPRIGHT = 1
+_UPRIGHT, _TURNED = 1, 5  # EXIF orientations from 5 on lie on their side
 _EXIF_ORIENTATION = 0x0112
+# The decoder's scaling is coarser than Pillow's: what is left for Pillow hides that (see the test for how well).
+_LEFT_TO_RESIZE = 2
 _UNTOUCHED_MODES = ("L", "RGB")
 
 
@@ -56,7 +61,7 @@ def read_file(path: str | Path) -> bytes:
 
 
 def decode(
-    content: bytes, name: object, image_shape: tuple[int, int, int], resize: str, region: Box | None = None
+    content: bytes, name: object, image_shape: tuple[int, int, int], resize: str, region: Region | None = None
 ) -> np.ndarray:
     """An encoded picture as uint8 [height, width, channels].
 
@@ -66,21 +71,20 @@ def decode(
       image_shape: (height, width, channels) of the network's input; channels 1 or 3.
       resize: "crop": the shorter side is fitted, the middle is kept; "stretch": both sides are fitted; "pad": the
         longer side is fitted, the rest is black. Bilinear with antialiasing, as in torchvision.
-      region: (top, left, height, width) in shares of the upright picture; this part alone is fitted ("stretch").
+      region: this part of the picture alone is fitted, by "stretch".
 
     Raises:
       InputError: it is no image, broken, or large enough to be a decompression bomb.
     """
-    height, width, channels = image_shape
     picture = _open(content, name)
     try:
         # What the decoder can scale itself, by 2, 4 or 8, is never decoded at full size.
-        sides = picture.size[::-1] if picture.info["upright"] == _UPRIGHT else picture.size
-        shares = (region[2], region[3]) if region is not None else (1.0, 1.0)
-        ratios = [side * share / wanted for side, share, wanted in zip(sides, shares, (height, width), strict=True)]
-        enough = max(ratios) if resize == "pad" and region is None else min(ratios)
-        image = _load(picture, content, enough)
-        return fit_image(image, image_shape, resize, region)
+        sides = picture.size[::-1] if picture.info["upright"] < _TURNED else picture.size
+        box = None if region is None else region(*sides)
+        shares = (1.0, 1.0) if box is None else box[2:]
+        ratios = [side * share / wanted for side, share, wanted in zip(sides, shares, image_shape[:2], strict=True)]
+        enough = max(ratios) if resize == "pad" and box is None else min(ratios)
+        return fit_image(_load(picture, content, enough), image_shape, resize, box)
     except Exception as error:  # decoders raise whatever a broken file makes them: struct.error, KeyError, ...
         raise _unreadable(name, error) from error
 
@@ -105,7 +109,7 @@ def read_image(path: str | Path) -> "Image":
 def look(content: bytes, name: object) -> Looks:
     """Size, mode and format from the file's header. Raises InputError where there is no picture."""
     picture = _open(content, name)
-    width, height = picture.size if picture.info["upright"] < 5 else picture.size[::-1]
+    width, height = picture.size if picture.info["upright"] < _TURNED else picture.size[::-1]
     gray = picture.mode in ("1", "L", "LA", "La", "I", "F") or picture.mode.startswith("I;16")
     return Looks(height, width, 1 if gray else 3, picture.mode, str(picture.format))
 
@@ -129,16 +133,14 @@ def to_8_bit(image: "Image") -> "Image":
     return image if image.mode in _UNTOUCHED_MODES else image.convert("RGB")
 
 
-def fit_image(
-    image: "Image", image_shape: tuple[int, int, int], resize: str, region: Box | None = None
-) -> np.ndarray:
-    """Brings a picture of mode L or RGB to [height, width, channels], uint8; the arguments are those of `decode`."""
+def fit_image(image: "Image", image_shape: tuple[int, int, int], resize: str, part: Box | None = None) -> np.ndarray:
+    """Brings a picture of mode L or RGB, or a part of it, to [height, width, channels], uint8; see `decode`."""
     from PIL import Image, ImageOps
 
     height, width, channels = image_shape
     image = image.convert("L" if channels == 1 else "RGB")
-    if region is not None:
-        top, left, tall, wide = region
+    if part is not None:
+        top, left, tall, wide = part
         box = (left * image.width, top * image.height, (left + wide) * image.width, (top + tall) * image.height)
         # Rounding may carry an edge beyond the picture by less than it can show.
         box = (max(box[0], 0.0), max(box[1], 0.0), min(box[2], image.width), min(box[3], image.height))
@@ -203,7 +205,7 @@ def _load_jpeg(content: bytes, size: tuple[int, int], mode: str, ratio: float) -
     import simplejpeg
     from PIL import Image
 
-    factor = max((f for f in (1, 2, 4, 8) if f <= ratio), default=1)
+    factor = max((f for f in (1, 2, 4, 8) if f * _LEFT_TO_RESIZE <= ratio), default=1)
     least = {"min_width": math.ceil(size[0] / factor), "min_height": math.ceil(size[1] / factor)}
     try:
         pixels = simplejpeg.decode_jpeg(content, "GRAY" if mode == "L" else "RGB", **least)

@@ -92,8 +92,8 @@ def _say_what_changed(family: str, source: Source) -> None:
         old, new = (dict(zip(*states.T.tolist(), strict=True)) for states in (before, source.states))
         changed = sum(old[path] != new[path] for path in old.keys() & new.keys())
         announce(
-            f"{source.name}: the files have changed since they were last looked at ({len(new.keys() - old.keys())} added, "
-            f"{len(old.keys() - new.keys())} removed, {changed} changed); looking at all of them again"
+            f"{source.name}: the files have changed since the last time ({len(new.keys() - old.keys())} added, "
+            f"{len(old.keys() - new.keys())} removed, {changed} changed); all are looked at again"
         )
         cache.remove(family)
     cache.remember(family, source.states)

@@ -49,7 +49,8 @@ def load_npz(data: Any) -> Source:
 def _read_small(path: Path) -> dict[str, np.ndarray]:
     """All arrays but the images."""
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with open(path, "rb") as file:
+            archive = np.load(file, allow_pickle=False)
             if not isinstance(archive, np.lib.npyio.NpzFile):
                 raise InputError(f"{path}: this is a single array; it must be an .npz archive with 'image' and 'label'")
             missing = [name for name in ("image", "label") if name not in archive]
@@ -60,6 +61,8 @@ def _read_small(path: Path) -> dict[str, np.ndarray]:
             return {name: archive[name] for name in ("label", "split", "class_names") if name in archive}
     except FileNotFoundError as error:
         raise InputError(f"config.data.dir={path}: there is no such file; it must be an .npz archive") from error
+    except InputError:
+        raise
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise InputError(f"{path}: this is not an .npz archive of plain arrays ({error})") from error
 

@@ -8,7 +8,7 @@ from typing import Protocol
 
 import numpy as np
 
-from cnn_jax.data.images import Box, decode, fit_image, read_file
+from cnn_jax.data.images import Region, decode, fit_image, read_file
 from cnn_jax.errors import shown
 
 
@@ -53,7 +53,7 @@ class Pictures:
         """The pictures as the reader has them."""
         return self.reader.read([int(row) for row in self.rows[indices]])
 
-    def read(self, indices: Sequence[int] | np.ndarray, regions: Sequence[Box] | None = None) -> np.ndarray:
+    def read(self, indices: Sequence[int] | np.ndarray, regions: Sequence[Region] | None = None) -> np.ndarray:
         """uint8 [B, height, width, channels] of the pictures with these indices; of their regions, where given.
 
         Raises:
@@ -65,7 +65,7 @@ class Pictures:
             images[i] = self.fit(content, self.name(int(indices[i])), region)
         return images
 
-    def fit(self, content: bytes | np.ndarray, name: object, region: Box | None = None) -> np.ndarray:
+    def fit(self, content: bytes | np.ndarray, name: object, region: Region | None = None) -> np.ndarray:
         """One picture of the reader as uint8 [height, width, channels]."""
         if isinstance(content, bytes):
             return decode(content, name, self.image_shape, self.resize, region)
@@ -74,11 +74,12 @@ class Pictures:
         from PIL import Image
 
         pixels = content[..., 0] if content.shape[-1] == 1 else content
-        return fit_image(Image.fromarray(pixels), self.image_shape, self.resize, region)
+        box = None if region is None else region(*content.shape[:2])
+        return fit_image(Image.fromarray(pixels), self.image_shape, self.resize, box)
 
 
 class Files:
-    """Files below a folder. A million paths are one string of bytes: they pickle and are kept without a million objects.
+    """Files below a folder. The paths, perhaps a million, are one string of bytes, cheap to keep and to pickle.
 
     Args:
       root: the folder.
@@ -136,4 +137,3 @@ class InMemory:
 
     def name(self, row: int) -> str:
         return f"{self._source}[{row}]"
-

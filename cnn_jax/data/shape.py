@@ -37,7 +37,9 @@ def settle_shape(data: Any, files: Sequence[Files], what: str) -> tuple[tuple[in
     sizes = {(seen.height, seen.width) for seen in looks}
     if len(sizes) > 1:
         (h0, w0), (h1, w1) = sorted(sizes)[0], sorted(sizes)[-1]
-        raise InputError(f"config.data.image_size=None: {what} differ in size ({h0}x{w0} to {h1}x{w1}); set it, as in 224")
+        raise InputError(
+            f"config.data.image_size=None: {what} differ in size ({h0}x{w0} to {h1}x{w1}); set it, as in 224"
+        )
     return (*sizes.pop(), channels), ("image_size",) if data.channels else ("image_size", "channels")
 
 

@@ -179,9 +179,7 @@ def _contents(pictures: Pictures, indices: np.ndarray) -> list[bytes | np.ndarra
         return found
 
 
-def _check_shape(
-    content: bytes | np.ndarray, name: str, shape: tuple[int, int, int], read_off: Sequence[str]
-) -> None:
+def _check_shape(content: bytes | np.ndarray, name: str, shape: tuple[int, int, int], read_off: Sequence[str]) -> None:
     height, width, channels = content.shape if isinstance(content, np.ndarray) else look(content, name)[:3]
     if "image_size" in read_off and (height, width) != shape[:2]:
         raise InputError(f"{name}: it has {height}x{width} pixels, others {shape[0]}x{shape[1]}; set data.image_size")

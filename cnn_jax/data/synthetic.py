@@ -41,7 +41,9 @@ class _Waves:
 def load_synthetic(data: Any) -> Source:
     """`data.examples` pictures of `data.classes` classes, evenly spread; 32x32 in color unless the config says else."""
     if data.examples < 2 * data.classes:
-        raise InputError(f"config.data.examples={data.examples}: {data.classes} classes need at least {2 * data.classes}")
+        raise InputError(
+            f"config.data.examples={data.examples}: {data.classes} classes need at least {2 * data.classes}"
+        )
     shape = (*(data.image_size or (32, 32)), data.channels or 3)
     rows = np.arange(data.examples)
     labels = (rows % data.classes).astype(np.int32)

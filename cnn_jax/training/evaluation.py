@@ -5,21 +5,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, TypeVar
 
 import jax
-import numpy as np
 
-from cnn_jax.data.resident import in_order
-from cnn_jax.data.splits import Examples
+from cnn_jax.data.reading import padded_batches
+from cnn_jax.data.splits import Split
 from cnn_jax.metrics import add, averages
 
 T = TypeVar("T")
-
-
-def padded_batches(examples: Examples, batch_size: int) -> Iterator[dict[str, np.ndarray]]:
-    """All examples in order, in batches of one shape; {image, label, index, mask}, mask False where padded."""
-    for index in in_order(len(examples), batch_size):
-        mask = index < len(examples)
-        safe = np.where(mask, index, 0)
-        yield {"image": examples.images[safe], "label": examples.labels[safe], "index": index, "mask": mask}
 
 
 def lagging(values: Iterable[T], lag: int = 2) -> Iterator[T]:
@@ -36,11 +27,11 @@ def lagging(values: Iterable[T], lag: int = 2) -> Iterator[T]:
 def evaluate(
     eval_step: Callable[[Any, Mapping[str, Any]], Any],
     variables: Any,
-    examples: Examples,
+    examples: Split,
     batch_size: int,
     on_batch: Callable[[int], None] = lambda count: None,
 ) -> dict[str, float]:
-    """{"loss", "accuracy", and "top5_accuracy" where there are more than 5 classes} over all examples.
+    """{"loss", "accuracy", "balanced_accuracy", and "top5_accuracy" where there are more than 5 classes}.
 
     Sums are added on the host in float64. `on_batch` is told the number of examples after each batch; it may raise.
     """

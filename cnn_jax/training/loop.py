@@ -5,13 +5,14 @@ import math
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from contextlib import AbstractContextManager
+from typing import Any, NoReturn
 
 import jax
 import jax.numpy as jnp
 
 from cnn_jax.checkpoints import Checkpoints
-from cnn_jax.errors import Interrupted, NonFiniteError
+from cnn_jax.errors import InputError, Interrupted, NonFiniteError
 from cnn_jax.metrics import add, averages
 from cnn_jax.progress import progress_bar
 from cnn_jax.training.evaluation import lagging
@@ -43,17 +44,17 @@ class Plan:
     """What the loop does, compiled and chosen by the caller.
 
     Attributes:
-      train_step: state -> (state, sums), given the epoch's order of examples.
-      order: epoch -> that order.
+      train_step: (state, what the feed gives for the step) -> (state, sums).
+      feed: (first step, last step + 1) -> a context with an iterator over what each of these steps takes.
       evaluate: (variables, on_batch) -> validation metrics, or None where there is no validation split.
       learning_rate: step -> the rate of the update that starts from it.
-      metric: "validation_accuracy" or "validation_loss", which of two epochs is better.
+      metric: "validation_accuracy", "validation_balanced_accuracy" or "validation_loss": which epoch is better.
       wall_seconds: how long the run has taken by now, all its processes together.
       config: saved in every checkpoint.
     """
 
-    train_step: Callable[[TrainState, jax.Array], tuple[TrainState, Mapping[str, jax.Array]]]
-    order: Callable[[int], jax.Array]
+    train_step: Callable[[TrainState, Any], tuple[TrainState, Mapping[str, jax.Array]]]
+    feed: Callable[[int, int], AbstractContextManager[Iterator[Any]]]
     evaluate: Callable[[Any, Callable[[int], None]], dict[str, float]] | None
     learning_rate: Callable[[int], float]
     steps_per_epoch: int
@@ -78,6 +79,7 @@ def train(
 
     Raises:
       Interrupted: a signal came; everything up to that step is saved.
+      InputError: an image cannot be read any more; likewise.
       NonFiniteError: the loss of a step or of an evaluation is not finite; checkpoints stay as they were.
     """
     total = plan.num_epochs * plan.steps_per_epoch
@@ -98,15 +100,28 @@ def train(
             checkpoints.wait()
             raise Interrupted(f"stopped at step {int(state.step)} of {total}; everything is saved", stop.received)
 
-    with progress_bar(total, "training", "step", initial=int(state.step)) as bar:
+    def give_up(failure: InputError) -> NoReturn:
+        save()
+        checkpoints.wait()
+        raise InputError(f"{failure} (it could be read before); everything up to step {int(state.step)} is saved")
+
+    with (
+        progress_bar(total, "training", "step", initial=int(state.step)) as bar,
+        plan.feed(int(state.step), total) as works,
+    ):
         compiled = False
         while not is_finished(progress, plan):
-            state = _train_epoch(state, progress, plan, stop, bar, compiled)
+            state, failure = _train_epoch(state, progress, plan, stop, bar, works, compiled)
             compiled = True
             leave_if_asked()
+            if failure is not None:
+                give_up(failure)
             metrics = {"train": {**averages(progress.totals), "learning_rate": plan.learning_rate(int(state.step) - 1)}}
             if plan.evaluate is not None:
-                metrics["validation"] = plan.evaluate(state.variables, leave_if_asked)
+                try:
+                    metrics["validation"] = plan.evaluate(state.variables, leave_if_asked)
+                except InputError as error:
+                    give_up(error)
                 _check_finite(metrics["validation"]["loss"], "the validation loss", int(state.step), plan)
             _close_epoch(progress, metrics, int(state.step), plan.metric)
             for split, figures in metrics.items():
@@ -120,19 +135,23 @@ def train(
 
 
 def _train_epoch(
-    state: TrainState, progress: Progress, plan: Plan, stop: StopSignals, bar: Any, compiled: bool
-) -> TrainState:
-    """The rest of the current epoch, or as much of it as is done when a signal comes."""
+    state: TrainState, progress: Progress, plan: Plan, stop: StopSignals, bar: Any, works: Iterator[Any], compiled: bool
+) -> tuple[TrainState, InputError | None]:
+    """The rest of the current epoch, or as much of it as is done when a signal comes or the data fail."""
     end = (progress.epoch + 1) * plan.steps_per_epoch
-    order = plan.order(progress.epoch)
-    current = state
+    current, failure = state, None
 
     def steps() -> Iterator[tuple[int, Mapping[str, jax.Array]]]:
-        nonlocal current
+        nonlocal current, failure
         for step in range(int(state.step), end):
             if stop.received is not None:
                 return
-            current, sums = plan.train_step(current, order)
+            try:
+                work = next(works)
+            except InputError as error:
+                failure = error
+                return
+            current, sums = plan.train_step(current, work)
             yield step, sums
 
     mark = time.monotonic() if compiled else None
@@ -146,7 +165,7 @@ def _train_epoch(
         mark = now
         bar.set_postfix(loss=f"{float(sums['loss'] / sums['count']):.4f}", refresh=False)
         bar.update(1)
-    return current
+    return current, failure
 
 
 def _close_epoch(progress: Progress, metrics: Mapping[str, dict[str, float]], step: int, metric: str) -> None:
@@ -165,7 +184,8 @@ def _close_epoch(progress: Progress, metrics: Mapping[str, dict[str, float]], st
 
 def _rank(figures: Mapping[str, float], metric: str) -> tuple[float, ...]:
     """Larger is better; ties of accuracy go to the lower loss, ties of both to the earlier epoch."""
-    return (figures["accuracy"], -figures["loss"]) if metric == "validation_accuracy" else (-figures["loss"],)
+    name = metric.removeprefix("validation_")
+    return (-figures["loss"],) if name == "loss" else (figures[name], -figures["loss"])
 
 
 @jax.jit

@@ -9,10 +9,17 @@ from cnn_jax.data.resident import Resident, take
 from cnn_jax.training.state import TrainState
 from cnn_jax.training.step import Batch, Sums
 
-TrainProgram = Callable[[TrainState, Resident, jax.Array, jax.Array], tuple[TrainState, Sums]]
+TrainStep = Callable[[TrainState, Batch, jax.Array], tuple[TrainState, Sums]]
 
 
-def compile_train_step(train_step: Callable[[TrainState, Batch, jax.Array], tuple[TrainState, Sums]]) -> TrainProgram:
+def compile_train_step(train_step: TrainStep) -> TrainStep:
+    """(state, batch, seed) -> (state, sums), with the old state's memory reused."""
+    return jax.jit(train_step, donate_argnums=0)
+
+
+def compile_resident_step(
+    train_step: TrainStep,
+) -> Callable[[TrainState, Resident, jax.Array, jax.Array], tuple[TrainState, Sums]]:
     """(state, data, order, seed) -> (state, sums), with the batch gathered inside and the old state's memory reused.
 
     `order` is an epoch's [steps, batch_size] of indices; the state's step says which row is next.

@@ -1,0 +1,194 @@
+"""Streamed training data: the same batches whoever decodes them, and nothing left behind."""
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import pytest
+from helpers import data_settings
+
+from cnn_jax import data
+from cnn_jax.data.order import epoch_order
+from cnn_jax.data.reading import padded_batches, read_ahead
+from cnn_jax.data.stream import Batches, stream
+from cnn_jax.errors import InputError
+
+
+def pictures(count: int = 40, **changes: Any) -> data.Pictures:
+    splits = data.load(
+        data_settings(
+            source="synthetic",
+            examples=count,
+            classes=4,
+            image_size=8,
+            loading="streamed",
+            validation=0,
+            test=0,
+            **changes,
+        )
+    )
+    assert isinstance(splits.train, data.Pictures)
+    return splits.train
+
+
+def taken(batches: Batches, first: int, end: int, workers: int) -> list[dict[str, np.ndarray]]:
+    with stream(batches, first, end, workers) as decoded:
+        return list(decoded)
+
+
+def equal(first: list[dict[str, np.ndarray]], second: list[dict[str, np.ndarray]]) -> bool:
+    return len(first) == len(second) and all(
+        np.array_equal(a[key], b[key]) for a, b in zip(first, second, strict=True) for key in a
+    )
+
+
+@pytest.mark.parametrize("workers", [0, 1, 3])
+def test_any_number_of_workers_gives_the_same_batches(workers: int) -> None:
+    batches = Batches(pictures(), seed=3, batch_size=8)
+    expected = [batches(step) for step in range(2, 13)]
+    assert equal(taken(batches, 2, 13, workers), expected)
+    for epoch in range(2):
+        order = epoch_order(3, epoch, 40, 8)
+        for step in range(5):
+            if 2 <= epoch * 5 + step < 13:
+                assert np.array_equal(expected[epoch * 5 + step - 2]["index"], order[step])
+    first = expected[0]
+    assert first["image"].dtype == np.uint8
+    assert first["mask"].all()
+    assert np.array_equal(first["image"], batches.pictures.read(first["index"]))
+    assert np.array_equal(first["label"], batches.pictures.labels[first["index"]])
+
+
+@pytest.mark.parametrize("hosts", [2, 4])
+def test_hosts_share_each_batch(hosts: int) -> None:
+    whole = Batches(pictures(), seed=0, batch_size=8, balanced=True)
+    parts = [Batches(pictures(), seed=0, batch_size=8, balanced=True, host=host, hosts=hosts) for host in range(hosts)]
+    for step in (0, 4, 7):
+        assert np.array_equal(np.concatenate([part.index(step) for part in parts]), whole.index(step))
+        assert np.array_equal(np.concatenate([part(step)["image"] for part in parts]), whole(step)["image"])
+
+
+def test_balanced_sampling() -> None:
+    labels = np.repeat(np.arange(3), [70, 20, 6])
+    orders = [epoch_order(0, epoch, 96, 12, labels) for epoch in range(20)]
+    for order in orders:
+        assert order.shape == (8, 12)
+        assert np.bincount(labels[order.reshape(-1)]).tolist() == [32, 32, 32]
+        rare = np.bincount(order[labels[order] == 2], minlength=96)[90:]
+        assert set(rare) <= {5, 6}
+    common = np.concatenate([order[labels[order] == 0] for order in orders])
+    assert len(set(common)) == 70
+    assert not np.array_equal(orders[0], orders[1])
+    partial = epoch_order(0, 0, 96, 20, labels)
+    assert np.ptp(np.bincount(labels[partial.reshape(-1)])) <= 1
+
+
+def test_a_picture_that_went_bad_is_one_line(tmp_path: Path) -> None:
+    from PIL import Image
+
+    for i in range(12):
+        (tmp_path / "ab"[i % 2]).mkdir(exist_ok=True)
+        Image.new("L", (4, 4), i).save(tmp_path / "ab"[i % 2] / f"{i}.png")
+    splits = data.load(data_settings(source="folder", dir=str(tmp_path), loading="streamed", validation=0, test=0))
+    (tmp_path / "a/4.png").unlink()
+    assert isinstance(splits.train, data.Pictures)
+    for workers in (0, 1):
+        with pytest.raises(InputError, match=r"a/4\.png: there is no such file"):
+            taken(Batches(splits.train, 0, 12), 0, 1, workers)
+    with pytest.raises(InputError, match=r"a/4\.png: there is no such file"):
+        list(padded_batches(splits.train, 5))
+
+
+def test_whole_splits_are_read_in_order() -> None:
+    split = pictures()
+    batches = list(padded_batches(split, 16))
+    assert [int(batch["mask"].sum()) for batch in batches] == [16, 16, 8]
+    images = np.concatenate([batch["image"][batch["mask"]] for batch in batches])
+    assert np.array_equal(images, split.read(np.arange(40)))
+    backwards = np.arange(40)[::-1].reshape(2, 20)
+    assert np.array_equal(np.concatenate(list(read_ahead(split, backwards))), split.read(np.arange(40)[::-1]))
+
+
+PROGRAM = """
+    import sys, time
+    from helpers import data_settings
+    from cnn_jax import data
+    from cnn_jax.data.stream import Batches, stream
+
+    def main():
+        block = data_settings(source="synthetic", examples=400, classes=4, image_size=64, loading="streamed")
+        splits = data.load(block)
+        with stream(Batches(splits.train, 0, 64), 0, 10_000, 2) as batches:
+            for _ in range(6):
+                next(batches)
+            try:
+                print("ready", flush=True)
+                {then}
+            except KeyboardInterrupt:
+                print(next(batches)["image"].shape)
+
+    if __name__ == "__main__":
+        main()
+"""
+
+
+def start(folder: Path, then: str) -> subprocess.Popen[str]:
+    program = folder / "program.py"
+    program.write_text(textwrap.dedent(PROGRAM).format(then=then))
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
+    process = subprocess.Popen(
+        [sys.executable, str(program)], stdout=subprocess.PIPE, text=True, env=environment, start_new_session=True
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    return process
+
+
+def shared_memory() -> set[str]:
+    folder = Path("/dev/shm")
+    return {path.name for path in folder.glob("psm_*")} if folder.is_dir() else set()
+
+
+@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGTERM, "crash", "group"])
+def test_workers_end_with_their_trainer_however_it_ends(tmp_path: Path, end: Any) -> None:
+    before = shared_memory()
+    process = start(tmp_path, "import os; os._exit(7)" if end == "crash" else "time.sleep(600)")
+    workers = [] if end == "crash" else psutil.Process(process.pid).children(recursive=True)
+    assert end == "crash" or len(workers) >= 2
+    if end == "group":
+        os.killpg(process.pid, signal.SIGKILL)
+    elif end != "crash":
+        process.send_signal(end)
+    process.communicate(timeout=60)
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline and (any(map(psutil.Process.is_running, workers)) or left(process.pid)):
+        time.sleep(0.05)
+    assert not left(process.pid)
+    assert shared_memory() <= before
+
+
+def left(session: int) -> list[int]:
+    """Processes of the session that have not ended."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if os.getsid(process.pid) == session and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process.pid)
+        except (psutil.NoSuchProcess, ProcessLookupError):
+            continue
+    return found
+
+
+def test_workers_leave_ctrl_c_to_the_trainer(tmp_path: Path) -> None:
+    process = start(tmp_path, "time.sleep(600)")
+    os.killpg(process.pid, signal.SIGINT)
+    output, _ = process.communicate(timeout=60)
+    assert output == "(64, 64, 64, 3)\n"
+    assert process.returncode == 0

@@ -1,0 +1,88 @@
+"""Datasets of TFDS: read without TensorFlow, or one line that says why not."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from helpers import data_settings, script
+from PIL import Image
+
+from cnn_jax import data
+from cnn_jax.errors import InputError
+
+
+def tfds_settings(folder: str | Path, name: str = "mnist", **changes: Any) -> Any:
+    return data_settings(source="tfds", name=name, dir=str(folder), **changes)
+
+
+def test_mnist_is_read_without_tensorflow(tfds_data: str) -> None:
+    splits = data.load(tfds_settings(tfds_data))
+    assert splits.name.startswith("mnist/3.")
+    assert (len(splits.train), len(splits.validation or ()), len(splits.test or ())) == (54_000, 6_000, 10_000)
+    assert splits.mean[0] == pytest.approx(0.1307, abs=1e-3)
+    assert splits.std[0] == pytest.approx(0.3081, abs=1e-3)
+    everything = np.concatenate([splits.train.images, splits.validation.images]) / np.float32(255)  # type: ignore
+    assert (round(float(everything.mean()), 4), round(float(everything.std()), 4)) == (0.1307, 0.3081)
+
+
+def test_color_images_may_be_made_smaller_and_gray(tfds_data: str) -> None:
+    if not (Path(tfds_data) / "cifar10").is_dir():
+        pytest.skip("no prepared CIFAR-10")
+    import tensorflow_datasets as tfds
+
+    splits = data.load(tfds_settings(tfds_data, "cifar10", image_size=16, channels=1, validation=0))
+    assert splits.image_shape == (16, 16, 1)
+    assert splits.class_names[:2] == ("airplane", "automobile")
+    first = tfds.data_source("cifar10", split="test", data_dir=tfds_data, download=False)[0]["image"]
+    expected = Image.fromarray(first).convert("L").resize((16, 16), Image.Resampling.BILINEAR)
+    assert np.array_equal((splits.test or splits.train).images[0, ..., 0], np.asarray(expected))
+
+
+def test_a_dataset_that_is_not_prepared(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"'mnist' is not prepared .*prepare_data\.py --dataset=mnist"):
+        data.load(tfds_settings(tmp_path))
+    with pytest.raises(InputError, match=r"no dataset .mnst. \(did you mean 'mnist'"):
+        data.load(tfds_settings(tmp_path, "mnst"))
+
+
+def test_a_dataset_in_another_file_format(tfds_data: str, tmp_path: Path) -> None:
+    shutil.copytree(Path(tfds_data) / "mnist", tmp_path / "mnist")
+    info = next(tmp_path.glob("mnist/*/dataset_info.json"))
+    info.chmod(0o644)
+    info.write_text(json.dumps(json.loads(info.read_text()) | {"fileFormat": "tfrecord"}))
+    with pytest.raises(InputError, match="is prepared as tfrecord"):
+        data.load(tfds_settings(tmp_path))
+
+
+def test_several_configurations_and_versions(tmp_path: Path) -> None:
+    for version in ("1.9.0", "1.10.0"):
+        folder = tmp_path / "things/small" / version
+        folder.mkdir(parents=True)
+        (folder / "dataset_info.json").write_text("{}")
+    from cnn_jax.data.tfds_source import find_prepared
+
+    assert find_prepared("things", tmp_path) == tmp_path / "things/small/1.10.0"
+    assert find_prepared("things:1.9.0", tmp_path) == tmp_path / "things/small/1.9.0"
+    shutil.copytree(tmp_path / "things/small", tmp_path / "things/large")
+    with pytest.raises(InputError, match="choose things/large, things/small"):
+        find_prepared("things", tmp_path)
+    assert find_prepared("things/large", tmp_path) == tmp_path / "things/large/1.10.0"
+
+
+@pytest.mark.parametrize("name", [".", "mnist:**", "../mnist", "a b", "mnist:"])
+def test_names_of_datasets(name: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no name of a dataset"):
+        data.load(tfds_settings(tmp_path, name))
+
+
+def test_prepare_data(tfds_data: str, tmp_path: Path) -> None:
+    done = script("prepare_data.py", "--dataset=mnist", f"--data_dir={tfds_data}")
+    assert done.returncode == 0
+    assert "prepared: " in done.stdout
+    unknown = script("prepare_data.py", "--dataset=mnst", f"--data_dir={tmp_path}")
+    assert unknown.returncode == 2
+    assert "did you mean 'mnist'" in unknown.stderr
+    assert unknown.stderr.count("\n") == 1
