@@ -89,16 +89,16 @@ def measure(logits: np.ndarray, labels: np.ndarray, class_names: Sequence[str]) 
     confusion = confusion_matrix(labels, predictions, len(class_names))
     shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
     losses = np.log(np.exp(shifted).sum(axis=1)) - shifted[np.arange(len(labels)), labels]
+    classes = [{"class": name, **figures} for name, figures in zip(class_names, per_class(confusion), strict=True)]
     return {
         "examples": len(labels),
         "correct": correct,
         "accuracy": correct / len(labels),
+        "balanced_accuracy": float(np.mean([row["recall"] for row in classes if row["recall"] is not None])),
         "accuracy_interval_95": list(wilson_interval(correct, len(labels))),
         "loss": float(losses.mean()),
         "expected_calibration_error": expected_calibration_error(probabilities, labels),
-        "per_class": [
-            {"class": name, **figures} for name, figures in zip(class_names, per_class(confusion), strict=True)
-        ],
+        "per_class": classes,
         "confusion_matrix": confusion.tolist(),
     }
 

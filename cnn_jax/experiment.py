@@ -65,6 +65,7 @@ class Experiment:
             "normalization": self.normalization.to_json(),
             "train_examples": len(self.splits.train),
             "fingerprint": self.splits.fingerprint,
+            "loading": self.splits.loading,
             "skipped": list(self.splits.skipped),
         }
 
@@ -81,14 +82,17 @@ class Experiment:
         )
 
 
-def build(config: ml_collections.ConfigDict) -> Experiment:
+def build(config: ml_collections.ConfigDict, loading: str | None = None) -> Experiment:
     """Loads the data and makes the model and the optimizer; nothing is computed yet and nothing written but the cache.
+
+    Args:
+      loading: how a run that goes on began to be fed, where `data.loading` is "auto".
 
     Raises:
       InputError: whatever in the config, the data or their combination cannot work.
     """
     config = validate(config)
-    splits = data.load(config.data)
+    splits = data.load(config.data, loading)
     if config.batch_size > len(splits.train):
         raise InputError(
             f"config.batch_size={config.batch_size}: it is larger than the training split of {splits.name}, which has "
@@ -137,7 +141,8 @@ def fit(config: ml_collections.ConfigDict, workdir: str | Path) -> dict[str, Any
     if finished is not None:
         announce(f"{workdir} holds the finished run of this config: nothing to do")
         return finished
-    experiment = build(config)
+    began = read_run_file(workdir, "config.json").get("resolved", {}) if (workdir / "config.json").exists() else {}
+    experiment = build(config, began.get("loading"))
     with StopSignals() as stop:
         _open_run_directory(experiment, workdir)
         announce(experiment.describe())
@@ -292,6 +297,7 @@ def _finished_summary(config: ml_collections.ConfigDict, workdir: Path) -> dict[
     saved.pop("resolved", None)
     old = from_json(saved)
     changes = differences(old, config)
+    changes.pop("data.workers", None)  # it changes no figure
     if config.num_epochs > old.num_epochs:
         del changes["num_epochs"]
     if changes:

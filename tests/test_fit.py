@@ -5,9 +5,6 @@ import os
 import re
 import signal
 import subprocess
-import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,53 +12,18 @@ import jax
 import numpy as np
 import pytest
 from conftest import ROOT
-from helpers import TIMINGS, read_json, script, tiny_config, without_timings
+from helpers import TIMINGS, read_json, script, tiny_config
 from PIL import Image
+from runs import assert_same_run, signal_at, started, wait_for
 
 from cnn_jax import experiment as experiment_module
-from cnn_jax.checkpoints import open_checkpoints
 from cnn_jax.errors import InputError, Interrupted, NonFiniteError
-from cnn_jax.experiment import build, fit, initial_state
+from cnn_jax.experiment import build, fit
 from cnn_jax.inference import load_run
 from cnn_jax.tracking.local import read_rows
 from cnn_jax.training.evaluation import evaluate
 
 STEPS = 10  # an epoch of 1,294 digits in batches of 128
-
-
-def final_state(workdir: Path, config: Any) -> Any:
-    with open_checkpoints(workdir / "checkpoints") as checkpoints:
-        last = checkpoints.last()
-        assert last is not None
-        return checkpoints.restore(last, initial_state(build(config)))
-
-
-def assert_same_run(first: Path, second: Path, config: Any) -> None:
-    """Summary, log and every array of the last checkpoint, to the bit."""
-    assert without_timings(read_json(first / "summary.json")) == without_timings(read_json(second / "summary.json"))
-    assert (first / "metrics.jsonl").read_text() == (second / "metrics.jsonl").read_text()
-    assert jax.tree.all(jax.tree.map(np.array_equal, final_state(first, config), final_state(second, config)))
-
-
-def signal_at(monkeypatch: pytest.MonkeyPatch, call: int, which: int, number: int = signal.SIGINT) -> None:
-    """Makes the process receive a signal in the given call of its training (0) or evaluation (1) program."""
-    name = ("make_training", "make_evaluation")[which]
-    original = getattr(experiment_module, name)
-
-    def make(experiment: Any) -> Any:
-        made, count = original(experiment), 0
-        program = made[0] if which == 0 else made
-
-        def counted(*arguments: Any) -> Any:
-            nonlocal count
-            count += 1
-            if count == call:
-                signal.raise_signal(number)
-            return program(*arguments)
-
-        return (counted, made[1]) if which == 0 else counted
-
-    monkeypatch.setattr(experiment_module, name, make)
 
 
 @pytest.fixture(scope="module")
@@ -158,19 +120,6 @@ def tiny_file(folder: Path, epochs: int = 4) -> Path:
     path = folder / "tiny.py"
     path.write_text(TINY_FILE.format(tests=str(ROOT / "tests"), epochs=epochs))
     return path
-
-
-def started(config: Path, workdir: Path) -> subprocess.Popen[str]:
-    command = [sys.executable, str(ROOT / "scripts/train.py"), f"--config={config}", f"--workdir={workdir}"]
-    return subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-
-
-def wait_for(condition: Callable[[], bool], process: subprocess.Popen[str]) -> None:
-    deadline = time.monotonic() + 120
-    while not condition():
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
 
 
 def test_kill_and_interrupt_from_outside(tmp_path: Path) -> None:

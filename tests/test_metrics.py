@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 from scipy.special import log_softmax
 from scipy.stats import binomtest
+from sklearn.metrics import balanced_accuracy_score, log_loss, precision_recall_fscore_support, top_k_accuracy_score
 from sklearn.metrics import confusion_matrix as sklearn_confusion
-from sklearn.metrics import log_loss, precision_recall_fscore_support, top_k_accuracy_score
+from sklearn.utils.class_weight import compute_class_weight
 
 from cnn_jax.assessment import measure
 from cnn_jax.inference import softmax
-from cnn_jax.losses import cross_entropy
+from cnn_jax.losses import balanced_weights, cross_entropy
 from cnn_jax.metrics import (
     add,
     averages,
@@ -40,6 +41,41 @@ def test_sums_are_sklearns() -> None:
     assert figures["accuracy"] == pytest.approx((LOGITS.argmax(1) == LABELS).mean())
     assert figures["loss"] == pytest.approx(log_loss(LABELS, softmax(LOGITS), labels=range(8)), rel=1e-5)
     assert figures["top5_accuracy"] == pytest.approx(top_k_accuracy_score(LABELS, LOGITS, k=5, labels=range(8)))
+
+
+def test_balanced_accuracy_is_sklearns() -> None:
+    labels = np.where(LABELS > 2, 2, LABELS)  # unbalanced, and five classes that never occur
+    mask = np.arange(40) < 33
+    first, second = (
+        evaluation_sums(jnp.asarray(LOGITS[part]), jnp.asarray(labels[part]), jnp.asarray(mask[part]))
+        for part in (slice(0, 16), slice(16, 40))
+    )
+    expected = [(LOGITS.argmax(1) == labels)[mask & (labels == k)].mean() for k in range(3)]
+    figures = averages(add(add({}, first), second))
+    assert figures["balanced_accuracy"] == pytest.approx(np.mean(expected))
+    predictions = np.minimum(LOGITS.argmax(1), 2)
+    assert measure(np.eye(8)[predictions], labels, "abcdefgh")["balanced_accuracy"] == pytest.approx(
+        balanced_accuracy_score(labels, predictions)
+    )
+
+
+def test_class_weights_are_sklearns() -> None:
+    labels = np.repeat([0, 1, 3], [30, 8, 2])
+    weights = balanced_weights(labels, 4)
+    theirs = compute_class_weight("balanced", classes=np.array([0, 1, 3]), y=labels)
+    np.testing.assert_allclose(weights[[0, 1, 3]], theirs, rtol=1e-6)
+    assert weights[2] == 0
+    all_weights = np.linspace(0.5, 2, 8).astype(np.float32)
+    ours = cross_entropy(jnp.asarray(LOGITS), jnp.asarray(LABELS), class_weights=jnp.asarray(all_weights))
+    expected = log_loss(LABELS, softmax(LOGITS), labels=range(8), sample_weight=all_weights[LABELS])
+    assert float(ours.sum()) / all_weights[LABELS].sum() == pytest.approx(expected, rel=1e-5)
+    one_hot = jnp.asarray(np.eye(8, dtype=np.float32)[LABELS])
+    for smoothing in (0.0, 0.2):
+        pair = [
+            cross_entropy(jnp.asarray(LOGITS), jnp.asarray(labels), smoothing, jnp.asarray(all_weights))
+            for labels in (LABELS, one_hot)
+        ]
+        np.testing.assert_allclose(*pair, rtol=1e-5)
 
 
 def test_padding_counts_for_nothing() -> None:

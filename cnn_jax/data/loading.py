@@ -26,8 +26,12 @@ SOURCES = {
 _NAMED_AT_MOST = 20
 
 
-def load(data: Any) -> Splits:
+def load(data: Any, loading: str | None = None) -> Splits:
     """Reads the config's `data` block, looks at every picture once, and divides them.
+
+    Args:
+      data: the block.
+      loading: "resident" or "streamed", where `data.loading` is "auto"; None: by the memory at hand.
 
     Raises:
       InputError: the data are not there, not of the right form, or (with `data.on_error` "raise") some pictures cannot
@@ -36,7 +40,8 @@ def load(data: Any) -> Splits:
     source = SOURCES[data.source](data)
     for split in source.splits:
         check_labels(source, split)
-    loading = choose_loading(data.loading, source)
+    if data.loading != "auto" or loading is None:
+        loading = choose_loading(data.loading, source)
     surveys = _surveys(source, data.resize, keep=loading == "resident")
     skipped = tuple(line for found in surveys.values() for line in found.bad)
     _report(skipped, data.on_error, sum(map(len, source.splits.values())))

@@ -143,8 +143,8 @@ def _in_order(submit: Submit, first: int, end: int, ahead: int) -> Iterator[Batc
             yield waiting.popleft().result()
     except BrokenProcessPool as error:
         raise InputError(
-            "a process that decodes images ended unexpectedly: killed, out of memory (choose a smaller data.workers), or "
-            "started by a program without `if __name__ == '__main__':`"
+            "a process that decodes images ended: killed, out of memory (choose fewer data.workers), or started by a "
+            "program without `if __name__ == '__main__':`"
         ) from error
 
 
