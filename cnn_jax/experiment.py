@@ -19,7 +19,8 @@ import optax
 from cnn_jax import data, reports
 from cnn_jax.checkpoints import Checkpoints, open_checkpoints
 from cnn_jax.config import differences, from_json, to_json, validate
-from cnn_jax.data.augment import augment
+from cnn_jax.data.augment.draws import Draws
+from cnn_jax.data.augment.pipeline import Augment, make_augment
 from cnn_jax.data.normalize import Normalization, make_normalization, normalize
 from cnn_jax.data.resident import epoch_order, place
 from cnn_jax.environment import describe_environment
@@ -37,7 +38,7 @@ from cnn_jax.training.loop import Plan, Progress, train
 from cnn_jax.training.parallel import compile_eval_step, compile_train_step
 from cnn_jax.training.signals import StopSignals
 from cnn_jax.training.state import TrainState, init_state
-from cnn_jax.training.step import make_eval_step, make_train_step
+from cnn_jax.training.step import Batch, make_eval_step, make_train_step
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,6 +47,7 @@ class Experiment:
 
     config: ml_collections.ConfigDict
     splits: data.Splits
+    augment: Augment
     normalization: Normalization
     model: Classifier
     optimizer: optax.GradientTransformation
@@ -91,6 +93,7 @@ def build(config: ml_collections.ConfigDict) -> Experiment:
         )
     if config.patience is not None and splits.validation is None:
         raise InputError(f"config.patience={config.patience}: it watches validation data; set data.validation above 0")
+    augment = make_augment(config.augment, splits.image_shape, splits.num_classes, config.augment_edges)
     model = make_model(config.model, splits.num_classes, config.precision)
     try:
         table = make_table(model, splits.image_shape)
@@ -109,7 +112,7 @@ def build(config: ml_collections.ConfigDict) -> Experiment:
     if not math.isfinite(rate):
         raise InputError(f"config.schedule: '{config.schedule.name}' with these arguments starts at a rate of {rate}")
     return Experiment(
-        config, splits, make_normalization(config.data.normalization, splits), model,
+        config, splits, augment, make_normalization(config.data.normalization, splits), model,
         make_optimizer(config.optimizer, scheduled), scheduled(config.optimizer.learning_rate), steps_per_epoch,
         table,
     )  # fmt: skip
@@ -149,8 +152,10 @@ def make_programs(experiment: Experiment) -> tuple[Callable[..., Any], Callable[
     """The compiled training step (see `parallel.compile_train_step`) and evaluation step of an experiment."""
     config = experiment.config
 
-    def preprocess(images: jax.Array, keys: jax.Array) -> jax.Array:
-        return normalize(augment(images, keys, config.augment), experiment.normalization)
+    def preprocess(batch: Batch, seed: jax.Array, step: jax.Array) -> tuple[jax.Array, jax.Array]:
+        draws = Draws(seed, step, step // experiment.steps_per_epoch, batch["index"])
+        images, labels = experiment.augment(batch["image"], batch["label"], draws)
+        return normalize(images, experiment.normalization), labels
 
     loss = partial(LOSSES[config.loss.name], label_smoothing=config.loss.label_smoothing)
     step = make_train_step(experiment.model, experiment.optimizer, loss, preprocess)
