@@ -10,9 +10,20 @@ from conftest import ROOT
 
 FLOORS = {
     0: ["config", "config_keys", "rules", "errors", "random", "progress", "ops", "environment"],
-    1: ["data", "models", "losses", "metrics", "schedules", "optimizers", "tracking", "checkpoints", "reports"],
+    1: [
+        "data",
+        "models",
+        "losses",
+        "metrics",
+        "schedules",
+        "optimizers",
+        "tracking",
+        "checkpoints",
+        "reports",
+        "views",
+    ],
     2: ["training", "inference"],
-    3: ["experiment", "assessment", "prediction"],
+    3: ["experiment", "assessment", "prediction", "gallery"],
     4: ["command_line"],
 }
 # metrics reports the plain cross-entropy, which is defined once, in losses

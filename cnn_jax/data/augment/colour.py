@@ -45,9 +45,9 @@ def adjust_hue(images: jax.Array, shift: jax.Array) -> jax.Array:
     """Turns the hue of HSV by a share of the circle; gray images have none and stay as they are."""
     if images.shape[-1] == 1:
         return images
-    red, green, blue = images[..., 0], images[..., 1], images[..., 2]
-    value = images.max(axis=-1)
-    chroma = value - images.min(axis=-1)
+    red, green, blue = (images[..., i].astype(jnp.float32) for i in range(3))
+    value = jnp.maximum(jnp.maximum(red, green), blue)
+    chroma = value - jnp.minimum(jnp.minimum(red, green), blue)
     divisor = jnp.where(chroma == 0, 1.0, chroma)
     sixths = jnp.where(
         value == red, (green - blue) / divisor,
