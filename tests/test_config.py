@@ -16,7 +16,7 @@ from cnn_jax import config as c
 from cnn_jax import config_keys as k
 from cnn_jax import losses, models, ops, optimizers, schedules
 from cnn_jax.data import SOURCES
-from cnn_jax.data.augment import OPERATIONS
+from cnn_jax.data.augment.pipeline import OPERATIONS
 from cnn_jax.errors import InputError
 from cnn_jax.models import initializers, layers
 
@@ -52,6 +52,7 @@ def test_tables_hold_the_names_of_the_config() -> None:
     assert set(k.ACTIVATIONS) == set(layers.ACTIVATIONS)
     assert set(k.EDGES) == {*ops.PAD_MODES, "crop"}
     assert set(k.AUGMENTATIONS) == set(OPERATIONS)
+    assert all(entry.rule(entry.default) == entry.default for entry in k.AUGMENTATIONS.values())
     assert k.KEYS["data.source"].rule.choices == tuple(SOURCES)
     assert k.KEYS["loss.name"].rule.choices == tuple(losses.LOSSES)
 
@@ -98,8 +99,17 @@ def test_defaults_are_valid_and_survive_json(model: str, optimizer: str) -> None
         ("data.validation", 1.5, ["fraction"]),
         ("data.validation", -1, ["fraction"]),
         ("data.channels", 2, ["1 (gray) or 3"]),
-        ("augment", (("flp", 0.5),), ["('flip'"]),
-        ("augment", (("flip", 2),), ["at most 1"]),
+        ("augment", (("flp", 0.5),), ["has no 'flp' (did you mean 'flip'?); there are rotate, translate"]),
+        (
+            "augment",
+            (("flip", 2),),
+            ["('flip', 2): the strength of 'flip' must be a number of at least 0 and at most 1"],
+        ),
+        ("augment", (("randaugment", 9),), ["of 'randaugment' must be (number of operations of at least 1"]),
+        ("augment", (("random_resized_crop", (0.9, 0.1)),), ["must be (least, most) share of the area"]),
+        ("augment", (("flip",),), ["a tuple of (name, strength) pairs, as in (('flip', 0.5), ('translate', 2))"]),
+        ("augment", ((3, 0.5),), ["(name, strength) pairs"]),
+        ("augment_edges", "crop", ["one of zero, extend, reflect, wrap"]),
         ("augment", "flip", ["pairs"]),
         ("augment", (("translate", -1),), ["translate"]),
         ("precision", "float16", ["float32, bfloat16"]),

@@ -166,6 +166,7 @@ SEEN_IN_PARTS: dict[str, Case] = {
     "data.test": Case(100, sizes),
     "data.normalization": Case("half", lambda config: make_normalization(config.data.normalization, splits_of(config))),
     "augment": Case((("flip", 1.0),), one_step),
+    "augment_edges": Case("wrap", one_step),
     "loss.label_smoothing": Case(0.3, one_step),
     "batch_size": Case(64, lambda config: build(config).steps_per_epoch),
     "num_epochs": Case(7, lambda config: float(build(config).schedule(19))),

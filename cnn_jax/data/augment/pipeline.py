@@ -79,12 +79,12 @@ def make_augment(
 def check(pipeline: Pipeline, image_shape: tuple[int, int, int]) -> None:
     """Raises InputError where a strength in pixels is too much for images of this size."""
     height, width = image_shape[:2]
-    most = {"translate": min(height, width) - 1, "crop": min(height, width) - 1, "cutout": min(height, width)}
+    most = min(height, width) - 1
     for name, strength in pipeline:
-        if name in most and strength > most[name]:
+        if name in ("translate", "crop", "cutout") and strength > most:
             raise InputError(
                 f"config.augment: ('{name}', {strength}) is too much for images of {height}x{width}; "
-                f"choose at most {most[name]} pixels"
+                f"choose at most {most} pixels"
             )
 
 
