@@ -21,7 +21,7 @@ from cnn_jax.errors import InputError
 from cnn_jax.experiment import build
 from cnn_jax.random import example_keys, stream_key
 
-# SciPy's names; its "reflect" repeats the border pixel, and its "constant" and "wrap" interpolate nothing at the border.
+# SciPy's names; its "reflect" repeats the border pixel, its "constant" and "wrap" interpolate nothing at the border.
 SCIPY = {"zero": "grid-constant", "extend": "nearest", "reflect": "mirror", "wrap": "grid-wrap"}
 QUICK = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
 
@@ -30,8 +30,15 @@ def pictures(count: int, height: int = 9, width: int = 7, channels: int = 3) -> 
     return np.random.default_rng(0).integers(0, 256, (count, height, width, channels), np.uint8)
 
 
-def keys(count: int, step: int = 0) -> jax.Array:
-    return example_keys(stream_key(0, "augment", step), jnp.arange(count))
+@functools.cache
+def keys(count: int) -> jax.Array:
+    return quick(lambda index: example_keys(stream_key(0, "augment", 0), index), np.arange(count))
+
+
+def quick(function: Any, *arguments: Any) -> Any:
+    """The function's result, compiled in a hurry; what is no array is part of the program."""
+    static = [i for i, value in enumerate(arguments) if isinstance(value, int | float | str | tuple)]
+    return jax.jit(function, static_argnums=static, compiler_options=QUICK)(*arguments)
 
 
 def draws(index: Any, step: int = 5, epoch: int = 0, seed: int = 3) -> Draws:
@@ -51,8 +58,8 @@ def run(pairs: Any, images: np.ndarray, these: Draws, edges: str = "zero") -> tu
 
 # Every operation
 
-SIZES = {"translate": 2, "crop": 2, "cutout": 3}
-USUAL = [(name, SIZES.get(name, entry.default)) for name, entry in AUGMENTATIONS.items()]
+SMALL = {"translate": 2, "crop": 2, "cutout": 3, "randaugment": (1, 9.0)}
+USUAL = [(name, SMALL.get(name, entry.default)) for name, entry in AUGMENTATIONS.items()]
 NOTHING = {
     "rotate": 0.0, "translate": 0, "scale": 0.0, "shear": 0.0, "flip": 0.0, "vertical_flip": 0.0,
     "alternating_flip": False, "crop": 0, "brightness": 0.0, "contrast": 0.0, "saturation": 0.0, "hue": 0.0,
@@ -61,22 +68,17 @@ NOTHING = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize(("name", "strength"), USUAL)
-def test_every_operation(name: str, strength: Any, channels: int) -> None:
-    """Shape, type and range; the same whatever the order and the rest of the batch; uint8 or float makes no difference."""
-    images = pictures(12, channels=channels)
+def test_every_operation(name: str, strength: Any) -> None:
+    """Shape, type and range; the same whatever the order and the rest of the batch."""
+    images = pictures(12)
     changed, labels = run([(name, strength)], images, draws(np.arange(12)))
     assert changed.shape == images.shape
     assert np.isfinite(changed).all()
     assert 0 <= changed.min() <= changed.max() <= 255
-    if not (channels == 1 and name in ("saturation", "hue", "grayscale")):
-        assert np.abs(changed.astype(float) - images).max() > 1
+    assert np.abs(changed.astype(float) - images).max() > 1
     mixing = name in pipeline.MIXING
     assert labels.shape == ((12, 4) if mixing else (12,))
-
-    as_floats, _ = run([(name, strength)], images.astype(np.float32), draws(np.arange(12)))
-    np.testing.assert_allclose(changed.astype(np.float32), as_floats, atol=1e-3)
 
     order = np.random.default_rng(1).permutation(12)
     if mixing:  # the partner is the next example of the batch, so the batch may only be rotated
@@ -84,20 +86,27 @@ def test_every_operation(name: str, strength: Any, channels: int) -> None:
     shuffled, their_labels = run([(name, strength)], images[order], draws(order))
     np.testing.assert_allclose(shuffled, changed[order], atol=1e-3)
     np.testing.assert_allclose(their_labels, labels[order], atol=1e-6)
-    if name != "alternating_flip" and changed[0].any() and np.abs(changed.astype(float) - images).max() > 1:
+    if name != "alternating_flip":
         later, _ = run([(name, strength)], images, draws(np.arange(12), step=6))
         reseeded, _ = run([(name, strength)], images, draws(np.arange(12), seed=4))
         assert not np.array_equal(later, changed)
         assert not np.array_equal(reseeded, changed)
 
 
-@pytest.mark.parametrize(("name", "strength"), NOTHING.items())
-def test_no_strength_no_change(name: str, strength: Any) -> None:
+def test_no_strength_no_change() -> None:
     images = pictures(12, height=8, width=8)
-    changed, labels = run([(name, strength)], images, draws(np.arange(12)))
-    np.testing.assert_allclose(changed, images, atol=1e-3)
-    expected = np.eye(4)[np.arange(12) % 4] if name in pipeline.MIXING else np.arange(12) % 4
-    np.testing.assert_array_equal(labels, expected)
+    changed, labels = run(NOTHING.items(), images, draws(np.arange(12)))
+    np.testing.assert_allclose(changed, images, atol=2e-3)
+    np.testing.assert_array_equal(labels, np.eye(4)[np.arange(12) % 4])
+
+
+def test_all_operations_in_a_row_on_floats_of_one_channel() -> None:
+    images = pictures(12, channels=1).astype(np.float32)
+    changed, soft = run(USUAL, images, draws(np.arange(12)), "reflect")
+    assert changed.shape == images.shape
+    assert np.isfinite(changed).all()
+    assert 0 <= changed.min() < changed.max() <= 255
+    np.testing.assert_allclose(soft.sum(1), 1, atol=1e-5)
 
 
 def test_nothing_is_forgotten() -> None:
@@ -152,28 +161,30 @@ def test_alternating_flip_shows_both_sides_in_two_epochs() -> None:
 
 
 def test_translate_shifts_evenly_in_both_directions() -> None:
-    images = jnp.zeros((900, 5, 5, 1), jnp.uint8).at[:, 2, 2].set(255)
-    moved = np.asarray(geometry.translate(images, keys(900), 1))[..., 0]
+    images = np.zeros((900, 5, 5, 1), np.uint8)
+    images[:, 2, 2] = 255
+    moved = np.asarray(quick(geometry.translate, images, keys(900), 1))[..., 0]
     rows, columns = np.argwhere(moved == 255)[:, 1:].T
     counts = np.zeros((3, 3))
     np.add.at(counts, (rows - 1, columns - 1), 1)
     assert counts.sum() == 900
     assert counts.min() > 60
-    edge = geometry.translate(jnp.full((900, 4, 4, 1), 9, jnp.uint8), keys(900), 2)
+    edge = quick(geometry.translate, np.full((900, 4, 4, 1), 9, np.uint8), keys(900), 2)
     assert set(np.unique(edge)) == {0, 9}
 
 
 def test_distributions_of_the_affine_draws() -> None:
     """2,000 draws against closed forms: an even distribution on [-a, a] has the mean 0 and the deviation a / sqrt 3."""
-    rotation = np.asarray(geometry.rotation(keys(2000), 40.0))
+    rotation = np.asarray(quick(geometry.rotation, keys(2000), 40.0))
     angle = np.rad2deg(np.arctan2(rotation[:, 1, 0], rotation[:, 0, 0]))
-    scale = -np.log(np.asarray(geometry.scaling(keys(2000), 0.5))[:, 0, 0])
-    shear = np.rad2deg(np.arctan(np.asarray(geometry.shearing(keys(2000), 30.0))[:, 0, 1]))
+    scale = -np.log(np.asarray(quick(geometry.scaling, keys(2000), 0.5))[:, 0, 0])
+    shears = np.asarray(quick(geometry.shearing, keys(2000), 30.0))
+    shear = np.rad2deg(np.arctan(shears[:, 0, 1]))
     for values, most in ((angle, 40.0), (scale, np.log(1.5)), (shear, 30.0)):
         assert 0.97 * most < np.abs(values).max() <= most * (1 + 1e-5)
         assert values.mean() == pytest.approx(0, abs=0.05 * most)
         assert values.std() == pytest.approx(most / np.sqrt(3), rel=0.05)
-    for made in (rotation, geometry.shearing(keys(2000), 30.0)):
+    for made in (rotation, shears):
         np.testing.assert_allclose(np.linalg.det(made), 1, atol=1e-5)  # both keep areas
 
 
@@ -201,7 +212,7 @@ def test_affine_is_scipys(edges: str) -> None:
     matrices = np.tile(np.eye(3, dtype=np.float32), (6, 1, 1))
     matrices[:, :2] += random.normal(0, 0.6, (6, 2, 3)).astype(np.float32)
     matrices[:, :2, 2] *= 12  # far beyond the border too
-    ours = resample.affine(jnp.asarray(images), jnp.asarray(matrices), edges)
+    ours = quick(resample.affine, images, matrices, edges)
     np.testing.assert_allclose(ours, by_scipy(images, matrices, edges), atol=0.02)
 
 
@@ -220,7 +231,7 @@ def test_neighbours_are_one_interpolation_with_the_product_of_their_matrices() -
     pairs = [("rotate", 30.0), ("translate", 2), ("scale", 0.5), ("shear", 20.0)]
     maps = [geometry.rotation, geometry.translation, geometry.scaling, geometry.shearing]
     matrices = [
-        np.asarray(make(these.keys(i), strength), np.float64)
+        np.asarray(quick(make, these.keys(i), strength), np.float64)
         for i, (make, (_, strength)) in enumerate(zip(maps, pairs, strict=True))  # type: ignore[operator]
     ]
     product = functools.reduce(np.matmul, matrices)
@@ -260,7 +271,7 @@ def test_boxes_are_the_same_in_numpy_and_keep_their_limits() -> None:
     uniforms = np.random.default_rng(0).random((3000, 10, 4), np.float32)
     heights, widths = np.full(3000, 200), np.full(3000, 300)
     ours = boxes.resized_crop_boxes(uniforms, heights, widths, (0.1, 0.6), xp=np)
-    theirs = boxes.resized_crop_boxes(jnp.asarray(uniforms), heights, widths, (0.1, 0.6), xp=jnp)
+    theirs = quick(functools.partial(boxes.resized_crop_boxes, area=(0.1, 0.6), xp=jnp), uniforms, heights, widths)
     np.testing.assert_allclose(np.stack(ours), np.stack(theirs))
     top, left, height, width = ours
     for values in ours:
@@ -298,7 +309,7 @@ def test_boxes_fall_back_to_the_centre(height: int, width: int, box: tuple[int, 
 def test_crop_and_resize_is_pillows() -> None:
     images = pictures(4, 20, 16)
     top, left, height, width = np.array([[0, 3, 7, 2], [0, 5, 1, 4], [20, 9, 13, 8], [16, 7, 8, 12]], np.float32)
-    ours = geometry.crop_and_resize(jnp.asarray(images), *map(jnp.asarray, (top, left, height, width)))
+    ours = quick(geometry.crop_and_resize, images, top, left, height, width)
     for i in range(4):
         box = (left[i], top[i], left[i] + width[i], top[i] + height[i])
         cropped = Image.fromarray(images[i]).crop(tuple(map(int, box)))
@@ -311,7 +322,7 @@ def test_crop_and_resize_is_pillows() -> None:
 
 def test_cutout_covers_one_square_evenly_placed() -> None:
     images = np.tile(np.arange(64, dtype=np.uint8).reshape(1, 8, 8, 1) * 4, (900, 1, 1, 1))
-    covered = np.asarray(erase.cutout(jnp.asarray(images), keys(900), 3))
+    covered = np.asarray(quick(erase.cutout, images, keys(900), 3))
     assert ((covered != images) | (images == 126)).sum((1, 2, 3)).min() >= 9 - 1
     mask = covered == 126  # the mean
     assert (mask.sum((1, 2, 3)) == 9).all()
@@ -325,7 +336,7 @@ def test_cutout_covers_one_square_evenly_placed() -> None:
 
 def test_random_erasing_covers_a_rectangle_of_noise() -> None:
     images = np.full((600, 16, 16, 1), 7, np.uint8)
-    covered = np.asarray(erase.random_erasing(jnp.asarray(images), keys(600), 0.4))
+    covered = np.asarray(quick(erase.random_erasing, images, keys(600), 0.4))
     touched = (covered != 7)[..., 0]
     assert touched.any((1, 2)).mean() == pytest.approx(0.4, abs=0.06)
     rows, columns = touched.any(2).sum(1), touched.any(1).sum(1)
@@ -340,7 +351,7 @@ def test_random_erasing_covers_a_rectangle_of_noise() -> None:
 
 def test_mixup_mixes_images_and_labels_alike() -> None:
     images, labels = pictures(600, 2, 2, 1).astype(np.float32), np.eye(4, dtype=np.float32)[np.arange(600) % 4]
-    mixed, soft = map(np.asarray, mix.mixup(jnp.asarray(images), jnp.asarray(labels), keys(600), 0.4))
+    mixed, soft = map(np.asarray, quick(mix.mixup, images, labels, keys(600), 0.4))
     share = soft[np.arange(600), np.arange(600) % 4]
     np.testing.assert_allclose(soft.sum(1), 1, atol=1e-6)
     np.testing.assert_allclose(soft[np.arange(600), (np.arange(600) + 1) % 4], 1 - share, atol=1e-6)
@@ -354,7 +365,7 @@ def test_mixup_mixes_images_and_labels_alike() -> None:
 def test_cutmix_labels_are_the_shares_of_pixels() -> None:
     images = np.broadcast_to((np.arange(400) % 4).reshape(-1, 1, 1, 1), (400, 10, 12, 1)).astype(np.uint8)
     labels = np.eye(4, dtype=np.float32)[np.arange(400) % 4]
-    mixed, soft = map(np.asarray, mix.cutmix(jnp.asarray(images), jnp.asarray(labels), keys(400), 1.0))
+    mixed, soft = map(np.asarray, quick(mix.cutmix, images, labels, keys(400), 1.0))
     shares = np.stack([(mixed == value).mean((1, 2, 3)) for value in range(4)], axis=1)
     np.testing.assert_allclose(soft, shares, atol=1e-6)
     partner = (mixed != images)[..., 0]
@@ -375,10 +386,3 @@ def test_mixing_twice_keeps_probabilities() -> None:
 def test_too_much_for_the_image_is_said_before_anything_is_built(pair: tuple[str, int]) -> None:
     with pytest.raises(InputError, match=rf"\('{pair[0]}', {pair[1]}\) is too much for images of 8x8.* at most 7"):
         build(tiny_config(augment=(pair,)))
-
-
-def test_everything_at_once() -> None:
-    changed, soft = run(USUAL, pictures(12), draws(np.arange(12)), "reflect")
-    assert np.isfinite(changed).all()
-    assert 0 <= changed.min() <= changed.max() <= 255
-    np.testing.assert_allclose(soft.sum(1), 1, atol=1e-5)

@@ -1,15 +1,17 @@
 """Colours, blur and the operations of the policies, against Pillow, colorsys and SciPy."""
 
 import colorsys
+import functools
 from collections.abc import Callable
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from PIL import Image, ImageEnhance, ImageOps
 from scipy import ndimage
-from test_augment import keys, pictures
+from test_augment import QUICK, keys, pictures, quick
 
 from cnn_jax.data.augment import colour, policies, texture, tones
 
@@ -41,30 +43,30 @@ def floats() -> Any:
 def test_factors_are_pillows(ours: Any, theirs: Any) -> None:
     expected = pillow(lambda image, factor: theirs(image).enhance(float(factor)))
     # Pillow rounds the other image before it blends, and cuts the result off.
-    np.testing.assert_allclose(ours(floats(), jnp.asarray(FACTORS)), expected, atol=2.01)
+    np.testing.assert_allclose(quick(ours, floats(), FACTORS), expected, atol=2.01)
     assert np.abs(expected - IMAGES.astype(float)).max() > 20
 
 
 def test_tables_are_pillows() -> None:
     bits = np.array([1, 2, 3, 4, 7, 8])
     expected = pillow(lambda image, kept: ImageOps.posterize(image, int(kept)), bits)
-    np.testing.assert_array_equal(tones.posterize(floats(), jnp.asarray(bits)), expected)
+    np.testing.assert_array_equal(quick(tones.posterize, floats(), bits), expected)
     thresholds = np.array([0, 40, 128, 200, 255, 256])
     expected = pillow(lambda image, threshold: ImageOps.solarize(image, int(threshold)), thresholds)
-    np.testing.assert_array_equal(tones.solarize(floats(), jnp.asarray(thresholds)), expected)
+    np.testing.assert_array_equal(quick(tones.solarize, floats(), thresholds), expected)
     expected = pillow(lambda image, _: ImageOps.equalize(image))
-    np.testing.assert_array_equal(tones.equalize(floats()), expected)
+    np.testing.assert_array_equal(quick(tones.equalize, floats()), expected)
     expected = pillow(lambda image, _: ImageOps.autocontrast(image))
-    np.testing.assert_allclose(tones.autocontrast(floats()), expected, atol=1.0)
+    np.testing.assert_allclose(quick(tones.autocontrast, floats()), expected, atol=1.0)
 
 
 def test_a_flat_image_has_nothing_to_stretch() -> None:
     flat = jnp.full((2, 20, 20, 1), 77.0)
-    assert np.array_equal(tones.equalize(flat), flat)
-    assert np.array_equal(tones.autocontrast(flat), flat)
+    assert np.array_equal(quick(tones.equalize, flat), flat)
+    assert np.array_equal(quick(tones.autocontrast, flat), flat)
     large = jnp.asarray(pictures(1, 40, 40, 1), jnp.float32)
     expected = ImageOps.equalize(Image.fromarray(np.asarray(large, np.uint8)[0, ..., 0]))
-    np.testing.assert_array_equal(tones.equalize(large)[0, ..., 0], np.asarray(expected))
+    np.testing.assert_array_equal(quick(tones.equalize, large)[0, ..., 0], np.asarray(expected))
 
 
 def test_hue_is_colorsys() -> None:
@@ -73,14 +75,14 @@ def test_hue_is_colorsys() -> None:
     for place in np.ndindex(IMAGES.shape[:3]):
         h, s, v = colorsys.rgb_to_hsv(*(IMAGES[place] / 255.0))
         expected[place] = 255 * np.array(colorsys.hsv_to_rgb((h + shifts[place[0]]) % 1.0, s, v))
-    for images in (floats(), jnp.asarray(IMAGES)):
-        np.testing.assert_allclose(colour.adjust_hue(images, jnp.asarray(shifts)), expected, atol=0.02)
+    for images in (floats(), IMAGES):
+        np.testing.assert_allclose(quick(colour.adjust_hue, images, shifts), expected, atol=0.02)
 
 
 def test_grayscale_is_pillows() -> None:
     expected = np.stack([np.asarray(Image.fromarray(image).convert("L")) for image in IMAGES])
+    gray = quick(colour.grayscale, IMAGES, keys(6), 1.0)
     for channel in range(3):
-        gray = colour.grayscale(jnp.asarray(IMAGES), keys(6), 1.0)
         np.testing.assert_allclose(gray[..., channel], expected, atol=0.51)
 
 
@@ -88,7 +90,7 @@ def test_factors_are_drawn_as_in_torchvision() -> None:
     """On a gray of 100: within 100 * [1 - s, 1 + s], evenly; s above 1 ends at 0."""
     gray = jnp.full((2000, 1, 1, 1), 100.0)
     for most, low, high in ((0.4, 60, 140), (1.5, 0, 250)):
-        values = np.asarray(colour.brightness(gray, keys(2000), most)).reshape(-1)
+        values = np.asarray(quick(colour.brightness, gray, keys(2000), most)).reshape(-1)
         assert low <= values.min() < low + 2
         assert high - 2 < values.max() <= high
         assert values.mean() == pytest.approx((low + high) / 2, abs=0.02 * (high - low))
@@ -96,7 +98,7 @@ def test_factors_are_drawn_as_in_torchvision() -> None:
 
 
 def test_noise_has_the_deviation_it_is_given() -> None:
-    noisy = np.asarray(texture.noise(jnp.full((50, 16, 16, 1), 127, jnp.uint8), keys(50), 9.0)) - 127
+    noisy = np.asarray(quick(texture.noise, np.full((50, 16, 16, 1), 127, np.uint8), keys(50), 9.0)) - 127
     assert noisy.std() == pytest.approx(9, rel=0.03)
     assert noisy.mean() == pytest.approx(0, abs=0.3)
     assert len(np.unique(noisy[:, 0, 0, 0])) == 50
@@ -104,7 +106,7 @@ def test_noise_has_the_deviation_it_is_given() -> None:
 
 def test_blur_is_scipys() -> None:
     sigmas = np.array([0.0, 0.3, 0.8, 1.5, 2.0, 3.0], np.float32)
-    ours = texture.gaussian_blur(jnp.asarray(IMAGES), jnp.asarray(sigmas), 6)
+    ours = quick(texture.gaussian_blur, IMAGES, sigmas, 6)
     for image, sigma, mine in zip(IMAGES.astype(np.float64), sigmas, ours, strict=True):
         expected = (
             ndimage.gaussian_filter(image, (sigma, sigma, 0), mode="mirror", radius=(6, 6, 0)) if sigma else image
@@ -115,12 +117,15 @@ def test_blur_is_scipys() -> None:
 # Policies
 
 
-def act(name: str, level: float, ranges: policies.Ranges, images: Any) -> np.ndarray:
-    operation = jnp.full(len(images), policies.OPERATIONS.index(name))
-    return np.asarray(policies.apply_operations(images, operation, jnp.full(len(images), level), ranges))
-
-
 RANGES = policies.Ranges(0.3, 10.0, 4.0, 30.0, 0.9, 4)
+_ACT = jax.jit(functools.partial(policies.apply_operations, ranges=RANGES), compiler_options=QUICK)
+
+
+def act(name: str, level: float, images: Any) -> np.ndarray:
+    operation = np.full(len(images), policies.OPERATIONS.index(name), np.int32)
+    return np.asarray(_ACT(images, operation, np.full(len(images), level, np.float32)))
+
+
 PIL_AFFINE = Image.Transform.AFFINE
 
 
@@ -145,7 +150,7 @@ def affine(a: float, b: float, c: float, d: float, e: float, f: float) -> Callab
     ],
 )
 def test_each_operation_of_the_policies(name: str, level: float, change: Any) -> None:
-    np.testing.assert_allclose(act(name, level, RANGES, floats()), pillow(change), atol=2.01)
+    np.testing.assert_allclose(act(name, level, floats()), pillow(change), atol=2.01)
 
 
 @pytest.mark.parametrize("name", ["shear_x", "shear_y", "rotate"])
@@ -159,7 +164,7 @@ def test_slanted_operations_of_the_policies(name: str, level: float) -> None:
     }[name]  # fmt: skip
     middle = (np.array(IMAGES.shape[1:3]) - 1) / 2 * (name == "rotate")
     offset = middle - np.array(matrix) @ middle
-    ours = act(name, level, RANGES, floats())
+    ours = act(name, level, floats())
     for image, mine in zip(IMAGES.astype(float), ours, strict=True):
         for channel in range(3):
             expected = ndimage.affine_transform(image[..., channel], matrix, offset, order=1, mode="grid-constant")

@@ -56,8 +56,9 @@ def randaugment(images: jax.Array, keys: jax.Array, strength: tuple[int, float],
 def trivial_augment(images: jax.Array, keys: jax.Array, share: float, edges: str = "zero") -> jax.Array:
     """TrivialAugmentWide (Müller & Hutter 2021): one operation, with a magnitude drawn evenly from 0..30.
 
-    Translations go up to 32 pixels, in smaller images up to their size. `share` shrinks the wide ranges: 1.0 is the published policy; with 0.5 the strongest rotation is 67.5 degrees, not
-    135. Images are [B, H, W, C] in 0..255, the result float32.
+    Translations go up to 32 pixels, in smaller images up to their size. `share` shrinks the wide ranges: 1.0 is the
+    published policy; with 0.5 the strongest rotation is 67.5 degrees, not 135. Images are [B, H, W, C] in 0..255, the
+    result float32.
     """
     height, width = images.shape[1:3]
     ranges = Ranges(0.99, min(32.0, width), min(32.0, height), 135.0, 0.99, 6)
