@@ -103,7 +103,7 @@ def test_defaults_are_valid_and_survive_json(model: str, optimizer: str) -> None
         (
             "augment",
             (("flip", 2),),
-            ["('flip', 2): the strength of 'flip' must be a number of at least 0 and at most 1"],
+            ["('flip', 2): the strength of 'flip' must be a number of at least 0 and of at most 1"],
         ),
         ("augment", (("randaugment", 9),), ["of 'randaugment' must be (number of operations of at least 1"]),
         ("augment", (("random_resized_crop", (0.9, 0.1)),), ["must be (least, most) share of the area"]),

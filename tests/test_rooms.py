@@ -24,7 +24,7 @@ FLOORS = {
     ],
     2: ["training", "inference"],
     3: ["experiment", "assessment", "prediction", "gallery"],
-    4: ["command_line"],
+    4: ["command_line", "benchmarks"],
 }
 # metrics reports the plain cross-entropy, which is defined once, in losses
 NEIGHBOURS = {("metrics", "losses")}
