@@ -22,7 +22,7 @@ from cnn_jax.progress import announce
 
 # (batch, height, width, channels)
 SHAPES = ((64, 28, 28, 1), (64, 32, 32, 3), (8, 224, 224, 3))
-_LEAST_SECONDS = 0.01
+_LEAST_SECONDS, _LEAST_STEP_SECONDS = 0.01, 0.2
 
 
 def measure_augment(configs: list[str], rounds: int) -> list[dict[str, Any]]:
@@ -67,7 +67,7 @@ def measure_configs(configs: list[str], rounds: int) -> dict[str, Any]:
         plain = dataclasses.replace(experiment, augment=lambda images, labels, draws: (images, labels))
         resident = place(experiment.splits.train)
         calls = {"with": _step(experiment, resident), "without": _step(plain, resident)}
-        times = interleaved(calls, rounds)
+        times = interleaved(calls, rounds, _LEAST_STEP_SECONDS)
         rows.append([Path(path).stem, listed, times["with"], times["without"], 1 - times["without"] / times["with"]])
     return {
         "title": "milliseconds per training step",
