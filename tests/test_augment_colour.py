@@ -195,3 +195,14 @@ def test_policies_draw_operations_evenly_and_in_both_directions(monkeypatch: pyt
         np.testing.assert_allclose(np.abs(level), 0.3, rtol=1e-5)
     levels = np.unique(np.round(np.abs(seen[2][1]) * 60))
     assert np.array_equal(levels, np.arange(31))  # 31 magnitudes, up to half of the wide ranges
+
+
+def test_accelerators_compute_the_same_as_cpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    """CPUs loop over the images, accelerators compute every operation for each of them and select."""
+    arguments = (IMAGES.astype(np.float32), np.arange(6, dtype=np.int32) * 2 + 1, np.full(6, 0.7, np.float32))
+    looped = act("identity", 0.0, floats())
+    np.testing.assert_array_equal(looped, IMAGES)
+    looped = np.asarray(_ACT(*arguments))
+    monkeypatch.setattr(policies.lax, "platform_dependent", lambda values, cpu, default: default(values))
+    selected = quick(lambda *values: policies.apply_operations(*values, RANGES), *arguments)
+    np.testing.assert_allclose(selected, looped, atol=1e-3)

@@ -137,6 +137,15 @@ def test_a_mistake_is_one_line_that_names_the_key(key: str, value: Any, words: l
         assert word in message
 
 
+def test_every_augmentation_survives_json() -> None:
+    everything = tuple((name, entry.default) for name, entry in k.AUGMENTATIONS.items())
+    config = c.override(c.default_config(), [("augment", everything)])
+    assert config.augment == everything
+    assert c.from_json(c.to_json(config)).to_dict() == config.to_dict()
+    described = c.describe()
+    assert all(f"('{name}', {entry.default})" in described for name, entry in k.AUGMENTATIONS.items())
+
+
 def test_choices_together() -> None:
     config = c.default_config()
     with pytest.raises(InputError, match="momentum above 0"):
