@@ -14,6 +14,7 @@ from cnn_jax.errors import InputError
 from cnn_jax.inference import Run, load_run, softmax
 from cnn_jax.metrics import confusion_matrix, expected_calibration_error, per_class, wilson_interval
 from cnn_jax.progress import announce, progress_bar
+from cnn_jax.views import check_views, with_views
 
 _MOST_MISTAKES = 24
 
@@ -26,7 +27,9 @@ class Assessment:
     files: tuple[Path, ...]
 
 
-def assess(workdir: str | Path, split: str = "test", data_dir: str | None = None) -> Assessment:
+def assess(
+    workdir: str | Path, split: str = "test", data_dir: str | None = None, tta: Sequence[str] = ()
+) -> Assessment:
     """Evaluates a run's best weights on a split; writes `evaluation.json`, the confusion matrix and the worst mistakes.
 
     Args:
@@ -34,11 +37,12 @@ def assess(workdir: str | Path, split: str = "test", data_dir: str | None = None
       split: "test", "validation" or "train". Files of another split than test carry its name, as
         do those of other data.
       data_dir: other data with the same classes, in place of the config's `data.dir`.
+      tta: names of views (see `views.with_views`); what their mean is worth is reported beside the plain figures.
 
     Raises:
-      InputError: no such run or split, or data of other classes.
+      InputError: no such run, split or view, or data of other classes.
     """
-    workdir = Path(workdir)
+    workdir, tta = Path(workdir), check_views(tta)
     run = load_run(workdir)
     if not (workdir / "summary.json").exists():
         announce(f"{workdir}: this run is not finished; its best weights so far are evaluated")
@@ -46,6 +50,8 @@ def assess(workdir: str | Path, split: str = "test", data_dir: str | None = None
     with progress_bar(len(examples), f"evaluating {split}", "image") as bar:
         logits = run.logits(examples, bar.update)
     figures = {"split": split, "data_dir": data_dir} | measure(logits, examples.labels, run.class_names)
+    if tta:
+        figures["tta"] = {"views": list(tta)} | _measure_views(run, examples, tta)
     suffix = ("" if split == "test" else f"_{split}") + (f"_{Path(data_dir).name}" if data_dir else "")
     try:
         report = workdir / f"evaluation{suffix}.json"
@@ -57,6 +63,14 @@ def assess(workdir: str | Path, split: str = "test", data_dir: str | None = None
     except OSError as error:
         raise InputError(f"{workdir}: the evaluation cannot be written there ({error.strerror})") from error
     return Assessment(figures, (report, confusion, mistakes))
+
+
+def _measure_views(run: Run, examples: data.Split, names: Sequence[str]) -> dict[str, Any]:
+    several = dataclasses.replace(run, apply=with_views(run.apply, names))
+    with progress_bar(len(examples), f"evaluating views ({', '.join(names)})", "image") as bar:
+        figures = measure(several.logits(examples, bar.update), examples.labels, run.class_names)
+    kept = ("correct", "accuracy", "accuracy_interval_95", "loss", "expected_calibration_error")
+    return {name: figures[name] for name in kept}
 
 
 def load_split(run: Run, split: str, data_dir: str | None = None) -> data.Split:

@@ -18,7 +18,7 @@ from typing import Any
 
 import ml_collections
 
-from cnn_jax.config_keys import KEYS, VARIANTS, Key
+from cnn_jax.config_keys import AUGMENTATIONS, KEYS, VARIANTS, Key
 from cnn_jax.errors import InputError
 from cnn_jax.rules import Rule, choice, did_you_mean
 
@@ -164,6 +164,8 @@ def describe() -> str:
         for name, arguments in variants.items():
             lines.append(f"\n{block}.name={name}")
             lines += [_described(f"{block}.{argument}", entry) for argument, entry in arguments.items()]
+    lines.append("\naugment: (name, a usual strength) and what the strength means")
+    lines += [f"  {f'({name!r}, {entry.default})':<42} {entry.why}" for name, entry in AUGMENTATIONS.items()]
     return "\n".join(lines)
 
 

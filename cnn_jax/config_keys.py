@@ -7,7 +7,21 @@ carries a key that nothing reads.
 import dataclasses
 from typing import Any
 
-from cnn_jax.rules import Rule, choice, flag, integer, maybe, number, pairs, several, share, size, text
+from cnn_jax.rules import (
+    Rule,
+    both,
+    choice,
+    flag,
+    integer,
+    limits,
+    maybe,
+    number,
+    pairs,
+    several,
+    share,
+    size,
+    text,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -164,9 +178,37 @@ SCHEDULES: dict[str, dict[str, Key]] = {
     },
 }
 
-AUGMENTATIONS: dict[str, Rule] = {
-    "flip": number(0, 1),
-    "translate": integer(0, 1024),
+_probability = number(0, 1)
+_pixels = integer(0, 1024)
+_area = limits(number(above=0, most=1), number(above=0, most=1), "(least, most) share of the area, above 0, at most 1")
+_operations = both(
+    integer(1, 14), number(0, 30), "(number of operations of at least 1 and at most 14, magnitude from 0 to 30)"
+)
+
+# Of each operation the strength it is often used with, what the strength may be, and what it means.
+AUGMENTATIONS: dict[str, Key] = {
+    "rotate": Key(15.0, number(0, 180), "by up to so many degrees, either way"),
+    "translate": Key(2, _pixels, "by up to so many whole pixels, along both axes"),
+    "scale": Key(0.1, number(0, 9), "by a factor between 1 / (1 + s) and 1 + s"),
+    "shear": Key(10.0, number(0, 80), "by up to so many degrees, along both axes"),
+    "flip": Key(0.5, _probability, "left and right, with this probability"),
+    "vertical_flip": Key(0.5, _probability, "top and bottom, with this probability"),
+    "alternating_flip": Key(True, flag(), "one half of the examples in even epochs, the other half in odd ones"),
+    "crop": Key(4, _pixels, "pad by so many pixels, take a random window of the old size"),
+    "random_resized_crop": Key((0.35, 1.0), _area, "a box with this (least, most) share of the area, stretched"),
+    "brightness": Key(0.4, number(0, 10), "times a factor between 1 - s (0, where s > 1) and 1 + s"),
+    "contrast": Key(0.4, number(0, 10), "stretched about the mean gray, factor as of brightness"),
+    "saturation": Key(0.4, number(0, 10), "stretched about the gray image, factor as of brightness"),
+    "hue": Key(0.1, number(0, 0.5), "turned by up to this share of the colour circle, either way"),
+    "grayscale": Key(0.1, _probability, "without colour, with this probability"),
+    "noise": Key(8.0, number(0, 255), "Gaussian, with this standard deviation in gray levels"),
+    "blur": Key(1.0, number(0, 16), "Gaussian, with a sigma of up to so many pixels"),
+    "cutout": Key(8, _pixels, "a square with sides of so many pixels, covered with the image's mean colour"),
+    "random_erasing": Key(0.25, _probability, "a rectangle, covered with random values, with this probability"),
+    "mixup": Key(0.2, number(0, 100), "blended with another example, share from Beta(s, s); labels too"),
+    "cutmix": Key(1.0, number(0, 100), "a box of another example, share from Beta(s, s); labels too"),
+    "randaugment": Key((2, 9.0), _operations, "(number of operations, magnitude 0 to 30), Cubuk et al. 2020"),
+    "trivial_augment": Key(1.0, number(0, 1), "share of the wide ranges; 1.0 as in Müller & Hutter 2021"),
 }
 
 VARIANTS = {"model": MODELS, "optimizer": OPTIMIZERS, "schedule": SCHEDULES}
@@ -205,7 +247,13 @@ KEYS: dict[str, Key] = {
     ),
     "data.examples": Key(10_000, integer(2), "how many images the synthetic source has"),
     "data.classes": Key(10, integer(2), "how many classes the synthetic source has"),
-    "augment": Key((), pairs(AUGMENTATIONS), "in order, as in (('flip', 0.5), ('translate', 2)): probability, pixels"),
+    "augment": Key(
+        (), pairs({name: entry.rule for name, entry in AUGMENTATIONS.items()}, "(('flip', 0.5), ('translate', 2))"),
+        "(name, strength) pairs, in order, as in (('flip', 0.5), ('translate', 2)); listed at the end",
+    ),
+    "augment_edges": Key(
+        "zero", choice(*(name for name in EDGES if name != "crop")), "what augmentation sees beyond the border"
+    ),
     "loss.name": Key("cross_entropy", choice("cross_entropy"), "what training minimises"),
     "loss.class_weights": Key(
         "none", choice("none", "balanced"), "balanced: classes weigh in inverse proportion to their training examples"

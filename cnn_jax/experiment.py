@@ -19,7 +19,8 @@ import optax
 from cnn_jax import data, reports
 from cnn_jax.checkpoints import Checkpoints, open_checkpoints
 from cnn_jax.config import differences, from_json, to_json, validate
-from cnn_jax.data.augment import augment
+from cnn_jax.data.augment.draws import Draws
+from cnn_jax.data.augment.pipeline import Augment, crop_while_decoding, make_augment
 from cnn_jax.data.feed import resident_feed, streamed_feed
 from cnn_jax.data.normalize import Normalization, make_normalization, normalize
 from cnn_jax.data.resident import place
@@ -39,7 +40,7 @@ from cnn_jax.training.loop import Plan, Progress, train
 from cnn_jax.training.parallel import compile_eval_step, compile_resident_step, compile_train_step
 from cnn_jax.training.signals import StopSignals
 from cnn_jax.training.state import TrainState, init_state
-from cnn_jax.training.step import make_eval_step, make_train_step
+from cnn_jax.training.step import Batch, make_eval_step, make_train_step
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,6 +49,7 @@ class Experiment:
 
     config: ml_collections.ConfigDict
     splits: data.Splits
+    augment: Augment
     normalization: Normalization
     model: Classifier
     optimizer: optax.GradientTransformation
@@ -100,6 +102,8 @@ def build(config: ml_collections.ConfigDict, loading: str | None = None) -> Expe
         )
     if config.patience is not None and splits.validation is None:
         raise InputError(f"config.patience={config.patience}: it watches validation data; set data.validation above 0")
+    cropped = splits.loading == "streamed" and crop_while_decoding(config.augment) is not None
+    augment = make_augment(config.augment, splits.image_shape, splits.num_classes, config.augment_edges, cropped)
     model = make_model(config.model, splits.num_classes, config.precision)
     try:
         table = make_table(model, splits.image_shape)
@@ -118,7 +122,7 @@ def build(config: ml_collections.ConfigDict, loading: str | None = None) -> Expe
     if not math.isfinite(rate):
         raise InputError(f"config.schedule: '{config.schedule.name}' with these arguments starts at a rate of {rate}")
     return Experiment(
-        config, splits, make_normalization(config.data.normalization, splits), model,
+        config, splits, augment, make_normalization(config.data.normalization, splits), model,
         make_optimizer(config.optimizer, scheduled), scheduled(config.optimizer.learning_rate), steps_per_epoch,
         table,
     )  # fmt: skip
@@ -159,8 +163,10 @@ def make_steps(experiment: Experiment) -> tuple[Callable[..., Any], Callable[...
     """The pure training and evaluation steps of an experiment; see `training.step`."""
     config, splits = experiment.config, experiment.splits
 
-    def preprocess(images: jax.Array, keys: jax.Array) -> jax.Array:
-        return normalize(augment(images, keys, config.augment), experiment.normalization)
+    def preprocess(batch: Batch, seed: jax.Array, step: jax.Array) -> tuple[jax.Array, jax.Array]:
+        draws = Draws(seed, step, step // experiment.steps_per_epoch, batch["index"])
+        images, labels = experiment.augment(batch["image"], batch["label"], draws)
+        return normalize(images, experiment.normalization), labels
 
     weights = None
     if config.loss.class_weights == "balanced":
@@ -183,7 +189,8 @@ def make_training(experiment: Experiment) -> tuple[Callable[..., Any], Callable[
     balanced = config.data.sampling == "balanced"
     if isinstance(train_split, data.Pictures):
         program = compile_train_step(step)
-        batches = Batches(train_split, config.seed, config.batch_size, balanced)
+        crop = crop_while_decoding(config.augment)
+        batches = Batches(train_split, config.seed, config.batch_size, balanced, crop)
         return lambda state, batch: program(state, batch, seed), partial(streamed_feed, batches, config.data.workers)
     resident_program, resident = compile_resident_step(step), place(train_split)
     feed = partial(resident_feed, train_split.labels, config.seed, config.batch_size, balanced)

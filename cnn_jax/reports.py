@@ -82,6 +82,31 @@ def plot_mistakes(
     return _save(figure, path)
 
 
+def plot_gallery(title: str, rows: Sequence[tuple[str, Sequence[tuple[str, np.ndarray]]]], path: Path) -> Path:
+    """Rows of pictures: (label, groups), a group being (heading, images [N, H, W, C] in 0..255)."""
+    gap, headroom = 0.35, 0.3  # between groups and above each row, in pictures
+    widths = [sum(len(images) for _, images in groups) + gap * (len(groups) - 1) for _, groups in rows]
+    width, height = max(widths), len(rows) * (1 + headroom)
+    figure, axes = _figure(1, 1, (0.75 * width + 2.0, 0.75 * height + 0.5))
+    axis = axes[0]
+    for i, (label, groups) in enumerate(rows):
+        left, top = 0.0, i * (1 + headroom) + headroom
+        axis.text(-0.15, top + 0.5, label, ha="right", va="center", fontsize=9, fontweight="bold")
+        for heading, images in groups:
+            axis.text(left + len(images) / 2, top - 0.04, heading, ha="center", va="bottom", fontsize=7)
+            for image in images:
+                shown = np.clip(np.round(image), 0, 255).astype(np.uint8)
+                axis.imshow(
+                    shown[..., 0] if shown.shape[-1] == 1 else shown, cmap="gray", vmin=0, vmax=255,
+                    interpolation="nearest", extent=(left + 0.02, left + 0.98, top + 0.98, top + 0.02),
+                )  # fmt: skip
+                left += 1
+            left += gap
+    axis.set(xlim=(-2.6, width), ylim=(height, 0), aspect="equal", title=title)
+    axis.axis("off")
+    return _save(figure, path)
+
+
 def _figure(rows: int, columns: int, size: tuple[float, float]) -> tuple[Any, list[Any]]:
     # Figure without pyplot: no global state, no window system.
     from matplotlib.backends.backend_agg import FigureCanvasAgg

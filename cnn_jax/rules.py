@@ -4,10 +4,14 @@ import dataclasses
 import difflib
 import math
 import numbers
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 _LARGEST_FLOAT32 = 3.4e38
+
+
+class Refusal(ValueError):
+    """A refusal in words of its own, where the rule's `expects` would say too much."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,6 +28,8 @@ class Rule:
             return None
         try:
             return self.accept(value)
+        except Refusal:
+            raise
         except (TypeError, ValueError, OverflowError) as error:
             raise ValueError(f"must be {self.expects}{did_you_mean(value, self.choices)}") from error
 
@@ -118,16 +124,45 @@ def several(item: Rule, least: int = 0) -> Rule:
     return Rule(f"a tuple{f' of at least {least}' if least else ''}, each {item.expects}", accept)
 
 
-def pairs(rules: dict[str, Rule]) -> Rule:
+def limits(low: Rule, high: Rule, expects: str) -> Rule:
+    """(low, high) with low <= high; `expects` says what they limit."""
+
+    def accept(value: Any) -> tuple[Any, Any]:
+        first, second = value
+        return (low(first), high(second)) if low(first) <= high(second) else _refuse()
+
+    return Rule(expects, accept)
+
+
+def both(first: Rule, second: Rule, expects: str) -> Rule:
+    """A pair of values, each with its own rule."""
+
+    def accept(value: Any) -> tuple[Any, Any]:
+        one, other = value
+        return first(one), second(other)
+
+    return Rule(expects, accept)
+
+
+def pairs(rules: Mapping[str, Rule], example: str) -> Rule:
     """A tuple of (name, strength) pairs, in order; the strength keeps to the rule of its name."""
 
     def accept(value: Any) -> tuple[tuple[str, Any], ...]:
         if isinstance(value, str):
             _refuse()
-        return tuple((name, rules[name](strength) if name in rules else _refuse()) for name, strength in value)
+        return tuple(one_pair(name, strength) for name, strength in value)
 
-    named = ", ".join(f"('{name}', {rule.expects})" for name, rule in rules.items())
-    return Rule(f"a tuple of (name, strength) pairs out of {named}", accept, tuple(rules))
+    def one_pair(name: Any, strength: Any) -> tuple[str, Any]:
+        if not isinstance(name, str):
+            _refuse()
+        if name not in rules:
+            raise Refusal(f"has no '{name}'{did_you_mean(name, rules)}; there are {', '.join(rules)}")
+        try:
+            return name, rules[name](strength)
+        except ValueError as error:
+            raise Refusal(f"is wrong in ('{name}', {strength!r}): the strength of '{name}' {error}") from error
+
+    return Rule(f"a tuple of (name, strength) pairs, as in {example}", accept)
 
 
 def maybe(rule: Rule) -> Rule:

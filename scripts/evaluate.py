@@ -1,9 +1,11 @@
 """Evaluates a trained run: accuracy with its 95 % interval, per-class figures, calibration, pictures of its mistakes.
 
 scripts/evaluate.py --workdir=runs/digits
+scripts/evaluate.py --workdir=runs/cifar10_cnn --tta=flip,translate     also from six views of each image
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from cnn_jax import command_line
 
@@ -13,11 +15,13 @@ def main(argv: Sequence[str]) -> None:
     parser.add_argument("--workdir", required=True, metavar="DIR", help="the run directory")
     parser.add_argument("--split", default="test", choices=("test", "validation", "train"), help="default: test")
     parser.add_argument("--data_dir", metavar="DIR", help="other data of the same classes, instead of config.data.dir")
+    parser.add_argument("--tta", default="", metavar="VIEWS", help="also average over views: flip, translate or both")
     arguments = parser.parse(argv)
+    views = [name.strip() for name in arguments.tta.split(",") if name.strip()]
 
     from cnn_jax.assessment import assess
 
-    assessment = assess(arguments.workdir, arguments.split, arguments.data_dir)
+    assessment = assess(arguments.workdir, arguments.split, arguments.data_dir, views)
     figures = assessment.figures
     width = max(len("class"), *(len(row["class"]) for row in figures["per_class"]))
     print(f"{'class':<{width}}  precision  recall     f1  examples")
@@ -26,11 +30,15 @@ def main(argv: Sequence[str]) -> None:
         print("{:<{}}     {} {} {}  {:8,}".format(row["class"], width, *shares, row["support"]))
     print(f"loss {figures['loss']:.4f}  expected calibration error {figures['expected_calibration_error']:.4f}")
     print("written: " + ", ".join(str(path) for path in assessment.files))
+    _print_accuracy(f"{figures['split']} accuracy", figures, figures["examples"])
+    if views:
+        _print_accuracy(f"with views ({', '.join(figures['tta']['views'])})", figures["tta"], figures["examples"])
+
+
+def _print_accuracy(what: str, figures: Mapping[str, Any], count: int) -> None:
     low, high = figures["accuracy_interval_95"]
-    print(
-        f"{figures['split']} accuracy {figures['accuracy']:.2%} ({figures['correct']:,} of {figures['examples']:,}; "
-        f"95 % interval {low:.2%} to {high:.2%})"
-    )
+    interval = f"95 % interval {low:.2%} to {high:.2%}"
+    print(f"{what} {figures['accuracy']:.2%} ({figures['correct']:,} of {count:,}; {interval})")
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from cnn_jax import config as c
 from cnn_jax import config_keys as k
 from cnn_jax import losses, models, ops, optimizers, schedules
 from cnn_jax.data import SOURCES
-from cnn_jax.data.augment import OPERATIONS
+from cnn_jax.data.augment.pipeline import OPERATIONS
 from cnn_jax.errors import InputError
 from cnn_jax.models import initializers, layers
 
@@ -52,6 +52,7 @@ def test_tables_hold_the_names_of_the_config() -> None:
     assert set(k.ACTIVATIONS) == set(layers.ACTIVATIONS)
     assert set(k.EDGES) == {*ops.PAD_MODES, "crop"}
     assert set(k.AUGMENTATIONS) == set(OPERATIONS)
+    assert all(entry.rule(entry.default) == entry.default for entry in k.AUGMENTATIONS.values())
     assert k.KEYS["data.source"].rule.choices == tuple(SOURCES)
     assert k.KEYS["loss.name"].rule.choices == tuple(losses.LOSSES)
 
@@ -98,8 +99,17 @@ def test_defaults_are_valid_and_survive_json(model: str, optimizer: str) -> None
         ("data.validation", 1.5, ["fraction"]),
         ("data.validation", -1, ["fraction"]),
         ("data.channels", 2, ["1 (gray) or 3"]),
-        ("augment", (("flp", 0.5),), ["('flip'"]),
-        ("augment", (("flip", 2),), ["at most 1"]),
+        ("augment", (("flp", 0.5),), ["has no 'flp' (did you mean 'flip'?); there are rotate, translate"]),
+        (
+            "augment",
+            (("flip", 2),),
+            ["('flip', 2): the strength of 'flip' must be a number of at least 0 and of at most 1"],
+        ),
+        ("augment", (("randaugment", 9),), ["of 'randaugment' must be (number of operations of at least 1"]),
+        ("augment", (("random_resized_crop", (0.9, 0.1)),), ["must be (least, most) share of the area"]),
+        ("augment", (("flip",),), ["a tuple of (name, strength) pairs, as in (('flip', 0.5), ('translate', 2))"]),
+        ("augment", ((3, 0.5),), ["(name, strength) pairs"]),
+        ("augment_edges", "crop", ["one of zero, extend, reflect, wrap"]),
         ("augment", "flip", ["pairs"]),
         ("augment", (("translate", -1),), ["translate"]),
         ("precision", "float16", ["float32, bfloat16"]),
@@ -125,6 +135,15 @@ def test_a_mistake_is_one_line_that_names_the_key(key: str, value: Any, words: l
     assert key in message or key.split(".")[0] in message
     for word in words:
         assert word in message
+
+
+def test_every_augmentation_survives_json() -> None:
+    everything = tuple((name, entry.default) for name, entry in k.AUGMENTATIONS.items())
+    config = c.override(c.default_config(), [("augment", everything)])
+    assert config.augment == everything
+    assert c.from_json(c.to_json(config)).to_dict() == config.to_dict()
+    described = c.describe()
+    assert all(f"('{name}', {entry.default})" in described for name, entry in k.AUGMENTATIONS.items())
 
 
 def test_choices_together() -> None:

@@ -170,6 +170,7 @@ SEEN_IN_PARTS: dict[str, Case] = {
     "data.classes": Case(
         5, lambda config: splits_of(config).num_classes, (("data.source", "synthetic"), ("data.examples", 200))
     ),
+    "augment_edges": Case("wrap", one_step),
     "loss.label_smoothing": Case(0.3, one_step),
     "loss.class_weights": Case("balanced", one_step),
     "batch_size": Case(64, lambda config: build(config).steps_per_epoch),

@@ -10,22 +10,16 @@ from conftest import ROOT
 
 FLOORS = {
     0: [
-        "config",
-        "config_keys",
-        "rules",
-        "errors",
-        "random",
-        "host_random",
-        "streams",
-        "progress",
-        "ops",
+        "config", "config_keys", "rules", "errors", "random", "host_random", "streams", "progress", "ops",
         "environment",
     ],
-    1: ["data", "models", "losses", "metrics", "schedules", "optimizers", "tracking", "checkpoints", "reports"],
+    1: [
+        "data", "models", "losses", "metrics", "schedules", "optimizers", "tracking", "checkpoints", "reports", "views",
+    ],
     2: ["training", "inference"],
-    3: ["experiment", "assessment", "prediction"],
-    4: ["command_line"],
-}
+    3: ["experiment", "assessment", "prediction", "gallery"],
+    4: ["command_line", "benchmarks"],
+}  # fmt: skip
 # metrics reports the plain cross-entropy, which is defined once, in losses
 NEIGHBOURS = {("metrics", "losses")}
 ROOM_FLOOR = {room: floor for floor, rooms in FLOORS.items() for room in rooms}

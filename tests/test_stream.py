@@ -9,12 +9,18 @@ import time
 from pathlib import Path
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 import psutil
 import pytest
 from helpers import data_settings
+from PIL import Image
 
 from cnn_jax import data
+from cnn_jax.data.augment.boxes import resized_crop_boxes
+from cnn_jax.data.augment.draws import Draws, uniform
+from cnn_jax.data.augment.geometry import flip
+from cnn_jax.data.augment.pipeline import crop_while_decoding, make_augment
 from cnn_jax.data.order import epoch_order
 from cnn_jax.data.reading import padded_batches, read_ahead
 from cnn_jax.data.stream import Batches, stream
@@ -22,18 +28,8 @@ from cnn_jax.errors import InputError
 
 
 def pictures(count: int = 40, **changes: Any) -> data.Pictures:
-    splits = data.load(
-        data_settings(
-            source="synthetic",
-            examples=count,
-            classes=4,
-            image_size=8,
-            loading="streamed",
-            validation=0,
-            test=0,
-            **changes,
-        )
-    )
+    defaults = {"examples": count, "classes": 4, "image_size": 8, "loading": "streamed", "validation": 0, "test": 0}
+    splits = data.load(data_settings(source="synthetic", **{**defaults, **changes}))
     assert isinstance(splits.train, data.Pictures)
     return splits.train
 
@@ -91,8 +87,6 @@ def test_balanced_sampling() -> None:
 
 
 def test_a_picture_that_went_bad_is_one_line(tmp_path: Path) -> None:
-    from PIL import Image
-
     for i in range(12):
         (tmp_path / "ab"[i % 2]).mkdir(exist_ok=True)
         Image.new("L", (4, 4), i).save(tmp_path / "ab"[i % 2] / f"{i}.png")
@@ -192,3 +186,36 @@ def test_workers_leave_ctrl_c_to_the_trainer(tmp_path: Path) -> None:
     output, _ = process.communicate(timeout=60)
     assert output == "(64, 64, 64, 3)\n"
     assert process.returncode == 0
+
+
+def test_crops_while_decoding_are_those_of_the_compiled_step() -> None:
+    """The same boxes from the same keys, whatever draws them; decoding stretches them as Pillow does."""
+    batches = Batches(pictures(image_size=(24, 20)), seed=5, batch_size=8, crop=((0.2, 1.0), 0))
+    plain = Batches(batches.pictures, seed=5, batch_size=8)
+    step = 7
+    whole, cropped = plain(step), batches(step)
+    assert np.array_equal(whole["index"], cropped["index"])
+    draws = Draws(5, step, 1, jnp.asarray(whole["index"]))
+    uniforms = uniform(draws.keys(0), shape=(10, 4))
+    boxes = np.stack(resized_crop_boxes(uniforms, np.full(8, 24), np.full(8, 20), (0.2, 1.0), xp=jnp), axis=1)
+    assert len(np.unique(boxes, axis=0)) == 8
+    for image, ours, (top, left, height, width) in zip(whole["image"], cropped["image"], boxes, strict=True):
+        box = (left, top, left + width, top + height)
+        theirs = Image.fromarray(image).resize((20, 24), Image.Resampling.BILINEAR, box=box)
+        assert np.abs(ours.astype(int) - np.asarray(theirs)).max() <= 1
+    assert not np.array_equal(batches(step + 5)["image"], cropped["image"])
+
+
+def test_where_a_crop_may_stand() -> None:
+    assert crop_while_decoding((("flip", 0.5),)) is None
+    assert crop_while_decoding((("random_resized_crop", (0.1, 1.0)), ("flip", 0.5))) == ((0.1, 1.0), 0)
+    with pytest.raises(InputError, match=r"'random_resized_crop' must be the first operation"):
+        crop_while_decoding((("flip", 0.5), ("random_resized_crop", (0.1, 1.0))))
+
+
+def test_leaving_out_the_crop_changes_no_other_draws() -> None:
+    pipeline = (("random_resized_crop", (0.1, 1.0)), ("flip", 0.5))
+    images = jnp.asarray(pictures().read(np.arange(16)))
+    draws = Draws(0, 3, 0, jnp.arange(16))
+    ours, _ = make_augment(pipeline, (8, 8, 3), 4, cropped=True)(images, jnp.zeros(16, jnp.int32), draws)
+    assert np.array_equal(ours, flip(images, draws.keys(1), 0.5))

@@ -22,9 +22,14 @@ from cnn_jax.models.mlp import MLP, Linear
 from cnn_jax.training.evaluation import evaluate, lagging
 from cnn_jax.training.parallel import compile_eval_step, compile_resident_step
 from cnn_jax.training.state import TrainState, init_state
-from cnn_jax.training.step import make_eval_step, make_train_step
+from cnn_jax.training.step import Batch, make_eval_step, make_train_step
 
 UNIT = Normalization("unit", (0.0,), (1.0,))
+
+
+def pixels(batch: Batch, seed: jax.Array, step: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Images in [0, 1], with the labels as they are."""
+    return batch["image"].astype(jnp.float32) / 255, batch["label"]
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +93,7 @@ def test_the_gradient_step_is_the_closed_form() -> None:
     """Softmax regression: dL/dW = x (p - y)^T / B, by hand in NumPy."""
     batch = examples(16, classes=3)
     model = Linear(num_classes=3)
-    step = make_train_step(model, optax.sgd(0.5), cross_entropy, lambda images, keys: images.astype(jnp.float32) / 255)
+    step = make_train_step(model, optax.sgd(0.5), cross_entropy, pixels)
     state = init_state(model, optax.sgd(0.5), (8, 8, 1), 0)
     pieces = take(place(batch), jnp.arange(16))
     new, sums = step(state, pieces, jnp.uint32(0))
@@ -103,7 +108,7 @@ def test_the_gradient_step_is_the_closed_form() -> None:
 
 def test_masked_examples_have_no_part_in_an_update() -> None:
     model = MLP(num_classes=3, hidden=(4,))
-    step = jax.jit(make_train_step(model, optax.sgd(0.5), cross_entropy, lambda images, keys: images / 255.0))
+    step = jax.jit(make_train_step(model, optax.sgd(0.5), cross_entropy, pixels))
     state = init_state(model, optax.sgd(0.5), (8, 8, 1), 0)
     resident = place(examples(6, classes=3))
     whole, _ = step(state, take(resident, jnp.arange(6)), 0)
@@ -165,7 +170,7 @@ def test_per_image_normalization_reaches_the_model() -> None:
 def test_data_programs_do_not_hold_the_data_as_constants() -> None:
     """A closed-over array would be folded into the program, at the price of minutes of compiling."""
     model = Linear(num_classes=10)
-    step = make_train_step(model, optax.sgd(0.1), cross_entropy, lambda images, keys: images / 255.0)
+    step = make_train_step(model, optax.sgd(0.1), cross_entropy, pixels)
     resident = place(examples(2000))
     order = jnp.zeros((1, 4), jnp.int32)
     state = init_state(model, optax.sgd(0.1), (8, 8, 1), 0)
@@ -176,7 +181,7 @@ def test_data_programs_do_not_hold_the_data_as_constants() -> None:
 def test_smoothing_is_for_training_only(experiment: Experiment) -> None:
     smooth = partial(cross_entropy, label_smoothing=0.5)
     model = Linear(num_classes=10)
-    step = make_train_step(model, optax.sgd(0.1), smooth, lambda images, keys: images / 255.0)
+    step = make_train_step(model, optax.sgd(0.1), smooth, pixels)
     state = init_state(model, optax.sgd(0.1), (8, 8, 1), 0)
     batch = take(place(examples(12)), jnp.arange(12))
     _, sums = step(state, batch, 0)

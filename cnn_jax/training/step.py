@@ -8,7 +8,7 @@ import jax
 import optax
 
 from cnn_jax.metrics import batch_sums, evaluation_sums
-from cnn_jax.random import example_keys, stream_key
+from cnn_jax.random import stream_key
 from cnn_jax.training.state import TrainState
 
 Batch = Mapping[str, jax.Array]
@@ -19,7 +19,7 @@ def make_train_step(
     model: nn.Module,
     optimizer: optax.GradientTransformation,
     loss: Callable[[jax.Array, jax.Array], jax.Array],
-    preprocess: Callable[[jax.Array, jax.Array], jax.Array],
+    preprocess: Callable[[Batch, jax.Array, jax.Array], tuple[jax.Array, jax.Array]],
 ) -> Callable[[TrainState, Batch, jax.Array], tuple[TrainState, Sums]]:
     """One update.
 
@@ -27,7 +27,8 @@ def make_train_step(
       model: a classifier.
       optimizer: its updates are added to the parameters.
       loss: (logits [B, K], labels) -> [B].
-      preprocess: (uint8 images [B, H, W, C], keys [B]) -> what the model takes: augmentation and normalisation.
+      preprocess: (batch, seed, step) -> the images that the model takes and their labels, integers [B] or
+        probabilities [B, K]: augmentation and normalisation.
 
     Returns:
       (state, batch, seed) -> (state, sums of the batch); the batch is {image, label, index, mask}. The seed is an
@@ -35,8 +36,7 @@ def make_train_step(
     """
 
     def train_step(state: TrainState, batch: Batch, seed: jax.Array) -> tuple[TrainState, Sums]:
-        keys = example_keys(stream_key(seed, "augment", state.step), batch["index"])
-        images = preprocess(batch["image"], keys)
+        images, labels = preprocess(batch, seed, state.step)
         dropout_key = stream_key(seed, "dropout", state.step)
 
         def objective(params: Any) -> tuple[jax.Array, tuple[jax.Array, jax.Array, Any]]:
@@ -44,7 +44,7 @@ def make_train_step(
                 {"params": params, "batch_stats": state.batch_stats}, images, train=True,
                 mutable=["batch_stats"], rngs={"dropout": dropout_key},
             )  # fmt: skip
-            losses = loss(logits, batch["label"])
+            losses = loss(logits, labels)
             count = batch["mask"].sum()
             return (losses * batch["mask"]).sum() / count, (logits, losses, updated)
 
@@ -56,7 +56,7 @@ def make_train_step(
             batch_stats=updated.get("batch_stats", {}),
             opt_state=opt_state,
         )
-        return new_state, batch_sums(logits, batch["label"], batch["mask"], losses)
+        return new_state, batch_sums(logits, labels, batch["mask"], losses)
 
     return train_step
 

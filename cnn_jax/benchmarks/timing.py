@@ -1,0 +1,49 @@
+"""Times that can be compared with each other."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+
+
+def interleaved(calls: Mapping[str, Callable[[], Any]], rounds: int, least_seconds: float = 0.0) -> dict[str, float]:
+    """Median milliseconds of each call.
+
+    All are called once in every round, so that what else the machine does falls on all alike; a first round, which
+    compiles, is not counted. Within a round a call is repeated until `least_seconds` have passed.
+    """
+    times: dict[str, list[float]] = {name: [] for name in calls}
+    for call in calls.values():
+        _finish(call())
+    for _ in range(rounds):
+        for name, call in calls.items():
+            start, count = time.perf_counter(), 0
+            while count == 0 or time.perf_counter() - start < least_seconds:
+                _finish(call())
+                count += 1
+            times[name].append((time.perf_counter() - start) / count * 1e3)
+    return {name: float(np.median(values)) for name, values in times.items()}
+
+
+def _finish(values: Any) -> None:
+    for leaf in jax.tree.leaves(values):
+        leaf.block_until_ready()
+
+
+def as_text(table: Mapping[str, Any]) -> str:
+    """A table {"title", "columns", "rows"} with aligned columns; numbers with three digits."""
+    rows = [[_cell(value) for value in row] for row in (table["columns"], *table["rows"])]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join([table["title"], *("  " + _line(row, widths) for row in rows)])
+
+
+def _line(row: Sequence[str], widths: Sequence[int]) -> str:
+    first, *others = (cell.ljust(width) if i == 0 else cell.rjust(width) for i, (cell, width) in
+                      enumerate(zip(row, widths, strict=True)))  # fmt: skip
+    return "  ".join([first, *others])
+
+
+def _cell(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,151 @@
+"""The config's list of (name, strength) pairs as one function on a batch.
+
+Values are pixels in 0..255 all the way. Flips, shifts by whole pixels, cutout, erasing and cutmix keep the type, so
+that a pipeline of these alone gives uint8; from the first operation that computes new values on, images are float32 and
+are not rounded again, for each rounding would cost a little of what the next operation needs.
+"""
+
+import itertools
+from collections.abc import Callable, Collection, Iterator, Sequence
+from functools import partial
+from typing import Any
+
+import jax
+
+from cnn_jax.data.augment import colour, erase, geometry, mix, policies, texture
+from cnn_jax.data.augment.draws import Draws
+from cnn_jax.data.augment.resample import affine
+from cnn_jax.errors import InputError
+
+Pipeline = Sequence[tuple[str, Any]]
+# (images [B, H, W, C], labels, draws) -> the same; uint8 or float32 images, labels int32 [B] or probabilities [B, K]
+Augment = Callable[[jax.Array, jax.Array, Draws], tuple[jax.Array, jax.Array]]
+
+# (keys, strength) -> matrices; neighbours in the list become one interpolation
+MAPS: dict[str, Callable[[jax.Array, Any], jax.Array]] = {
+    "rotate": geometry.rotation, "translate": geometry.translation, "scale": geometry.scaling,
+    "shear": geometry.shearing,
+}  # fmt: skip
+# (images, keys, strength) -> images
+PLAIN: dict[str, Callable[[jax.Array, jax.Array, Any], jax.Array]] = {
+    "flip": geometry.flip, "vertical_flip": geometry.vertical_flip,
+    "random_resized_crop": geometry.random_resized_crop, "brightness": colour.brightness, "contrast": colour.contrast,
+    "saturation": colour.saturation, "hue": colour.hue, "grayscale": colour.grayscale, "noise": texture.noise,
+    "blur": texture.blur, "cutout": erase.cutout, "random_erasing": erase.random_erasing,
+}  # fmt: skip
+# (images, keys, strength, edges) -> images
+AT_EDGES: dict[str, Callable[[jax.Array, jax.Array, Any, str], jax.Array]] = {
+    "crop": geometry.translate, "randaugment": policies.randaugment, "trivial_augment": policies.trivial_augment,
+}  # fmt: skip
+# (images, labels, keys, strength) -> images, labels
+MIXING: dict[str, Callable[[jax.Array, jax.Array, jax.Array, Any], tuple[jax.Array, jax.Array]]] = {
+    "mixup": mix.mixup, "cutmix": mix.cutmix,
+}  # fmt: skip
+CROP = "random_resized_crop"
+OPERATIONS = (*MAPS, *PLAIN, *AT_EDGES, *MIXING, "alternating_flip")
+
+
+def make_augment(
+    pipeline: Pipeline, image_shape: tuple[int, int, int], num_classes: int, edges: str = "zero",
+    cropped: bool = False,
+) -> Augment:  # fmt: skip
+    """The operations in order, each with draws of its own; fit for `jit`.
+
+    Args:
+      pipeline: (name, strength) pairs; see `config_keys.AUGMENTATIONS`.
+      image_shape: (height, width, channels), channels 1 or 3.
+      num_classes: K.
+      edges: what stands beyond the border: "zero", "extend", "reflect" or "wrap".
+      cropped: random_resized_crop is left out: the images were cropped when they were decoded.
+
+    Returns:
+      (images, labels, draws) -> (images, labels): uint8 or float32 images in 0..255, and labels as they came, or as
+      probabilities [B, K] where the pipeline mixes examples.
+
+    Raises:
+      InputError: an operation that cannot work on images of this size.
+    """
+    check(pipeline, image_shape)
+    left_out = {CROP} if cropped else set()
+    stages = list(_stages(pipeline, edges, left_out))
+    mixes = any(name in MIXING for name, _ in pipeline)
+
+    def augment(images: jax.Array, labels: jax.Array, draws: Draws) -> tuple[jax.Array, jax.Array]:
+        if mixes and labels.ndim == 1:
+            labels = jax.nn.one_hot(labels, num_classes)
+        for stage in stages:
+            images, labels = stage(images, labels, draws)
+        return images, labels
+
+    return augment
+
+
+def check(pipeline: Pipeline, image_shape: tuple[int, int, int]) -> None:
+    """Raises InputError where a strength in pixels is too much for images of this size."""
+    height, width = image_shape[:2]
+    most = min(height, width) - 1
+    for name, strength in pipeline:
+        if name in ("translate", "crop", "cutout") and strength > most:
+            raise InputError(
+                f"config.augment: ('{name}', {strength}) is too much for images of {height}x{width}; "
+                f"choose at most {most} pixels"
+            )
+
+
+def crop_while_decoding(pipeline: Pipeline) -> tuple[tuple[float, float], int] | None:
+    """The strength and the position of the pipeline's random_resized_crop; None where it has none.
+
+    Raises:
+      InputError: another operation stands before it, or it stands there twice: decoding comes first, and once.
+    """
+    positions = [position for position, (name, _) in enumerate(pipeline) if name == CROP]
+    if not positions:
+        return None
+    if positions != [0]:
+        raise InputError(
+            f"config.augment: streamed images are cropped while they are decoded: '{CROP}' must be the first "
+            f"operation, and there only once (or set data.loading=resident)"
+        )
+    return pipeline[0][1], 0
+
+
+def _stages(pipeline: Pipeline, edges: str, left_out: Collection[str]) -> Iterator[Augment]:
+    # Positions are those of the whole list: what is left out changes nobody's draws.
+    entries = [(position, name, strength) for position, (name, strength) in enumerate(pipeline) if name not in left_out]
+    for is_map, group in itertools.groupby(entries, lambda entry: entry[1] in MAPS):
+        run = list(group)
+        if is_map and [name for _, name, _ in run] != ["translate"]:
+            yield partial(_interpolate, run, edges)
+        else:
+            for position, name, strength in run:
+                yield partial(_apply, position, name, strength, edges)
+
+
+def _interpolate(
+    run: list[tuple[int, str, Any]], edges: str, images: jax.Array, labels: jax.Array, draws: Draws
+) -> tuple[jax.Array, jax.Array]:
+    matrices = [MAPS[name](draws.keys(position), strength) for position, name, strength in run]
+    return affine(images, _product(matrices), edges), labels
+
+
+def _product(matrices: Sequence[jax.Array]) -> jax.Array:
+    product = matrices[0]
+    for other in matrices[1:]:
+        # Written out: a matmul may run in a lower precision on accelerators, and 3x3 is no work for one.
+        product = (product[:, :, :, None] * other[:, None, :, :]).sum(axis=2)
+    return product
+
+
+def _apply(
+    position: int, name: str, strength: Any, edges: str, images: jax.Array, labels: jax.Array, draws: Draws
+) -> tuple[jax.Array, jax.Array]:
+    if name == "alternating_flip":
+        return (geometry.alternating_flip(images, draws, position) if strength else images), labels
+    keys = draws.keys(position)
+    if name in MIXING:
+        return MIXING[name](images, labels, keys, strength)
+    if name == "translate":
+        return geometry.translate(images, keys, strength, edges), labels
+    if name in AT_EDGES:
+        return AT_EDGES[name](images, keys, strength, edges), labels
+    return PLAIN[name](images, keys, strength), labels

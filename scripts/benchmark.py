@@ -1,0 +1,47 @@
+"""Measures what parts of training cost on this machine; prints tables and writes benchmark.json.
+
+scripts/benchmark.py                                        everything, with all configs of configs/
+scripts/benchmark.py --only=augment --configs=configs/digits.py,configs/mnist_cnn.py --rounds=5
+"""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from cnn_jax import command_line
+from cnn_jax.errors import InputError
+
+
+def main(argv: Sequence[str]) -> None:
+    parser = command_line.Parser(__doc__)
+    parser.add_argument("--only", metavar="NAME", help="one benchmark: augment (default: all)")
+    parser.add_argument("--configs", metavar="FILES", help="config files, with commas (default: all of configs/)")
+    parser.add_argument("--rounds", type=int, default=7, help="of which the median is taken (default: %(default)s)")
+    parser.add_argument("--output", default="runs/benchmark", metavar="DIR", help="default: %(default)s")
+    arguments = parser.parse(argv)
+    if arguments.rounds < 1:
+        raise InputError(f"--rounds={arguments.rounds}: it must be at least 1")
+    shipped = Path(__file__).parent.parent / "configs"
+    configs = arguments.configs.split(",") if arguments.configs else sorted(map(str, shipped.glob("*.py")))
+
+    from cnn_jax.benchmarks import BENCHMARKS
+    from cnn_jax.benchmarks.timing import as_text
+    from cnn_jax.environment import describe_environment
+
+    if arguments.only not in (None, *BENCHMARKS):
+        raise InputError(f"--only={arguments.only}: there is no such benchmark; there are {', '.join(BENCHMARKS)}")
+    results = {}
+    for name in [arguments.only] if arguments.only else BENCHMARKS:
+        results[name] = BENCHMARKS[name](configs, arguments.rounds)
+        print("\n\n".join(map(as_text, results[name])))
+    path = Path(arguments.output) / "benchmark.json"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps({"environment": describe_environment(), "results": results}, indent=2) + "\n")
+    except OSError as error:
+        raise InputError(f"--output={arguments.output}: it cannot be written ({error.strerror})") from error
+    print(f"written: {path}")
+
+
+if __name__ == "__main__":
+    command_line.run(main)

@@ -1,0 +1,27 @@
+"""Draws what augmentation does to training images: the config's own pipeline, and every operation at several strengths.
+
+scripts/show_augment.py
+scripts/show_augment.py --config=configs/cifar10_cnn.py --config.augment="(('randaugment', (2, 9)),)"
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from cnn_jax import command_line
+
+
+def main(argv: Sequence[str]) -> None:
+    parser = command_line.Parser(__doc__, with_config=True)
+    parser.add_argument("--output", metavar="FILE.png", help="the picture (default: runs/augment_CONFIG_NAME.png)")
+    arguments = parser.parse(argv)
+    config = parser.load_config(arguments.config)
+
+    from cnn_jax.gallery import draw_gallery
+
+    print(
+        f"written: {draw_gallery(config, Path(arguments.output or f'runs/augment_{Path(arguments.config).stem}.png'))}"
+    )
+
+
+if __name__ == "__main__":
+    command_line.run(main)

@@ -1,0 +1,124 @@
+"""Test-time augmentation, the picture of the augmentations, their costs, and the commands for all three."""
+
+import functools
+from pathlib import Path
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from conftest import ROOT
+from helpers import read_json, script, tiny_config
+from PIL import Image
+
+from cnn_jax import gallery
+from cnn_jax.assessment import assess, load_split
+from cnn_jax.benchmarks import augment, timing
+from cnn_jax.config_keys import AUGMENTATIONS
+from cnn_jax.errors import InputError
+from cnn_jax.inference import load_run
+from cnn_jax.views import with_views
+
+
+def flat(variables: Any, images: Any) -> Any:
+    """A model whose logits are the pixels themselves."""
+    return images.reshape(len(images), -1).astype(jnp.float32)
+
+
+@pytest.mark.parametrize("names", [(), ("flip",), ("translate",), ("flip", "translate")])
+def test_views_are_airbenchs(names: tuple[str, ...]) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (2, 5, 4, 3), np.uint8)
+    padded = np.pad(images, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="reflect")
+    expected = 1.0 * images
+    if "translate" in names:
+        expected = 0.5 * images + 0.25 * padded[:, :5, :4] + 0.25 * padded[:, 2:, 2:]
+    if "flip" in names:
+        expected = (expected + expected[:, :, ::-1]) / 2
+    ours = np.asarray(with_views(flat, names)(None, jnp.asarray(images)))
+    np.testing.assert_allclose(ours, expected.reshape(2, -1), atol=1e-4)
+
+
+def test_evaluate_reports_the_views_beside_the_plain_figures(trained: Path) -> None:
+    plain = assess(trained).figures
+    result = script("evaluate.py", f"--workdir={trained}", "--tta=flip,translate")
+    assert result.returncode == 0, result.stderr
+    saved = read_json(trained / "evaluation.json")
+    assert {key: value for key, value in saved.items() if key != "tta"} == plain
+    assert saved["tta"]["views"] == ["flip", "translate"]
+    run = load_run(trained)
+    examples = load_split(run, "test")
+    logits = np.asarray(with_views(run.apply, ("flip", "translate"))(run.variables, jnp.asarray(examples.images)))
+    assert saved["tta"]["accuracy"] == pytest.approx((logits.argmax(1) == examples.labels).mean(), abs=0.01)
+    assert f"with views (flip, translate) {saved['tta']['accuracy']:.2%}" in result.stdout.splitlines()[-1]
+    assert f"test accuracy {plain['accuracy']:.2%}" in result.stdout
+    assess(trained)  # leaves the folder as it was
+
+
+def test_an_unknown_view_is_said(trained: Path) -> None:
+    with pytest.raises(InputError, match="--tta=rotate: there is no view 'rotate'; there are flip, translate"):
+        assess(trained, tta=("rotate",))
+
+
+def test_the_gallery_has_every_operation() -> None:
+    assert list(gallery.STRENGTHS) == list(AUGMENTATIONS)
+    for name, strengths in gallery.STRENGTHS.items():
+        for strength in strengths:
+            assert AUGMENTATIONS[name].rule(strength) == strength
+
+
+def test_the_gallery_is_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    chosen = ("rotate", "cutout", "hue", "alternating_flip")
+    monkeypatch.setattr(gallery, "STRENGTHS", {name: gallery.STRENGTHS[name] for name in chosen})
+    rows: list[Any] = []
+    original = gallery.reports.plot_gallery
+
+    def spy(title: str, drawn: Any, path: Path) -> Path:
+        rows.extend(drawn)
+        return original(title, drawn, path)
+
+    monkeypatch.setattr(gallery.reports, "plot_gallery", spy)
+    path = gallery.draw_gallery(tiny_config(), tmp_path / "new" / "gallery.png")
+    with Image.open(path) as picture:
+        assert min(picture.size) > 500
+    headings = {label: [heading for heading, _ in groups] for label, groups in rows}
+    assert headings["rotate"] == ["", "5", "15", "45", "180"]
+    assert headings["cutout"] == ["", "2", "4"]  # 8 is too much for 8x8 images
+    assert headings["hue\n(gray: no change)"] == [""]
+    assert headings["alternating_flip"] == ["", "even epochs", "odd epochs"]
+    first = rows[0][1]
+    assert first[1][1].shape == (15, 8, 8, 1)
+    assert len(np.unique(first[1][1], axis=0)) > 4  # several draws of one image
+    with pytest.raises(InputError, match="cannot be written"):
+        gallery.draw_gallery(tiny_config(), tmp_path / "gallery.nothing")
+
+
+def test_interleaved_times_are_medians_of_every_call() -> None:
+    calls: list[str] = []
+    times = timing.interleaved({name: functools.partial(calls.append, name) for name in ("a", "b")}, rounds=3)
+    assert calls == ["a", "b"] * 4  # the first round is for compiling
+    assert set(times) == {"a", "b"}
+    assert all(value > 0 for value in times.values())
+    table = {"title": "times", "columns": ["name", "ms"], "rows": [["long name", 1.23456], ["b", 12.0]]}
+    assert timing.as_text(table).splitlines() == [
+        "times",
+        "  name         ms",
+        "  long name  1.23",
+        "  b            12",
+    ]
+
+
+def test_the_benchmark_of_augmentation(monkeypatch: pytest.MonkeyPatch) -> None:
+    usual = {name: AUGMENTATIONS[name] for name in ("flip", "translate")}
+    monkeypatch.setattr(augment, "AUGMENTATIONS", usual)
+    monkeypatch.setattr(augment, "SHAPES", ((2, 8, 8, 1),))
+    operations, configs = augment.measure_augment([str(ROOT / "configs/digits.py")], rounds=1)
+    assert [row[0] for row in operations["rows"]] == ["flip", "translate", "nothing"]
+    name, listed, with_it, without, share = configs["rows"][0]
+    assert (name, listed) == ("digits", "translate")
+    assert share == pytest.approx(1 - without / with_it)
+
+
+def test_an_unknown_benchmark_is_said() -> None:
+    result = script("benchmark.py", "--only=nothing")
+    assert result.returncode == 2
+    assert "there is no such benchmark; there are augment" in result.stderr
