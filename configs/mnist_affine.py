@@ -1,6 +1,9 @@
 """A 16-32-64 CNN on MNIST, with rotation, scaling and shifts.
 
-python scripts/train.py --config=configs/mnist_affine.py
+    python scripts/train.py --config=configs/mnist_affine.py
+
+Measured on two cores (AMD EPYC, no accelerator, busy with other work), seed 0, one run: test accuracy 99.60 % after 14
+epochs, 695 s for the whole process, 1,180 images/s.
 """
 
 import ml_collections
