@@ -52,15 +52,32 @@ class Run:
         """The image in a file as this model takes it: uint8 [H, W, C]. Raises InputError where it cannot be read."""
         return fit_image(read_image(path), self.image_shape, self.config.data.resize)
 
+    @functools.cached_property
+    def compiled_embed(self) -> Apply:
+        model = make_model(self.config.model, len(self.class_names), self.config.precision)
+
+        def embed(variables: Any, images: jax.Array) -> jax.Array:
+            features: jax.Array = model.apply(variables, normalize(images, self.normalization), method="embed")  # type: ignore[assignment]
+            return features
+
+        return jax.jit(embed)
+
     def logits(self, images: np.ndarray, on_batch: Callable[[int], Any] = lambda count: None) -> np.ndarray:
         """uint8 [N, H, W, C] -> float32 [N, K], in batches of one shape; `on_batch` is told how many are done."""
+        return self._in_batches(self.compiled, images, on_batch)
+
+    def embed(self, images: np.ndarray) -> np.ndarray:
+        """uint8 [N, H, W, C] -> the feature vectors that the head sees, float32 [N, D]."""
+        return self._in_batches(self.compiled_embed, images, lambda count: None)
+
+    def _in_batches(self, apply: Apply, images: np.ndarray, on_batch: Callable[[int], Any]) -> np.ndarray:
         batch_size = min(self.config.eval_batch_size, len(images))
         outputs = []
         for start in range(0, len(images), batch_size):
             batch = np.asarray(images[start : start + batch_size])
             padding = np.zeros((batch_size - len(batch), *batch.shape[1:]), np.uint8)
-            logits = self.compiled(self.variables, jnp.asarray(np.concatenate([batch, padding])))
-            outputs.append(np.asarray(logits)[: len(batch)])
+            output = apply(self.variables, jnp.asarray(np.concatenate([batch, padding])))
+            outputs.append(np.asarray(output)[: len(batch)])
             on_batch(len(batch))
         return np.concatenate(outputs)
 
