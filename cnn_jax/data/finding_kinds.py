@@ -58,16 +58,15 @@ KINDS = {
         "Keep each group within one split.",
     ),
     "duplicates": Kind(
-        "warning", "Copies weigh twice in training; where validation and test data are split off, some land on both sides.",
+        "warning", "Copies weigh twice in training; where other splits are taken from it, some land on both sides.",
         "Keep one of each group.",
     ),
     "near duplicates": Kind(
-        "warning", "Series and re-encoded copies hold little news; where validation and test data are split off, some "
-        "land on both sides.",
+        "warning", "Series and re-encoded copies hold little news; where other splits are taken from train, some land on both sides.",
         "Keep one of each group, or put each group into one split.",
     ),
     "damaged": Kind(
-        "warning", "These JPEGs can be decoded, but the decoder complains: a part of the picture may be gray or shifted.",
+        "warning", "These JPEGs can be decoded, but the decoder complains: a part may be gray or shifted.",
         "Look at them; fetch them again where they are broken.",
     ),
     "likely mislabelled": Kind(
@@ -96,7 +95,7 @@ KINDS = {
         "Cut them by hand, or train with data.resize=pad.",
     ),
     "class imbalance": Kind(
-        "warning", "The largest class has more than ten times the images of the smallest; a model neglects rare classes.",
+        "warning", "The largest class has over ten times the images of the smallest; a model neglects rare classes.",
         "Collect more of the rare ones, or train with data.sampling=balanced; look at balanced accuracy.",
     ),
     "few images": Kind(
@@ -120,8 +119,7 @@ KINDS = {
         "Nothing, unless you use them elsewhere.",
     ),
     "unusual mode": Kind(
-        "note", "CMYK, 16-bit and floating-point pictures are brought to 8 bits of gray or RGB, which may lose contrast "
-        "or shift colors.",
+        "note", "CMYK, 16-bit and floating-point pictures are brought to 8 bits of gray or RGB: colors may shift.",
         "Convert them yourself where the range of values matters.",
     ),
     "transparency": Kind(
@@ -131,8 +129,8 @@ KINDS = {
         "note", "Only the first of several frames or pages is used.", "Export the frames that matter as pictures.",
     ),
     "gray and color mixed": Kind(
-        "note", "Both gray and color pictures are in the set (here: the rarer sort); where a class has more of one sort, a "
-        "model may learn the sort.",
+        "note", "There are gray and color pictures (here: the rarer sort); where a class has more of one sort, a model "
+        "may learn the sort.",
         "Look how they are spread over the classes; data.channels=1 makes all of them gray.",
     ),
     "wrong extension": Kind(

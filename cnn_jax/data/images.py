@@ -145,9 +145,7 @@ def to_8_bit(image: "Image") -> "Image":
     return image if image.mode in _UNTOUCHED_MODES else image.convert("RGB")
 
 
-def fit_image(
-    image: "Image", image_shape: tuple[int, int, int], resize: str, region: Box | None = None
-) -> np.ndarray:
+def fit_image(image: "Image", image_shape: tuple[int, int, int], resize: str, region: Box | None = None) -> np.ndarray:
     """Brings a picture of mode L or RGB to [height, width, channels], uint8; the arguments are those of `decode`."""
     from PIL import Image, ImageOps
 

@@ -130,7 +130,7 @@ def _is_whole(folder: Path, pictures: Pictures, keep: bool) -> bool:
 
 
 def in_threads(work: Callable[[int], Result], starts: Iterable[int]) -> Iterator[Result]:
-    """`work(start)` of all starts in order, by as many threads as there are cores (decoders let go of Python's lock)."""
+    """`work(start)` of all starts in order, in as many threads as there are cores: decoders let go of Python's lock."""
     threads = os.cpu_count() or 1
     waiting: collections.deque[Future[Result]] = collections.deque()
     with ThreadPoolExecutor(threads) as pool:
@@ -181,9 +181,7 @@ def contents_or_errors(pictures: Pictures, indices: np.ndarray) -> list[bytes | 
         return found
 
 
-def _check_shape(
-    content: bytes | np.ndarray, name: str, shape: tuple[int, int, int], read_off: Sequence[str]
-) -> None:
+def _check_shape(content: bytes | np.ndarray, name: str, shape: tuple[int, int, int], read_off: Sequence[str]) -> None:
     height, width, channels = content.shape if isinstance(content, np.ndarray) else look(content, name)[:3]
     if "image_size" in read_off and (height, width) != shape[:2]:
         raise InputError(f"{name}: it has {height}x{width} pixels, others {shape[0]}x{shape[1]}; set data.image_size")
