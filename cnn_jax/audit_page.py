@@ -34,14 +34,15 @@ h3 { font-size: 1.05rem; margin: 0; } p { margin: .3rem 0; } a { color: inherit;
 .pictures { display: flex; flex-wrap: wrap; gap: .6rem; margin-top: .6rem; }
 .group { display: flex; flex-wrap: wrap; gap: .6rem; border: 1px solid var(--line); border-radius: .4rem;
   padding: .4rem; background: var(--paper); }
-figure { margin: 0; width: 7.5rem; } figcaption { font-size: .75rem; line-height: 1.3; }
-figure img, .nothing { width: 7.5rem; height: 7.5rem; object-fit: contain; background: var(--line); display: block;
-  border-radius: .25rem; image-rendering: auto; } img.small { image-rendering: pixelated; }
+figure { margin: 0; width: clamp(5.5rem, 25vw, 7.5rem); } figcaption { font-size: .75rem; line-height: 1.3; }
+figure img, .nothing { width: 100%; aspect-ratio: 1; object-fit: contain; background: var(--line); display: block;
+  border-radius: .25rem; } img.small { image-rendering: pixelated; }
 .nothing { display: grid; place-items: center; color: var(--dim); font-size: .75rem; }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
 th, td { text-align: left; padding: .15rem .6rem .15rem 0; border-bottom: 1px solid var(--line); vertical-align: top; }
 th.n, td.n { text-align: right; white-space: nowrap; } td.bar { width: 40%; min-width: 6rem; }
 td.bar div { background: var(--bar); height: .8rem; border-radius: .15rem; min-width: 1px; margin-top: .3rem; }
+.figures td:first-child { white-space: nowrap; }
 .charts { display: grid; gap: 1rem; grid-template-columns: repeat(auto-fit, minmax(15rem, 1fr)); }
 svg { width: 100%; height: auto; display: block; } svg rect { fill: var(--bar); }
 svg text { fill: var(--dim); font: 11px system-ui, sans-serif; }
@@ -121,7 +122,7 @@ def _findings(findings: Sequence[Mapping[str, Any]], thumbnails: Mapping[Key, st
 
 def _finding(finding: Mapping[str, Any], thumbnails: Mapping[Key, str]) -> str:
     chosen, count = selection(finding), finding["count"]
-    unit = ("image" if finding["pictures"] else "line") + ("" if count == 1 else "s")
+    unit = ("image" if finding["pictures"] else "case") + ("" if count == 1 else "s")
     groups = len({picture["group"] for picture in finding["pictures"] if "group" in picture})
     of_groups = f" in {groups:,} group{'' if groups == 1 else 's'}" if groups else ""
     more = f", {len(chosen)} shown" if finding["pictures"] and len(chosen) < count else ""
@@ -178,15 +179,16 @@ def _classes(report: Mapping[str, Any]) -> str:
     splits = list(report["splits"])
     most = max((row["images"].get("train", 0) for row in report["classes"]), default=0) or 1
     head = "<th>class</th><th>train</th>" + "".join(f'<th class="n">{_text(split)}</th>' for split in splits)
+    smallest_first = sorted(report["classes"], key=lambda row: row["images"].get("train", 0))
     rows = [
         f"<td>{_text(row['class'])}</td>"
         f'<td class="bar"><div style="width:{100 * row["images"].get("train", 0) / most:.1f}%"></div></td>'
         + "".join(f'<td class="n">{row["images"].get(split, 0):,}</td>' for split in splits)
-        for row in report["classes"]
+        for row in smallest_first
     ]
     ratio = report["statistics"]["imbalance"]
     balance = (
-        "" if ratio is None else f"<p>The largest class of train has {ratio:.3g} times the images of the smallest.</p>"
+        "" if ratio is None else f"<p>The smallest first; the largest has {ratio:.3g} times its images.</p>"
     )
     return f"<h2>Classes</h2>{balance}{_table(head, rows)}"
 
@@ -219,9 +221,11 @@ def _table(head: str, rows: Sequence[str]) -> str:
 def _figures(figures: Mapping[str, Any]) -> str:
     lines = [
         ("formats", _tally(figures["formats"])), ("modes", _tally(figures["modes"])),
-        ("file extensions", _tally(figures["extensions"])), ("gray", f"{figures['gray']:,}"),
-        ("turned by EXIF", f"{figures['turned_by_exif']:,}"),
+        ("gray", f"{figures['gray']:,}"),
     ]  # fmt: skip
+    if set(figures["extensions"]) != {"none"}:  # the source is one of files
+        lines += [("file extensions", _tally(figures["extensions"]))]
+        lines += [("turned by EXIF", f"{figures['turned_by_exif']:,}")]
     charts = ""
     if "mean" in figures:
         common = ", ".join(f"{size['width']} x {size['height']}: {size['images']:,}" for size in figures["sizes"])
@@ -231,7 +235,7 @@ def _figures(figures: Mapping[str, Any]) -> str:
             ("mean of each channel", ", ".join(f"{value:.4f}" for value in figures["mean"])),
             ("standard deviation", ", ".join(f"{value:.4f}" for value in figures["std"])),
         ]
-        charts = "".join(
+        charts = "" if figures["different_sizes"] == 1 else "".join(
             f'<div><p class="dim">{name}, median {figures[key]["median"]:.4g}</p>{_chart(figures[key])}</div>'
             for key, name in (
                 ("width", "width in pixels"),
@@ -240,7 +244,8 @@ def _figures(figures: Mapping[str, Any]) -> str:
             )
         )
     rows = [f"<td>{name}</td><td>{_text(value)}</td>" for name, value in lines]
-    return f'<h2>Figures</h2><table>{"".join(f"<tr>{r}</tr>" for r in rows)}</table><div class="charts">{charts}</div>'
+    table = f'<table class="figures">{"".join(f"<tr>{row}</tr>" for row in rows)}</table>'
+    return f'<h2>Figures</h2>{table}<div class="charts">{charts}</div>'
 
 
 def _tally(counts: Mapping[str, int]) -> str:

@@ -110,27 +110,29 @@ def _alike(
     thumbnails: np.ndarray, sides: np.ndarray, first: np.ndarray, second: np.ndarray
 ) -> list[tuple[int, int, float]]:
     """Those of the pairs whose thumbnails agree, with their correlation."""
-    found = []
+    found: list[tuple[int, int, float]] = []
     for start in range(0, len(first), _PAIRS_AT_ONCE):
         i, j = first[start : start + _PAIRS_AT_ONCE], second[start : start + _PAIRS_AT_ONCE]
         small = np.minimum(sides[i], sides[j]) < _SMALL_SIDE
-        one, other = thumbnails[i].astype(np.float32), thumbnails[j].astype(np.float32)
-        whole, edges = _correlation(one, other), _correlation(_laplacian(one), _laplacian(other))
-        kept = (whole >= np.where(small, _RULE_OF_SMALL.thumbnails, _RULE.thumbnails)) & (
-            edges >= np.where(small, _RULE_OF_SMALL.edges, _RULE.edges)
-        )
+        whole = _correlation(thumbnails[i], thumbnails[j])
+        kept = np.flatnonzero(whole >= np.where(small, _RULE_OF_SMALL.thumbnails, _RULE.thumbnails))
+        edges = _correlation(_laplacian(thumbnails[i[kept]]), _laplacian(thumbnails[j[kept]]))
+        kept = kept[edges >= np.where(small[kept], _RULE_OF_SMALL.edges, _RULE.edges)]
         found += list(zip(i[kept].tolist(), j[kept].tolist(), whole[kept].tolist(), strict=True))
     return found
 
 
 def _correlation(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """Pearson's, pair by pair: [N, 32, 32], [N, 32, 32] -> [N]."""
-    one, other = (images - images.mean(axis=(1, 2), keepdims=True) for images in (one, other))
-    products = (one * other).sum(axis=(1, 2))
-    return products / np.maximum(np.sqrt((one**2).sum(axis=(1, 2)) * (other**2).sum(axis=(1, 2))), 1e-6)
+    """Pearson's, pair by pair: [N, 32, 32], [N, 32, 32] -> float32 [N]."""
+    a, b = (images.reshape(len(images), -1).astype(np.float32) for images in (one, other))
+    a -= a.mean(axis=1, keepdims=True)
+    b -= b.mean(axis=1, keepdims=True)
+    products, a_squares, b_squares = (np.einsum("np,np->n", x, y) for x, y in ((a, b), (a, a), (b, b)))
+    return products / np.maximum(np.sqrt(a_squares * b_squares), 1e-6)
 
 
 def _laplacian(images: np.ndarray) -> np.ndarray:
+    images = images.astype(np.float32)
     padded = np.pad(images, ((0, 0), (1, 1), (1, 1)), mode="edge")
     side = THUMBNAIL_SIDE
     neighbours = padded[:, :side, 1:-1] + padded[:, 2:, 1:-1] + padded[:, 1:-1, :side] + padded[:, 1:-1, 2:]

@@ -75,19 +75,18 @@ def picture_findings(entries: Sequence[Entry]) -> list[Finding]:
     """What each picture shows by itself, or beside the size and color of the others."""
     faults = ("empty file", "not an image", "truncated", "unreadable", "decompression bomb")
     found = [_where(entries, kind, lambda entry, kind=kind: _fault(entry.record, kind)) for kind in faults]  # type: ignore[misc]
-    readable = [entry.record for entry in entries if not entry.record.fault]
-    sides = [min(record.height, record.width) for record in readable]
+    sides = [min(entry.record.height, entry.record.width) for entry in entries if not entry.record.fault]
     # What is small beside the others; a set may be of small pictures altogether.
     tiny = min(_TINY, float(np.median(sides)) / 2) if sides else 0
-    gray = sum(not record.colored for record in readable)
-    rarer = 0 < gray <= len(readable) / 2
-    mixed = 0 < gray < len(readable)
+    rarer = _rarer_sort(entries)
     rules: dict[str, Callable[[Record], str | None]] = {
         "damaged": lambda record: record.complaint or None,
         "blank picture": lambda record: "one color" if record.blank else None,
-        "very dark": lambda record: _line(record.bright < _DARK, f"99 % of it below {record.bright:.0f} of 255"),
-        "very bright": lambda record: _line(record.dark > _BRIGHT, f"99 % of it above {record.dark:.0f} of 255"),
-        "very blurred": lambda record: _line(record.sharpness < _BLURRED, f"sharpness {record.sharpness:.0f}"),
+        "very dark": lambda record: _line(_light(record) == "dark", f"99 % of it below {record.bright + 1:.0f} of 255"),
+        "very bright": lambda record: _line(_light(record) == "bright", f"99 % of it above {record.dark - 1:.0f} of 255"),
+        "very blurred": lambda record: _line(
+            _light(record) == "good" and record.sharpness < _BLURRED, f"sharpness {record.sharpness:.0f}"
+        ),
         "tiny picture": lambda record: _line(min(record.height, record.width) < tiny, _size(record)),
         "extreme aspect ratio": lambda record: _line(_aspect(record) >= _EXTREME_ASPECT, _size(record)),
         "unusual mode": lambda record: _line(_is_unusual(record.mode), record.mode),
@@ -95,7 +94,7 @@ def picture_findings(entries: Sequence[Entry]) -> list[Finding]:
         "animated": lambda record: _line(record.frames > 1, f"{record.frames} frames"),
         "turned by EXIF": lambda record: _line(record.orientation != 1, f"orientation {record.orientation}"),
         "gray and color mixed": lambda record: _line(
-            mixed and record.colored is not rarer, "color" if record.colored else "gray"
+            not record.blank and record.colored is rarer, "color" if record.colored else "gray"
         ),
     }
     for kind, rule in rules.items():
@@ -180,6 +179,23 @@ def _judged(record: Record, rule: Callable[[Record], str | None]) -> str | None:
 
 def _line(holds: bool, detail: str) -> str | None:
     return detail if holds else None
+
+
+def _light(record: Record) -> str:
+    """The gravest of what may be wrong, so that one fault is not found under three names: blank pictures are not sharp."""
+    if record.blank:
+        return "blank"
+    if record.bright < _DARK:
+        return "dark"
+    return "bright" if record.dark > _BRIGHT else "good"
+
+
+def _rarer_sort(entries: Sequence[Entry]) -> bool | None:
+    """Whether fewer pictures have color than have none; None where all are of one sort."""
+    colored = [entry.record.colored for entry in entries if not entry.record.fault and not entry.record.blank]
+    if len(set(colored)) < 2:
+        return None
+    return sum(colored) < len(colored) / 2
 
 
 def _size(record: Record) -> str:
