@@ -95,9 +95,13 @@ def _for_any_picture(config: ml_collections.ConfigDict) -> ml_collections.Config
     return override(config, changes)
 
 
+def _in_order(source: Source) -> dict[str, Pictures]:
+    return {split: source.splits[split] for split in ("train", "validation", "test") if split in source.splits}
+
+
 def _measure(source: Source) -> list[Entry]:
     entries: list[Entry] = []
-    for split, pictures in source.splits.items():
+    for split, pictures in _in_order(source).items():
         with progress_bar(len(pictures), f"looking at {source.name} {split}", "image") as bar:
             for part in measure_all(split, pictures):
                 entries += part
@@ -161,7 +165,7 @@ def _report(
     report = {
         "data": source.name,
         "images": len(entries),
-        "splits": {split: len(pictures) for split, pictures in source.splits.items()},
+        "splits": {split: len(pictures) for split, pictures in _in_order(source).items()},
         "classes": class_table(entries, source.class_names),
         "statistics": statistics(entries, source.class_names),
         "findings": [

@@ -35,9 +35,8 @@ h3 { font-size: 1.05rem; margin: 0; } p { margin: .3rem 0; } a { color: inherit;
 .group { display: flex; flex-wrap: wrap; gap: .6rem; border: 1px solid var(--line); border-radius: .4rem;
   padding: .4rem; background: var(--paper); }
 figure { margin: 0; width: clamp(5.5rem, 25vw, 7.5rem); } figcaption { font-size: .75rem; line-height: 1.3; }
-figure img, .nothing { width: 100%; aspect-ratio: 1; object-fit: contain; background: var(--line); display: block;
+figure img { width: 100%; aspect-ratio: 1; object-fit: contain; background: var(--line); display: block;
   border-radius: .25rem; } img.small { image-rendering: pixelated; }
-.nothing { display: grid; place-items: center; color: var(--dim); font-size: .75rem; }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
 th, td { text-align: left; padding: .15rem .6rem .15rem 0; border-bottom: 1px solid var(--line); vertical-align: top; }
 th.n, td.n { text-align: right; white-space: nowrap; } td.bar { width: 40%; min-width: 6rem; }
@@ -126,7 +125,7 @@ def _finding(finding: Mapping[str, Any], thumbnails: Mapping[Key, str]) -> str:
     groups = len({picture["group"] for picture in finding["pictures"] if "group" in picture})
     of_groups = f" in {groups:,} group{'' if groups == 1 else 's'}" if groups else ""
     more = f", {len(chosen)} shown" if finding["pictures"] and len(chosen) < count else ""
-    names = [f"{p['name']} ({p['class']}, {p['split']}): {p['detail']}" for p in finding["pictures"]]
+    names = [_named(picture) for picture in finding["pictures"]]
     rest = f"<li>and {len(names) - _NAMED:,} more, in audit.json</li>" if len(names) > _NAMED else ""
     listed = "".join(f"<li>{_text(name)}</li>" for name in names[:_NAMED]) + rest
     details = f'<details><summary>All names</summary><ul class="names">{listed}</ul></details>' if more else ""
@@ -147,7 +146,11 @@ def _finding(finding: Mapping[str, Any], thumbnails: Mapping[Key, str]) -> str:
 
 def _gallery(pictures: Sequence[Mapping[str, Any]], thumbnails: Mapping[Key, str]) -> str:
     groups: dict[object, list[str]] = defaultdict(list)
+    lost = [picture for picture in pictures if not thumbnails.get((picture["split"], picture["index"]))]
+    listed = "".join(f"<li>{_text(_named(picture))}</li>" for picture in lost)
     for i, picture in enumerate(pictures):
+        if picture in lost:
+            continue
         lines = [f"<b>{_text(picture['class'])}</b>, {_text(picture['split'])}", _text(picture["detail"])]
         caption = f"{_text(picture['name'])}<br>" + "<br>".join(filter(None, lines))
         groups[picture.get("group", f"alone {i}")].append(
@@ -157,15 +160,19 @@ def _gallery(pictures: Sequence[Mapping[str, Any]], thumbnails: Mapping[Key, str
         f'<div class="group">{"".join(figures)}</div>' if isinstance(group, int) else "".join(figures)
         for group, figures in groups.items()
     ]
-    return f'<div class="pictures">{"".join(boxes)}</div>' if boxes else ""
+    names = f'<ul class="names">{listed}</ul>' if listed else ""
+    return names + (f'<div class="pictures">{"".join(boxes)}</div>' if boxes else "")
+
+
+def _named(picture: Mapping[str, Any]) -> str:
+    return f"{picture['name']} ({picture['class']}, {picture['split']}): {picture['detail']}"
 
 
 def _figure(split: str, index: int, caption: str, thumbnails: Mapping[Key, str]) -> str:
-    uri = thumbnails.get((split, index), "")
+    uri = thumbnails[split, index]
     # Pictures that are smaller than the thumbnails are PNG; they are shown with their pixels.
     small = ' class="small"' if uri.startswith("data:image/png") else ""
-    image = f'<img src="{escape(uri)}" alt=""{small}>' if uri else '<div class="nothing">no picture</div>'
-    return f"<figure>{image}<figcaption>{caption}</figcaption></figure>"
+    return f'<figure><img src="{escape(uri)}" alt=""{small}><figcaption>{caption}</figcaption></figure>'
 
 
 def _samples(samples: Sequence[Key], thumbnails: Mapping[Key, str]) -> str:
@@ -178,7 +185,7 @@ def _samples(samples: Sequence[Key], thumbnails: Mapping[Key, str]) -> str:
 def _classes(report: Mapping[str, Any]) -> str:
     splits = list(report["splits"])
     most = max((row["images"].get("train", 0) for row in report["classes"]), default=0) or 1
-    head = "<th>class</th><th>train</th>" + "".join(f'<th class="n">{_text(split)}</th>' for split in splits)
+    head = "<th>class</th><th></th>" + "".join(f'<th class="n">{_text(split)}</th>' for split in splits)
     smallest_first = sorted(report["classes"], key=lambda row: row["images"].get("train", 0))
     rows = [
         f"<td>{_text(row['class'])}</td>"
@@ -187,9 +194,7 @@ def _classes(report: Mapping[str, Any]) -> str:
         for row in smallest_first
     ]
     ratio = report["statistics"]["imbalance"]
-    balance = (
-        "" if ratio is None else f"<p>The smallest first; the largest has {ratio:.3g} times its images.</p>"
-    )
+    balance = "" if ratio is None else f"<p>The smallest first; the largest has {ratio:.3g} times its images.</p>"
     return f"<h2>Classes</h2>{balance}{_table(head, rows)}"
 
 
@@ -235,12 +240,16 @@ def _figures(figures: Mapping[str, Any]) -> str:
             ("mean of each channel", ", ".join(f"{value:.4f}" for value in figures["mean"])),
             ("standard deviation", ", ".join(f"{value:.4f}" for value in figures["std"])),
         ]
-        charts = "" if figures["different_sizes"] == 1 else "".join(
-            f'<div><p class="dim">{name}, median {figures[key]["median"]:.4g}</p>{_chart(figures[key])}</div>'
-            for key, name in (
-                ("width", "width in pixels"),
-                ("height", "height in pixels"),
-                ("aspect", "width / height"),
+        charts = (
+            ""
+            if figures["different_sizes"] == 1
+            else "".join(
+                f'<div><p class="dim">{name}, median {figures[key]["median"]:.4g}</p>{_chart(figures[key])}</div>'
+                for key, name in (
+                    ("width", "width in pixels"),
+                    ("height", "height in pixels"),
+                    ("aspect", "width / height"),
+                )
             )
         )
     rows = [f"<td>{name}</td><td>{_text(value)}</td>" for name, value in lines]

@@ -10,11 +10,12 @@ from conftest import ROOT
 
 FLOORS = {
     0: ["config", "config_keys", "rules", "errors", "random", "progress", "ops", "environment"],
-    1: ["data", "models", "losses", "metrics", "schedules", "optimizers", "tracking", "checkpoints", "reports"],
+    1: ["data", "models", "losses", "metrics", "schedules", "optimizers", "tracking", "checkpoints", "reports",
+        "audit_page"],
     2: ["training", "inference"],
-    3: ["experiment", "assessment", "prediction"],
+    3: ["experiment", "assessment", "prediction", "audit"],
     4: ["command_line"],
-}
+}  # fmt: skip
 # metrics reports the plain cross-entropy, which is defined once, in losses
 NEIGHBOURS = {("metrics", "losses")}
 ROOM_FLOOR = {room: floor for floor, rooms in FLOORS.items() for room in rooms}

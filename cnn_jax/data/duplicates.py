@@ -22,8 +22,8 @@ class _Rule:
     edges: float
 
 
-# A photograph that was encoded anew, scaled or brightened passes; of 240 different ones (28,680 pairs) no pair passes the
-# first or the second. Pictures of 28 or 32 pixels are alike by nature (two handwritten ones: 0.98 and 0.86).
+# A photograph that was encoded anew, scaled or brightened passes; of 240 different ones (28,680 pairs) no pair passes
+# the first or the second. Pictures of 28 or 32 pixels are alike by nature (two handwritten ones: 0.98 and 0.86).
 _RULE = _Rule(8, 0.85, 0.45)
 _RULE_OF_SMALL = _Rule(4, 0.985, 0.93)
 
@@ -124,7 +124,7 @@ def _alike(
 
 def _correlation(one: np.ndarray, other: np.ndarray) -> np.ndarray:
     """Pearson's, pair by pair: [N, 32, 32], [N, 32, 32] -> float32 [N]."""
-    a, b = (images.reshape(len(images), -1).astype(np.float32) for images in (one, other))
+    a, b = (images.reshape(len(images), THUMBNAIL_SIDE**2).astype(np.float32) for images in (one, other))
     a -= a.mean(axis=1, keepdims=True)
     b -= b.mean(axis=1, keepdims=True)
     products, a_squares, b_squares = (np.einsum("np,np->n", x, y) for x, y in ((a, b), (a, a), (b, b)))

@@ -62,7 +62,8 @@ KINDS = {
         "Keep one of each group.",
     ),
     "near duplicates": Kind(
-        "warning", "Series and re-encoded copies hold little news; where other splits are taken from train, some land on both sides.",
+        "warning", "Series and re-encoded copies hold little news; where other splits are taken from train, some land "
+        "on both sides.",
         "Keep one of each group, or put each group into one split.",
     ),
     "damaged": Kind(

@@ -83,7 +83,9 @@ def picture_findings(entries: Sequence[Entry]) -> list[Finding]:
         "damaged": lambda record: record.complaint or None,
         "blank picture": lambda record: "one color" if record.blank else None,
         "very dark": lambda record: _line(_light(record) == "dark", f"99 % of it below {record.bright + 1:.0f} of 255"),
-        "very bright": lambda record: _line(_light(record) == "bright", f"99 % of it above {record.dark - 1:.0f} of 255"),
+        "very bright": lambda record: _line(
+            _light(record) == "bright", f"99 % of it above {record.dark - 1:.0f} of 255"
+        ),
         "very blurred": lambda record: _line(
             _light(record) == "good" and record.sharpness < _BLURRED, f"sharpness {record.sharpness:.0f}"
         ),
@@ -109,12 +111,14 @@ def duplicate_findings(entries: Sequence[Entry]) -> list[Finding]:
     found = []
     for near, groups in ((False, exact), (True, near_groups(entries, exact))):
         prefix = "near duplicates" if near else "duplicates"
-        mislabelled = [group for group in groups if len({entries[row].label for row in group.rows}) > 1]
-        leaked = [group for group in groups if len({entries[row].split for row in group.rows}) > 1]
-        others = [group for group in groups if group not in mislabelled and group not in leaked]
-        found.append(_grouped(f"{prefix} with different labels", mislabelled))
-        found.append(_grouped(f"{prefix} across splits", leaked))
-        found.append(_grouped(prefix, others))
+        labels = [len({entries[row].label for row in group.rows}) for group in groups]
+        splits = [len({entries[row].split for row in group.rows}) for group in groups]
+        for kind, concerned in (
+            (f"{prefix} with different labels", np.array(labels) > 1),
+            (f"{prefix} across splits", np.array(splits) > 1),
+            (prefix, (np.array(labels) == 1) & (np.array(splits) == 1)),
+        ):
+            found.append(_grouped(kind, [groups[i] for i in np.flatnonzero(concerned)]))
     return found
 
 
@@ -182,7 +186,7 @@ def _line(holds: bool, detail: str) -> str | None:
 
 
 def _light(record: Record) -> str:
-    """The gravest of what may be wrong, so that one fault is not found under three names: blank pictures are not sharp."""
+    """The gravest of what may be wrong: one fault shall not have three names, though blank pictures are not sharp."""
     if record.blank:
         return "blank"
     if record.bright < _DARK:

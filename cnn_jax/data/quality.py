@@ -210,8 +210,8 @@ def _frames(header: "Image") -> int:
 
 def _is_transparent(header: "Image") -> bool:
     if header.mode in ("RGBA", "LA", "PA", "RGBa", "La"):
-        low, _ = header.getchannel(len(header.getbands()) - 1).getextrema()
-        return bool(low < 255)
+        opacity = np.asarray(header.getchannel(len(header.getbands()) - 1))
+        return bool(opacity.min() < 255)
     return "transparency" in header.info
 
 
@@ -219,7 +219,7 @@ def _faulty(error: InputError, name: str) -> Record:
     """What kind of fault an error tells of."""
     from PIL import Image, UnidentifiedImageError
 
-    cause, reason = error.__cause__, str(error).removeprefix(f"{name}: ")
+    cause, reason = error.__cause__, str(error).removeprefix(f"{name}: ").removeprefix("this image cannot be read: ")
     if reason == "this file is empty":
         return Record("empty file", reason)
     if isinstance(cause, UnidentifiedImageError):
