@@ -21,7 +21,7 @@ from PIL import Image, ImageFilter
 from sklearn.datasets import load_digits as sklearn_digits
 
 from cnn_jax.audit import Audit, audit
-from cnn_jax.audit_page import selection
+from cnn_jax.audit_page import render, selection
 from cnn_jax.checkpoints import open_checkpoints
 from cnn_jax.config import to_json
 from cnn_jax.data import SOURCES
@@ -130,6 +130,8 @@ def plant(root: Path) -> dict[str, set[str]]:
             "blank picture",
         )
     put("train/owl/black.jpg", encoded(Image.new("RGB", (WIDTH, HEIGHT))), "blank picture")
+    for path in ("train/cat/white1.png", "train/dog/white2.png"):  # that two blank pictures agree says nothing
+        put(path, encoded(Image.new("RGB", (WIDTH, HEIGHT), "white"), "PNG"), "blank picture")
     put("train/dog/dark.png", encoded(scaled_levels(fresh(), 0, 35), "PNG"), "very dark")
     put("train/dog/bright.png", encoded(scaled_levels(fresh(), 215, 255), "PNG"), "very bright")
     put("train/dog/blurred.jpg", encoded(fresh().filter(ImageFilter.GaussianBlur(5))), "very blurred")
@@ -142,6 +144,7 @@ def plant(root: Path) -> dict[str, set[str]]:
     glass = fresh().convert("RGBA")
     glass.putalpha(Image.fromarray(np.tile(np.linspace(100, 255, WIDTH).astype(np.uint8), (HEIGHT, 1))))
     put("train/owl/glass.png", encoded(glass, "PNG"), "transparency")
+    put("train/owl/opaque.png", encoded(fresh().convert("RGBA"), "PNG"))
     frames = [fresh().quantize(64) for _ in range(2)]
     put("train/owl/moving.gif", encoded(frames[0], "GIF", save_all=True, append_images=frames[1:]), "animated")
     put("train/owl/really.jpg", encoded(fresh(), "PNG"), "wrong extension")
@@ -151,7 +154,7 @@ def plant(root: Path) -> dict[str, set[str]]:
     return expected | {
         "few images": {"emu: 2 in train"},
         "class missing from a split": {"emu: none in test"},
-        "class imbalance": {"dog: 38 images in train, emu: 2 (19 to 1)"},
+        "class imbalance": {"dog: 39 images in train, emu: 2 (20 to 1)"},
         "class names alike": {"“Cat ” and “cat”"},
     }
 
@@ -185,9 +188,9 @@ def test_report_and_counts(planted: tuple[Path, dict[str, set[str]], Audit]) -> 
     folder, expected, result = planted
     report = read_json(folder / "report" / "audit.json")
     assert report == result.report
-    assert report["images"] == 133
-    assert report["splits"] == {"train": 123, "test": 10}
-    assert report["statistics"]["readable"] == 128
+    assert report["images"] == 136
+    assert report["splits"] == {"train": 126, "test": 10}
+    assert report["statistics"]["readable"] == 131
     assert report["statistics"]["turned_by_exif"] == 1
     assert {row["class"]: row["images"] for row in report["classes"]}["emu"] == {"train": 2, "test": 0}
     levels = [finding["level"] for finding in report["findings"]]
@@ -196,7 +199,7 @@ def test_report_and_counts(planted: tuple[Path, dict[str, set[str]], Audit]) -> 
         assert finding["count"] == len(expected[finding["kind"]])
         assert finding["why"]
         assert finding["what_to_do"]
-    assert result.counts()["error"] == (7, 14)
+    assert result.counts()["error"] == (7, 16)
     pairs = next(f for f in report["findings"] if f["kind"] == "duplicates with different labels")["pictures"]
     assert [(picture["class"], picture["group"]) for picture in pairs] == [("dog", 0), ("owl", 0)]
 
@@ -258,6 +261,20 @@ def test_page_is_harmless(planted: tuple[Path, dict[str, set[str]], Audit]) -> N
         assert html.escape(shown_name(name)) in text
         assert shown_name(name) in page.text
     assert str(folder) not in text  # names are told from the set's own folder
+
+
+def test_page_takes_any_text() -> None:
+    name = "\udcff<i>\x00"
+    report = {
+        "data": name, "images": 1, "splits": {"train": 1}, "classes": [{"class": name, "images": {"train": 1}}],
+        "statistics": {"readable": 0, "imbalance": None, "formats": {}, "modes": {}, "extensions": {name: 1}, "gray": 0,
+                       "turned_by_exif": 0},
+        "findings": [],
+    }  # fmt: skip
+    page = render(report, {}, [])
+    page.encode("utf-8")
+    assert "\0" not in page
+    assert "<i>" not in page
 
 
 def test_page_shows_some_of_many() -> None:
@@ -409,6 +426,8 @@ def test_outliers_and_projection() -> None:
         features[:100] - features[100:200], axis=1
     )
     assert np.abs(ratios - 1).max() < 0.25
+    one, brighter = project(np.stack([features[0], features[0] + 1]))
+    assert np.linalg.norm(brighter - one) == pytest.approx(2000**0.5, rel=0.15)
     assert not embedding_outliers(small, labels, np.arange(300)).suspects
     features[17] += 12 * random.normal(size=2000)
     features[40] = centres[(labels[40] + 1) % 3]
@@ -476,7 +495,7 @@ def test_script(planted: tuple[Path, dict[str, set[str]], Audit], tmp_path: Path
     folder, _, _ = planted
     result = script("audit_data.py", f"--dir={folder / 'set'}", f"--output={tmp_path}", "--strict")
     assert result.returncode == 1, result.stderr
-    assert "133 images: 7 errors, 14 warnings, 6 notes" in result.stdout
+    assert "136 images: 7 errors, 14 warnings, 6 notes" in result.stdout
     assert (tmp_path / "audit.html").exists()
     nothing = script("audit_data.py")
     assert nothing.returncode == 2

@@ -205,14 +205,16 @@ def _is_colored(small: "Image") -> bool:
 def _frames(header: "Image") -> int:
     if header.format in _ONE_PICTURE_SEVERAL_FRAMES:
         return 1
-    return int(getattr(header, "n_frames", 1))
+    try:
+        return int(getattr(header, "n_frames", 1))
+    except Exception:  # what follows the first frame is broken, in whatever way; nobody needs it
+        return 1
 
 
 def _is_transparent(header: "Image") -> bool:
-    if header.mode in ("RGBA", "LA", "PA", "RGBa", "La"):
-        opacity = np.asarray(header.getchannel(len(header.getbands()) - 1))
-        return bool(opacity.min() < 255)
-    return "transparency" in header.info
+    if header.mode not in ("RGBA", "LA", "PA", "RGBa", "La") and "transparency" not in header.info:
+        return False
+    return bool(np.asarray(header.convert("RGBA"))[..., 3].min() < 255)
 
 
 def _faulty(error: InputError, name: str) -> Record:
