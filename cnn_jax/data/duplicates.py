@@ -15,7 +15,7 @@ _ROWS_AT_ONCE, _PAIRS_AT_ONCE = 1024, 4096  # both keep what is at hand within a
 
 # When two pictures are nearly the same: at most so many bits of their hashes differ, and thumbnails and their edges
 # correlate at least so much. Photographs that were encoded anew, scaled or brightened pass the first; of 240 different
-# ones (28,680 pairs) no pair does. Of CIFAR-10's 60,000 pictures 121 pairs pass the second; all of them show one picture twice.
+# ones (28,680 pairs) no pair does. In CIFAR-10 121 pairs reach the second's figures; all of them show one thing twice.
 # Small gray drawings are alike by nature: different digits of MNIST reach 0.98 and 0.86.
 _RULES = np.array([(8, 0.85, 0.45), (8, 0.93, 0.75), (4, 0.985, 0.93)])
 _BITS, _THUMBNAILS, _EDGES = _RULES.T
