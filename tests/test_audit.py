@@ -363,6 +363,16 @@ def test_groups_do_not_depend_on_blocks(monkeypatch: pytest.MonkeyPatch) -> None
     assert near_groups(entries, exact) == whole
 
 
+def test_copies_of_small_pictures() -> None:
+    """Color pictures of 32 pixels in other light, JPEGs of JPEGs; below 16 pixels nothing is told apart."""
+    for side, found in ((32, True), (12, False)):
+        pictures = [photograph(seed, side, side) for seed in range(12)]
+        copies = [scaled_levels(image, 30, 220) for image in pictures]
+        contents = [encoded(image, quality=75) for image in pictures + copies]
+        groups = near_groups(entries_of(contents), [])
+        assert [group.rows for group in groups] == ([(i, i + 12) for i in range(12)] if found else [])
+
+
 def test_sharpness_has_a_closed_form() -> None:
     signs = np.indices((42, 62)).sum(axis=0) % 2 * 2.0 - 1
     assert sharpness(np.float32(100 + 5 * signs)) == pytest.approx(64 * 25, rel=1e-3)  # the Laplacian is -8 x 5 x signs
@@ -410,7 +420,7 @@ def test_confident_learning() -> None:
     found = likely_mislabelled(np.stack([first, 1 - first], axis=1), labels, np.arange(10, 17), ["a", "b"])
     # Class 0: (0.9 + 0.8 + 0.4 + 0.05) / 4 = 0.5375; class 1: (0.8 + 0.7 + 0.25) / 3 = 0.583.
     assert [suspect.row for suspect in found.suspects] == [16, 15, 12]
-    assert found.suspects[0].detail == "b 95.0%, a 5.0%"
+    assert found.suspects[0].detail == "model: b 95.0%, a 5.0%"
     kept = likely_mislabelled(np.stack([first, 1 - first], axis=1)[:5], labels[:5], np.arange(5), ["a", "b"])
     assert not kept.suspects  # 0.6 for b does not reach its threshold, 0.75
 

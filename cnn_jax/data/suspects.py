@@ -37,16 +37,12 @@ def likely_mislabelled(
     counted = reached.argmax(axis=1)
     wrong = np.flatnonzero((reached.max(axis=1) >= 0) & (counted != labels))
     worst = wrong[np.argsort(own[wrong], kind="stable")]
-    return Finding(
-        "likely mislabelled",
-        tuple(
-            Suspect(
-                int(rows[i]),
-                f"{class_names[counted[i]]} {probabilities[i, counted[i]]:.1%}, {class_names[labels[i]]} {own[i]:.1%}",
-            )
-            for i in worst
-        ),
-    )
+    suspects = []
+    for i in worst:
+        name, own_name = class_names[counted[i]], class_names[labels[i]]
+        opinion = f"model: {name} {probabilities[i, counted[i]]:.1%}, {own_name} {own[i]:.1%}"
+        suspects.append(Suspect(int(rows[i]), opinion))
+    return Finding("likely mislabelled", tuple(suspects))
 
 
 def class_difficulty(probabilities: np.ndarray, labels: np.ndarray, class_names: Sequence[str]) -> list[dict[str, Any]]:
