@@ -364,11 +364,11 @@ def test_groups_do_not_depend_on_blocks(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_copies_of_small_pictures() -> None:
-    """Color pictures of 32 pixels in other light, JPEGs of JPEGs; below 16 pixels nothing is told apart."""
+    """Color pictures of 32 pixels, encoded in other light; below 16 pixels nothing is told apart."""
     for side, found in ((32, True), (12, False)):
         pictures = [photograph(seed, side, side) for seed in range(12)]
         copies = [scaled_levels(image, 30, 220) for image in pictures]
-        contents = [encoded(image, quality=75) for image in pictures + copies]
+        contents = [encoded(image) for image in pictures + copies]
         groups = near_groups(entries_of(contents), [])
         assert [group.rows for group in groups] == ([(i, i + 12) for i in range(12)] if found else [])
 
