@@ -368,7 +368,7 @@ def test_copies_of_small_pictures() -> None:
     for side, found in ((32, True), (12, False)):
         pictures = [photograph(seed, side, side) for seed in range(12)]
         copies = [scaled_levels(image, 30, 220) for image in pictures]
-        contents = [encoded(image) for image in pictures + copies]
+        contents = [encoded(image, quality=95) for image in pictures + copies]
         groups = near_groups(entries_of(contents), [])
         assert [group.rows for group in groups] == ([(i, i + 12) for i in range(12)] if found else [])
 
