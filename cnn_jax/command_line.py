@@ -43,10 +43,10 @@ class Parser(argparse.ArgumentParser):
             self._overrides.append((key, value))
         return self.parse_args(rest)
 
-    def load_config(self, path: str) -> ml_collections.ConfigDict:
-        """The file's config with the command line's overrides, validated."""
+    def load_config(self, base: str | ml_collections.ConfigDict) -> ml_collections.ConfigDict:
+        """The config of a file, or a given one, with the command line's overrides, validated."""
         pairs = config_module.parse_overrides(self._overrides)
-        return config_module.override(config_module.load_config(path), pairs)
+        return config_module.override(config_module.load_config(base) if isinstance(base, str) else base, pairs)
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: {message}; --help lists the flags\n")

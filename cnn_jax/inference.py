@@ -55,13 +55,30 @@ class Run:
         with quiet():
             return decode(read_file(path), shown(str(path)), self.image_shape, self.config.data.resize)
 
+    @functools.cached_property
+    def compiled_embed(self) -> Apply:
+        model = make_model(self.config.model, len(self.class_names), self.config.precision)
+
+        def embed(variables: Any, images: jax.Array) -> jax.Array:
+            features: jax.Array = model.apply(variables, normalize(images, self.normalization), method="embed")  # type: ignore[assignment]
+            return features
+
+        return jax.jit(embed)
+
     def logits(self, images: np.ndarray | Split, on_batch: Callable[[int], Any] = lambda count: None) -> np.ndarray:
         """float32 [N, K] for images uint8 [N, H, W, C] or a split of data; `on_batch` is told how many are done."""
+        return self._in_batches(self.compiled, images, on_batch)
+
+    def embed(self, images: np.ndarray | Split) -> np.ndarray:
+        """The feature vectors that the head sees, float32 [N, D], for images uint8 [N, H, W, C] or a split of data."""
+        return self._in_batches(self.compiled_embed, images, lambda count: None)
+
+    def _in_batches(self, apply: Apply, images: np.ndarray | Split, on_batch: Callable[[int], Any]) -> np.ndarray:
         split = Examples(images, np.zeros(len(images), np.int32)) if isinstance(images, np.ndarray) else images
         outputs = []
         for batch in padded_batches(split, min(self.config.eval_batch_size, len(split))):
-            logits = self.compiled(self.variables, jnp.asarray(batch["image"]))
-            outputs.append(np.asarray(logits)[batch["mask"]])
+            output = apply(self.variables, jnp.asarray(batch["image"]))
+            outputs.append(np.asarray(output)[batch["mask"]])
             on_batch(len(outputs[-1]))
         return np.concatenate(outputs)
 

@@ -14,10 +14,11 @@ FLOORS = {
         "environment",
     ],
     1: [
-        "data", "models", "losses", "metrics", "schedules", "optimizers", "tracking", "checkpoints", "reports", "views",
+        "data", "models", "losses", "metrics", "schedules", "optimizers", "tracking", "checkpoints", "reports",
+        "audit_page", "views",
     ],
     2: ["training", "inference"],
-    3: ["experiment", "assessment", "prediction", "gallery"],
+    3: ["experiment", "assessment", "prediction", "gallery", "audit"],
     4: ["command_line", "benchmarks"],
 }  # fmt: skip
 # metrics reports the plain cross-entropy, which is defined once, in losses

@@ -114,6 +114,22 @@ def look(content: bytes, name: object) -> Looks:
     return Looks(height, width, 1 if gray else 3, picture.mode, str(picture.format))
 
 
+def examine(content: bytes, name: object, side: int) -> tuple["Image", "Image"]:
+    """A picture's header and its pixels: upright, mode L or RGB.
+
+    A JPEG is decoded at the smallest scale that leaves its shorter side `side` pixels. The header's `info` holds the
+    EXIF orientation as "upright", and, where libjpeg-turbo complained of what Pillow took, its words as "complaint".
+
+    Raises:
+      InputError: as `decode`.
+    """
+    picture = _open(content, name)
+    try:
+        return picture, _load(picture, content, min(picture.size) / side)
+    except Exception as error:
+        raise _unreadable(name, error) from error
+
+
 def to_8_bit(image: "Image") -> "Image":
     """Any Pillow mode to L (gray) or RGB."""
     from PIL import Image
@@ -192,7 +208,10 @@ def _load(picture: "Image", content: bytes, ratio: float) -> "Image":
     """Decodes a picture to mode L or RGB, upright, and down to the `ratio`-th part of its sides where JPEG can."""
     image = None
     if picture.format == "JPEG" and picture.mode in _UNTOUCHED_MODES:
-        image = _load_jpeg(content, picture.size, picture.mode, ratio)
+        try:
+            image = _load_jpeg(content, picture.size, picture.mode, ratio)
+        except ValueError as error:  # Pillow may judge
+            picture.info["complaint"] = str(error)
     if image is None:
         picture.load()
         image = to_8_bit(picture)
@@ -200,17 +219,14 @@ def _load(picture: "Image", content: bytes, ratio: float) -> "Image":
     return image if turn is None else image.transpose(turn)
 
 
-def _load_jpeg(content: bytes, size: tuple[int, int], mode: str, ratio: float) -> "Image | None":
-    """A JPEG by libjpeg-turbo itself, at 1, 1/2, 1/4 or 1/8; None where it complains, so that Pillow may judge."""
+def _load_jpeg(content: bytes, size: tuple[int, int], mode: str, ratio: float) -> "Image":
+    """A JPEG by libjpeg-turbo itself, at 1, 1/2, 1/4 or 1/8; raises ValueError where it complains of anything."""
     import simplejpeg
     from PIL import Image
 
     factor = max((f for f in (1, 2, 4, 8) if f * _LEFT_TO_RESIZE <= ratio), default=1)
     least = {"min_width": math.ceil(size[0] / factor), "min_height": math.ceil(size[1] / factor)}
-    try:
-        pixels = simplejpeg.decode_jpeg(content, "GRAY" if mode == "L" else "RGB", **least)
-    except ValueError:
-        return None
+    pixels = simplejpeg.decode_jpeg(content, "GRAY" if mode == "L" else "RGB", **least)
     return Image.fromarray(pixels[..., 0] if mode == "L" else pixels)
 
 

@@ -4,7 +4,6 @@ What a step sees is a function of its number alone. So the order does not depend
 that goes on from a checkpoint asks for the steps that it has not made.
 """
 
-import collections
 import contextlib
 import dataclasses
 import os
@@ -20,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from cnn_jax import host_random
+from cnn_jax.data.ahead import ahead
 from cnn_jax.data.images import quiet
 from cnn_jax.data.order import epoch_order
 from cnn_jax.data.pictures import Pictures
@@ -132,15 +132,9 @@ def _pool(batches: Batches, processes: int, threads: int) -> Iterator[tuple[Subm
         pool.shutdown(cancel_futures=True)
 
 
-def _in_order(submit: Submit, first: int, end: int, ahead: int) -> Iterator[Batch]:
-    waiting: collections.deque[Future[Batch]] = collections.deque()
+def _in_order(submit: Submit, first: int, end: int, count: int) -> Iterator[Batch]:
     try:
-        for step in range(first, end):
-            waiting.append(submit(step))
-            if len(waiting) > ahead:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
+        yield from ahead(submit, range(first, end), count)
     except BrokenProcessPool as error:
         raise InputError(
             "a process that decodes images ended: killed, out of memory (choose fewer data.workers), or started by a "

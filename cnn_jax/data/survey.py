@@ -8,10 +8,10 @@ import collections
 import dataclasses
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
@@ -23,6 +23,8 @@ from cnn_jax.progress import progress_bar
 
 _VERSION = 1  # of what an entry holds; another one makes all former entries useless
 _PICTURES_AT_ONCE = 64
+
+Result = TypeVar("Result")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,7 +100,7 @@ def _write(folder: Path, pictures: Pictures, description: str, keep: bool, read_
     moments = np.zeros((count, pictures.image_shape[2], 2), np.int64)
     bad: list[str] = []
     with quiet(), progress_bar(count, description, "image") as bar:
-        for part in _parts(pictures, read_off):
+        for part in in_threads(lambda start: _part(pictures, start, read_off), range(0, count, _PICTURES_AT_ONCE)):
             place = slice(part.start, part.start + len(part.readable))
             readable[place], moments[place] = part.readable, part.moments
             if images is not None:
@@ -127,15 +129,14 @@ def _is_whole(folder: Path, pictures: Pictures, keep: bool) -> bool:
         return False
 
 
-def _parts(pictures: Pictures, read_off: Sequence[str]) -> Iterator[_Part]:
-    """All pictures in order, decoded by as many threads as there are cores (decoders let go of Python's lock)."""
+def in_threads(work: Callable[[int], Result], starts: Iterable[int]) -> Iterator[Result]:
+    """`work(start)` of all starts in order, in as many threads as there are cores: decoders let go of Python's lock."""
     threads = os.cpu_count() or 1
-    starts = iter(range(0, len(pictures), _PICTURES_AT_ONCE))
-    waiting: collections.deque[Future[_Part]] = collections.deque()
+    waiting: collections.deque[Future[Result]] = collections.deque()
     with ThreadPoolExecutor(threads) as pool:
         try:
             for start in starts:
-                waiting.append(pool.submit(_part, pictures, start, read_off))
+                waiting.append(pool.submit(work, start))
                 if len(waiting) > 2 * threads:
                     yield waiting.popleft().result()
             while waiting:
@@ -149,7 +150,7 @@ def _part(pictures: Pictures, start: int, read_off: Sequence[str]) -> _Part:
     images = np.zeros((len(indices), *pictures.image_shape), np.uint8)
     readable = np.ones(len(indices), bool)
     bad = []
-    for i, content in enumerate(_contents(pictures, indices)):
+    for i, content in enumerate(contents_or_errors(pictures, indices)):
         name = pictures.name(int(indices[i]))
         try:
             if isinstance(content, InputError):
@@ -166,7 +167,8 @@ def _part(pictures: Pictures, start: int, read_off: Sequence[str]) -> _Part:
     return _Part(start, images, readable, np.stack([sums, squares], axis=-1), bad)
 
 
-def _contents(pictures: Pictures, indices: np.ndarray) -> list[bytes | np.ndarray | InputError]:
+def contents_or_errors(pictures: Pictures, indices: np.ndarray) -> list[bytes | np.ndarray | InputError]:
+    """The pictures as their reader has them; in place of what it cannot deliver, the error."""
     try:
         return list(pictures.contents(indices))
     except InputError:
