@@ -14,8 +14,9 @@ from cnn_jax.errors import InputError
 
 def main(argv: Sequence[str]) -> None:
     parser = command_line.Parser(__doc__)
-    parser.add_argument("--only", metavar="NAME", help="one benchmark: augment (default: all)")
+    parser.add_argument("--only", metavar="NAME", help="one benchmark: augment or data (default: all)")
     parser.add_argument("--configs", metavar="FILES", help="config files, with commas (default: all of configs/)")
+    parser.add_argument("--photos", metavar="DIR", help="JPEG files to decode (default: some are made up)")
     parser.add_argument("--rounds", type=int, default=7, help="of which the median is taken (default: %(default)s)")
     parser.add_argument("--output", default="runs/benchmark", metavar="DIR", help="default: %(default)s")
     arguments = parser.parse(argv)
@@ -25,14 +26,14 @@ def main(argv: Sequence[str]) -> None:
     configs = arguments.configs.split(",") if arguments.configs else sorted(map(str, shipped.glob("*.py")))
 
     from cnn_jax.benchmarks import BENCHMARKS
-    from cnn_jax.benchmarks.timing import as_text
+    from cnn_jax.benchmarks.timing import Settings, as_text
     from cnn_jax.environment import describe_environment
 
     if arguments.only not in (None, *BENCHMARKS):
         raise InputError(f"--only={arguments.only}: there is no such benchmark; there are {', '.join(BENCHMARKS)}")
     results = {}
     for name in [arguments.only] if arguments.only else BENCHMARKS:
-        results[name] = BENCHMARKS[name](configs, arguments.rounds)
+        results[name] = BENCHMARKS[name](Settings(configs, arguments.rounds, arguments.photos))
         print("\n\n".join(map(as_text, results[name])))
     path = Path(arguments.output) / "benchmark.json"
     try:

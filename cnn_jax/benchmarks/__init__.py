@@ -4,6 +4,8 @@ from collections.abc import Callable
 from typing import Any
 
 from cnn_jax.benchmarks.augment import measure_augment
+from cnn_jax.benchmarks.data import measure_data
+from cnn_jax.benchmarks.timing import Settings
 
-# (configs, rounds) -> {"title": text, "columns": [text], "rows": [[text or number]], ...} of one or more tables
-BENCHMARKS: dict[str, Callable[[list[str], int], list[dict[str, Any]]]] = {"augment": measure_augment}
+# settings -> {"title": text, "columns": [text], "rows": [[text or number]], ...} of one or more tables
+BENCHMARKS: dict[str, Callable[[Settings], list[dict[str, Any]]]] = {"augment": measure_augment, "data": measure_data}

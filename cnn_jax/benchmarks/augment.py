@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from cnn_jax.benchmarks.timing import interleaved
+from cnn_jax.benchmarks.timing import Settings, interleaved
 from cnn_jax.config import load_config
 from cnn_jax.config_keys import AUGMENTATIONS
 from cnn_jax.data.augment.draws import Draws
@@ -24,9 +24,9 @@ SHAPES = ((64, 28, 28, 1), (64, 32, 32, 3), (8, 224, 224, 3))
 _LEAST_SECONDS, _LEAST_STEP_SECONDS = 0.01, 0.2
 
 
-def measure_augment(configs: list[str], rounds: int) -> list[dict[str, Any]]:
-    """Two tables: operations at three sizes, and configs (paths of config files)."""
-    return [measure_operations(rounds), measure_configs(configs, rounds)]
+def measure_augment(settings: Settings) -> list[dict[str, Any]]:
+    """Two tables: operations at three sizes, and configs."""
+    return [measure_operations(settings.rounds), measure_configs(settings.configs, settings.rounds)]
 
 
 def measure_operations(rounds: int) -> dict[str, Any]:

@@ -2,10 +2,24 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+
+
+class Settings(NamedTuple):
+    """What a benchmark is told.
+
+    Attributes:
+      configs: paths of config files.
+      rounds: of which the median is taken.
+      photos: a folder of JPEG files, or None.
+    """
+
+    configs: list[str]
+    rounds: int
+    photos: str | None
 
 
 def interleaved(calls: Mapping[str, Callable[[], Any]], rounds: int, least_seconds: float = 0.0) -> dict[str, float]:

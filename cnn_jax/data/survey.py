@@ -4,18 +4,18 @@ Each picture is decoded just as training and evaluation will see it. Sets that f
 larger ones only what the pass has found out. Either way a broken file is known before training begins.
 """
 
-import collections
 import dataclasses
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 import numpy as np
 
 from cnn_jax.data import cache
+from cnn_jax.data.ahead import ahead
 from cnn_jax.data.images import look, quiet
 from cnn_jax.data.pictures import Pictures
 from cnn_jax.errors import InputError
@@ -132,15 +132,9 @@ def _is_whole(folder: Path, pictures: Pictures, keep: bool) -> bool:
 def in_threads(work: Callable[[int], Result], starts: Iterable[int]) -> Iterator[Result]:
     """`work(start)` of all starts in order, in as many threads as there are cores: decoders let go of Python's lock."""
     threads = os.cpu_count() or 1
-    waiting: collections.deque[Future[Result]] = collections.deque()
     with ThreadPoolExecutor(threads) as pool:
         try:
-            for start in starts:
-                waiting.append(pool.submit(work, start))
-                if len(waiting) > 2 * threads:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
+            yield from ahead(lambda start: pool.submit(work, start), starts, 2 * threads)
         finally:
             pool.shutdown(cancel_futures=True)
 

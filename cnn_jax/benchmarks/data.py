@@ -1,0 +1,177 @@
+"""What it costs to decode photographs, and how much of a bare decoding loop's speed a stream of batches keeps."""
+
+import io
+import os
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+
+from cnn_jax.benchmarks.timing import Settings
+from cnn_jax.data.images import decode, quiet
+from cnn_jax.data.pictures import Files, Pictures
+from cnn_jax.data.stream import Batches, stream
+from cnn_jax.errors import InputError
+from cnn_jax.prediction import list_images
+from cnn_jax.progress import announce
+
+_SHAPE = (224, 224, 3)
+_BATCH_SIZE, _WARM_BATCHES, _BATCHES = 32, 6, 24
+_AREA = (0.08, 1.0)
+_MADE_UP = 64
+
+
+def measure_data(settings: Settings) -> list[dict[str, Any]]:
+    """Two tables: decoders, and streams against a bare loop; without `photos` some are made up (500x375 pixels)."""
+    photos, rounds = settings.photos, settings.rounds
+    with tempfile.TemporaryDirectory() as folder, quiet():
+        paths = list_images([photos]) if photos is not None else _make_up(Path(folder))
+        contents = [Path(path).read_bytes() for path in paths]
+        contents = [content for content in contents if content[:2] == b"\xff\xd8"]
+        if not contents:
+            raise InputError(f"--photos={photos}: this folder holds no JPEG files")
+        paths = [path for path in paths if Path(path).read_bytes()[:2] == b"\xff\xd8"]
+        return [measure_decoders(contents, rounds), measure_streams(paths, rounds)]
+
+
+def measure_decoders(contents: list[bytes], rounds: int) -> dict[str, Any]:
+    """Milliseconds per photograph on one core, from bytes to uint8 [224, 224, 3]."""
+    decoders: dict[str, Callable[[bytes], np.ndarray]] = {
+        "Pillow": _pillow, "Pillow, scaled while decoding (draft)": partial(_pillow, draft=True),
+        "cnn_jax (libjpeg-turbo, then Pillow)": lambda content: decode(content, "photo", _SHAPE, "crop"),
+    }  # fmt: skip
+    times: dict[str, list[float]] = {name: [] for name in decoders}
+    for _ in range(rounds):
+        for name, decoder in decoders.items():
+            start = time.perf_counter()
+            for content in contents:
+                decoder(content)
+            times[name].append((time.perf_counter() - start) / len(contents) * 1e3)
+    return {
+        "title": f"decoding {len(contents)} photographs to 224x224",
+        "columns": ["decoder", "ms per image"],
+        "rows": [[name, float(np.median(values))] for name, values in times.items()],
+    }
+
+
+def measure_streams(paths: list[str], rounds: int) -> dict[str, Any]:
+    """Images per second of random-resized-crops: a bare loop in a process per core, streams, and what they hold."""
+    cores = os.cpu_count() or 1
+    # A stream that is long enough for its orders not to be the same small one again and again.
+    files = Files("/", [os.path.abspath(path) for path in paths])
+    rows = np.resize(np.arange(len(paths)), max(len(paths), 40 * _BATCH_SIZE))
+    batches = Batches(_pictures(files, rows), 0, _BATCH_SIZE, crop=(_AREA, 0))
+    speeds: dict[str, list[float]] = {name: [] for name in ("bare loop", "threads", "processes")}
+    peaks: dict[str, float] = {}
+    context = get_context("spawn")
+    with ProcessPoolExecutor(cores, context, initializer=_start, initargs=(batches,)) as pool:
+        list(pool.map(_loop, [1] * cores * 4))
+        for number in range(rounds):
+            announce(f"streaming, round {number + 1} of {rounds}")
+            start = time.perf_counter()
+            counts = list(pool.map(_loop, [_BATCHES // cores] * cores))
+            speeds["bare loop"].append(sum(counts) / (time.perf_counter() - start))
+            for name, workers in (("threads", 0), ("processes", cores)):
+                speed, peak = _streamed(batches, workers)
+                speeds[name].append(speed)
+                peaks[name] = max(peak, peaks.get(name, 0.0))
+    tenfold = Batches(_pictures(files, np.resize(rows, 10 * len(rows))), 0, _BATCH_SIZE, crop=(_AREA, 0))
+    bare = np.array(speeds["bare loop"])
+    table: list[list[Any]] = [["bare loop", float(np.median(bare)), 1.0, "", ""]]
+    for name, workers in (("threads", 0), ("processes", cores)):
+        _, peak = _streamed(tenfold, workers)
+        ratio = float(np.median(np.array(speeds[name]) / bare))
+        table.append([name, float(np.median(speeds[name])), ratio, peaks[name], peak - peaks[name]])
+    return {
+        "title": f"random-resized-crops of photographs in batches of {_BATCH_SIZE} on {cores} cores",
+        "columns": ["how", "images/s", "of the bare loop", "peak MB", "more with ten times the files"],
+        "rows": table,
+    }
+
+
+def _pictures(files: Files, rows: np.ndarray) -> Pictures:
+    return Pictures(files, rows, (rows % 10).astype(np.int32), _SHAPE, "crop")
+
+
+def _streamed(batches: Batches, workers: int) -> tuple[float, float]:
+    """Images per second once the stream runs, and the peak of its processes' memory in MB.
+
+    The memory is that which the process tree holds by itself: a child's share of common pages is counted once for all.
+    """
+    with _Peak() as peak, stream(batches, 0, 10**6, workers) as decoded:
+        for _ in range(_WARM_BATCHES):
+            next(decoded)
+        start = time.perf_counter()
+        for _ in range(_BATCHES):
+            next(decoded)
+        seconds = time.perf_counter() - start
+    return _BATCHES * _BATCH_SIZE / seconds, peak.megabytes
+
+
+class _Peak:
+    """Samples the unique memory of this process and its children."""
+
+    def __enter__(self) -> "_Peak":
+        self.megabytes = 0.0
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._done.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        me = psutil.Process()
+        while not self._done.wait(0.1):
+            total = 0
+            for process in (me, *me.children(recursive=True)):
+                try:
+                    total += process.memory_full_info().uss
+                except psutil.Error:  # it has just ended
+                    continue
+            self.megabytes = max(self.megabytes, total / 1e6)
+
+
+_batches: Batches | None = None
+
+
+def _start(batches: Batches) -> None:
+    global _batches
+    _batches = batches
+    quiet().__enter__()
+
+
+def _loop(count: int) -> int:
+    """Decodes so many batches in this process, and throws them away."""
+    assert _batches is not None
+    return sum(len(_batches(step)["image"]) for step in range(count))
+
+
+def _pillow(content: bytes, draft: bool = False) -> np.ndarray:
+    from PIL import Image, ImageOps
+
+    picture = Image.open(io.BytesIO(content))
+    if draft:
+        picture.draft("RGB", _SHAPE[:2])
+    return np.asarray(ImageOps.fit(picture.convert("RGB"), _SHAPE[:2], Image.Resampling.BILINEAR))
+
+
+def _make_up(folder: Path) -> list[str]:
+    """JPEG files of about 90 kB, like those of ImageNet."""
+    from PIL import Image
+
+    random = np.random.default_rng(0)
+    for i in range(_MADE_UP):
+        coarse = Image.fromarray(random.integers(0, 256, (94, 125, 3), np.uint8))
+        coarse.resize((500, 375), Image.Resampling.BICUBIC).save(folder / f"{i:03}.jpg", quality=92)
+    return sorted(map(str, folder.iterdir()))
