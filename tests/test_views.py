@@ -1,19 +1,16 @@
 """Test-time augmentation, the picture of the augmentations, their costs, and the commands for all three."""
 
-import functools
 from pathlib import Path
 from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from conftest import ROOT
 from helpers import read_json, script, tiny_config
 from PIL import Image
 
 from cnn_jax import gallery
 from cnn_jax.assessment import assess, load_split
-from cnn_jax.benchmarks import augment, timing
 from cnn_jax.config_keys import AUGMENTATIONS
 from cnn_jax.errors import InputError
 from cnn_jax.inference import load_run
@@ -90,35 +87,3 @@ def test_the_gallery_is_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert len(np.unique(first[1][1], axis=0)) > 4  # several draws of one image
     with pytest.raises(InputError, match="cannot be written"):
         gallery.draw_gallery(tiny_config(), tmp_path / "gallery.nothing")
-
-
-def test_interleaved_times_are_medians_of_every_call() -> None:
-    calls: list[str] = []
-    times = timing.interleaved({name: functools.partial(calls.append, name) for name in ("a", "b")}, rounds=3)
-    assert calls == ["a", "b"] * 4  # the first round is for compiling
-    assert set(times) == {"a", "b"}
-    assert all(value > 0 for value in times.values())
-    table = {"title": "times", "columns": ["name", "ms"], "rows": [["long name", 1.23456], ["b", 12.0]]}
-    assert timing.as_text(table).splitlines() == [
-        "times",
-        "  name         ms",
-        "  long name  1.23",
-        "  b            12",
-    ]
-
-
-def test_the_benchmark_of_augmentation(monkeypatch: pytest.MonkeyPatch) -> None:
-    usual = {name: AUGMENTATIONS[name] for name in ("flip", "translate")}
-    monkeypatch.setattr(augment, "AUGMENTATIONS", usual)
-    monkeypatch.setattr(augment, "SHAPES", ((2, 8, 8, 1),))
-    operations, configs = augment.measure_augment([str(ROOT / "configs/digits.py")], rounds=1)
-    assert [row[0] for row in operations["rows"]] == ["flip", "translate", "nothing"]
-    name, listed, with_it, without, share = configs["rows"][0]
-    assert (name, listed) == ("digits", "translate")
-    assert share == pytest.approx(1 - without / with_it)
-
-
-def test_an_unknown_benchmark_is_said() -> None:
-    result = script("benchmark.py", "--only=nothing")
-    assert result.returncode == 2
-    assert "there is no such benchmark; there are augment" in result.stderr

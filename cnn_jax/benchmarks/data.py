@@ -70,7 +70,6 @@ def measure_streams(paths: list[str], rounds: int) -> dict[str, Any]:
     rows = np.resize(np.arange(len(paths)), max(len(paths), 40 * _BATCH_SIZE))
     batches = Batches(_pictures(files, rows), 0, _BATCH_SIZE, crop=(_AREA, 0))
     speeds: dict[str, list[float]] = {name: [] for name in ("bare loop", "threads", "processes")}
-    peaks: dict[str, float] = {}
     context = get_context("spawn")
     with ProcessPoolExecutor(cores, context, initializer=_start, initargs=(batches,)) as pool:
         list(pool.map(_loop, [1] * cores * 4))
@@ -80,16 +79,15 @@ def measure_streams(paths: list[str], rounds: int) -> dict[str, Any]:
             counts = list(pool.map(_loop, [_BATCHES // cores] * cores))
             speeds["bare loop"].append(sum(counts) / (time.perf_counter() - start))
             for name, workers in (("threads", 0), ("processes", cores)):
-                speed, peak = _streamed(batches, workers)
-                speeds[name].append(speed)
-                peaks[name] = max(peak, peaks.get(name, 0.0))
+                speeds[name].append(_speed(batches, workers))
     tenfold = Batches(_pictures(files, np.resize(rows, 10 * len(rows))), 0, _BATCH_SIZE, crop=(_AREA, 0))
     bare = np.array(speeds["bare loop"])
     table: list[list[Any]] = [["bare loop", float(np.median(bare)), 1.0, "", ""]]
     for name, workers in (("threads", 0), ("processes", cores)):
-        _, peak = _streamed(tenfold, workers)
+        announce(f"memory of {name}")
+        peak, tenfold_peak = _peak_megabytes(batches, workers), _peak_megabytes(tenfold, workers)
         ratio = float(np.median(np.array(speeds[name]) / bare))
-        table.append([name, float(np.median(speeds[name])), ratio, peaks[name], peak - peaks[name]])
+        table.append([name, float(np.median(speeds[name])), ratio, peak, tenfold_peak - peak])
     return {
         "title": f"random-resized-crops of photographs in batches of {_BATCH_SIZE} on {cores} cores",
         "columns": ["how", "images/s", "of the bare loop", "peak MB", "more with ten times the files"],
@@ -101,45 +99,48 @@ def _pictures(files: Files, rows: np.ndarray) -> Pictures:
     return Pictures(files, rows, (rows % 10).astype(np.int32), _SHAPE, "crop")
 
 
-def _streamed(batches: Batches, workers: int) -> tuple[float, float]:
-    """Images per second once the stream runs, and the peak of its processes' memory in MB.
-
-    The memory is that which the process tree holds by itself: a child's share of common pages is counted once for all.
-    """
-    with _Peak() as peak, stream(batches, 0, 10**6, workers) as decoded:
+def _speed(batches: Batches, workers: int) -> float:
+    """Images per second once the stream runs: the consumer always waits, so what is under way stays the same."""
+    with stream(batches, 0, 10**6, workers) as decoded:
         for _ in range(_WARM_BATCHES):
             next(decoded)
         start = time.perf_counter()
         for _ in range(_BATCHES):
             next(decoded)
-        seconds = time.perf_counter() - start
-    return _BATCHES * _BATCH_SIZE / seconds, peak.megabytes
+        return _BATCHES * _BATCH_SIZE / (time.perf_counter() - start)
 
 
-class _Peak:
-    """Samples the unique memory of this process and its children."""
+def _peak_megabytes(batches: Batches, workers: int) -> float:
+    """The most that this process and its children held to themselves while so many batches were streamed."""
+    done, most = threading.Event(), 0.0
 
-    def __enter__(self) -> "_Peak":
-        self.megabytes = 0.0
-        self._done = threading.Event()
-        self._thread = threading.Thread(target=self._watch, daemon=True)
-        self._thread.start()
-        return self
+    def watch() -> None:
+        nonlocal most
+        while True:
+            most = max(most, _own_megabytes())
+            if done.wait(0.1):
+                return
 
-    def __exit__(self, *error: object) -> None:
-        self._done.set()
-        self._thread.join()
+    watcher = threading.Thread(target=watch)
+    with stream(batches, 0, 10**6, workers) as decoded:
+        watcher.start()
+        try:
+            for _ in range(_WARM_BATCHES + _BATCHES):
+                next(decoded)
+        finally:
+            done.set()
+            watcher.join()
+    return most
 
-    def _watch(self) -> None:
-        me = psutil.Process()
-        while not self._done.wait(0.1):
-            total = 0
-            for process in (me, *me.children(recursive=True)):
-                try:
-                    total += process.memory_full_info().uss
-                except psutil.Error:  # it has just ended
-                    continue
-            self.megabytes = max(self.megabytes, total / 1e6)
+
+def _own_megabytes() -> float:
+    me, total = psutil.Process(), 0
+    for process in (me, *me.children(recursive=True)):
+        try:
+            total += process.memory_full_info().uss
+        except psutil.Error:  # it has just ended
+            continue
+    return total / 1e6
 
 
 _batches: Batches | None = None

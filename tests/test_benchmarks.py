@@ -1,0 +1,74 @@
+"""What measures must itself be right."""
+
+import functools
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+from helpers import script
+from PIL import Image
+
+from cnn_jax.benchmarks import augment, data, timing
+from cnn_jax.config_keys import AUGMENTATIONS
+
+TINY = """
+import sys
+sys.path.insert(0, {tests!r})
+from helpers import tiny_config
+def get_config():
+    few = dict(data__source="synthetic", data__examples=64, batch_size=16)
+    return tiny_config(model__name="linear", augment={augment}, **few)
+"""
+
+
+def test_interleaved_times_are_medians_of_every_call() -> None:
+    calls: list[str] = []
+    times = timing.interleaved({name: functools.partial(calls.append, name) for name in ("a", "b")}, rounds=3)
+    assert calls == ["a", "b"] * 4  # the first round is for compiling
+    assert set(times) == {"a", "b"}
+    assert all(value > 0 for value in times.values())
+    table = {"title": "times", "columns": ["name", "ms"], "rows": [["long name", 1.23456], ["b", 12.0]]}
+    assert timing.as_text(table).splitlines() == [
+        "times",
+        "  name         ms",
+        "  long name  1.23",
+        "  b            12",
+    ]
+
+
+def test_the_benchmark_of_augmentation(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    usual = {name: AUGMENTATIONS[name] for name in ("flip", "translate")}
+    monkeypatch.setattr(augment, "AUGMENTATIONS", usual)
+    monkeypatch.setattr(augment, "SHAPES", ((2, 8, 8, 1),))
+    monkeypatch.setattr(augment, "_LEAST_STEP_SECONDS", 0.0)
+    for name, pipeline in (("plain", ()), ("shifted", (("translate", 2),))):
+        (tmp_path / f"{name}.py").write_text(TINY.format(tests=str(ROOT / "tests"), augment=pipeline))
+    configs = [str(tmp_path / f"{name}.py") for name in ("plain", "shifted")]
+    operations, shares = augment.measure_augment(timing.Settings(configs, 1, None))
+    assert [row[0] for row in operations["rows"]] == ["flip", "translate", "nothing"]
+    assert [row[:2] for row in shares["rows"]] == [["shifted", "translate"]]
+    _, _, with_it, without, share = shares["rows"][0]
+    assert share == pytest.approx(1 - without / with_it)
+
+
+def test_the_benchmark_of_data(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(data, "_BATCHES", 2)
+    monkeypatch.setattr(data, "_WARM_BATCHES", 1)
+    monkeypatch.setattr(data, "_BATCH_SIZE", 4)
+    for i in range(3):
+        Image.new("RGB", (60, 50), (i, 2 * i, 3 * i)).save(tmp_path / f"{i}.jpg")
+    (tmp_path / "not.png").write_bytes(b"x")
+    decoders, streams = data.measure_data(timing.Settings([], 1, str(tmp_path)))
+    assert decoders["title"] == "decoding 3 photographs to 224x224"
+    assert len(decoders["rows"]) == 3
+    assert [row[0] for row in streams["rows"]] == ["bare loop", "threads", "processes"]
+    bare = streams["rows"][0][1]
+    for row in streams["rows"][1:]:
+        assert row[2] == pytest.approx(row[1] / bare)
+        assert row[3] > 20
+
+
+def test_an_unknown_benchmark_is_said() -> None:
+    result = script("benchmark.py", "--only=nothing")
+    assert result.returncode == 2
+    assert "there is no such benchmark; there are augment" in result.stderr
