@@ -1,9 +1,7 @@
 """Where everything meets: config, data, model, optimizer and steps go through the loop into a run directory."""
 
 import dataclasses
-import json
 import math
-import os
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -18,20 +16,20 @@ import optax
 
 from cnn_jax import data, reports
 from cnn_jax.checkpoints import Checkpoints, open_checkpoints
-from cnn_jax.config import differences, from_json, to_json, validate
+from cnn_jax.config import to_json, validate
 from cnn_jax.data.augment.draws import Draws
 from cnn_jax.data.augment.pipeline import Augment, crop_while_decoding, make_augment
 from cnn_jax.data.feed import resident_feed, streamed_feed
 from cnn_jax.data.normalize import Normalization, make_normalization, normalize
 from cnn_jax.data.resident import place
 from cnn_jax.data.stream import Batches
-from cnn_jax.environment import describe_environment
 from cnn_jax.errors import InputError, Interrupted, NonFiniteError
-from cnn_jax.inference import make_apply, read_run_file
+from cnn_jax.inference import make_apply
 from cnn_jax.losses import LOSSES, balanced_weights
 from cnn_jax.models import Classifier, Table, make_model, make_table
 from cnn_jax.optimizers import make_optimizer
 from cnn_jax.progress import announce
+from cnn_jax.run_directory import finished_summary, open_run_directory, read_run_file, write_json
 from cnn_jax.schedules import Schedule, make_schedule
 from cnn_jax.tracking import make_trackers
 from cnn_jax.tracking.local import read_rows
@@ -141,14 +139,14 @@ def fit(config: ml_collections.ConfigDict, workdir: str | Path) -> dict[str, Any
     """
     config, workdir = validate(config), Path(workdir)
     started = time.monotonic()
-    finished = _finished_summary(config, workdir)
+    finished = finished_summary(config, workdir)
     if finished is not None:
         announce(f"{workdir} holds the finished run of this config: nothing to do")
         return finished
     began = read_run_file(workdir, "config.json").get("resolved", {}) if (workdir / "config.json").exists() else {}
     experiment = build(config, began.get("loading"))
     with StopSignals() as stop:
-        _open_run_directory(experiment, workdir)
+        open_run_directory(workdir, config, experiment.resolved)
         announce(experiment.describe())
         try:
             return _run(experiment, workdir, stop, started)
@@ -284,62 +282,3 @@ def _summary(
         "wall_seconds": round(wall_seconds, 3),
         "images_per_second": round(progress.timed_examples / max(progress.timed_seconds, 1e-9), 1),
     }
-
-
-def _finished_summary(config: ml_collections.ConfigDict, workdir: Path) -> dict[str, Any] | None:
-    """The summary of a run that this config would only repeat; None where there is something to do.
-
-    Raises:
-      InputError: the directory holds something else, or a run of another config.
-    """
-    if not workdir.exists():
-        return None
-    if not workdir.is_dir():
-        raise InputError(f"--workdir={workdir}: this is a file; choose another folder")
-    if not (workdir / "config.json").exists():
-        if any(path.name != "config.tmp" for path in workdir.iterdir()):  # what a kill at the very start leaves
-            raise InputError(f"--workdir={workdir}: this folder holds something that is not a run; choose another one")
-        return None
-    saved = read_run_file(workdir, "config.json")
-    saved.pop("resolved", None)
-    old = from_json(saved)
-    changes = differences(old, config)
-    changes.pop("data.workers", None)  # it changes no figure
-    if config.num_epochs > old.num_epochs:
-        del changes["num_epochs"]
-    if changes:
-        listed = ", ".join(f"{key}: {change}" for key, change in changes.items())
-        raise InputError(
-            f"--workdir={workdir} holds a run of another config ({listed}); choose another folder with --workdir=DIR "
-            f"(the same run may only be made longer)"
-        )
-    if config.num_epochs == old.num_epochs and (workdir / "summary.json").exists():
-        return read_run_file(workdir, "summary.json")
-    return None
-
-
-def _open_run_directory(experiment: Experiment, workdir: Path) -> None:
-    """Makes the directory, or takes up the one that is there; raises InputError where its data have changed."""
-    resolved = experiment.resolved
-    if (workdir / "config.json").exists():
-        before = read_run_file(workdir, "config.json").get("resolved")
-        if before != json.loads(json.dumps(resolved)):
-            keys = [key for key in resolved if (before or {}).get(key) != json.loads(json.dumps(resolved[key]))]
-            raise InputError(f"--workdir={workdir}: the data have changed since it was begun ({', '.join(keys)})")
-    try:
-        workdir.mkdir(parents=True, exist_ok=True)
-        for outdated in ("summary.json", "evaluation.json"):
-            (workdir / outdated).unlink(missing_ok=True)
-        write_json(workdir / "config.json", {**to_json(experiment.config), "resolved": resolved})
-        write_json(workdir / "environment.json", describe_environment())
-    except OSError as error:
-        raise InputError(
-            f"--workdir={workdir}: it cannot be written ({error.strerror}); choose another folder"
-        ) from error
-
-
-def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Writes the file whole or not at all."""
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(json.dumps(content, indent=2) + "\n")
-    os.replace(temporary, path)

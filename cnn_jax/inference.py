@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from cnn_jax.data.reading import padded_batches
 from cnn_jax.data.splits import Examples, Split
 from cnn_jax.errors import InputError, shown
 from cnn_jax.models import make_model
+from cnn_jax.run_directory import read_run_file
 
 Apply = Callable[[Any, jax.Array], jax.Array]
 
@@ -110,21 +110,6 @@ def load_run(workdir: str | Path) -> Run:
             raise InputError(f"{workdir}: no epoch has been finished here yet; go on training first")
         variables = checkpoints.restore_variables(step, like)
     return Run(config, image_shape, class_names, normalization, variables, make_apply(model, normalization))
-
-
-def read_run_file(workdir: Path, name: str) -> dict[str, Any]:
-    """A JSON file of a run directory; raises InputError where it is missing or broken."""
-    try:
-        content = json.loads((workdir / name).read_text())
-        if not isinstance(content, dict):
-            raise ValueError("it holds no JSON object")
-        return content
-    except (FileNotFoundError, NotADirectoryError) as error:
-        raise InputError(f"{workdir}: this is not a run directory (it has no {name})") from error
-    except (OSError, ValueError) as error:
-        raise InputError(
-            f"{workdir / name}: it cannot be read ({error}); restore it, or train in a new folder"
-        ) from error
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:

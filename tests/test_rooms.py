@@ -15,7 +15,7 @@ FLOORS = {
     ],
     1: [
         "data", "models", "losses", "metrics", "schedules", "optimizers", "tracking", "checkpoints", "reports",
-        "audit_page", "views",
+        "audit_page", "views", "run_directory",
     ],
     2: ["training", "inference"],
     3: ["experiment", "assessment", "prediction", "gallery", "audit"],

@@ -1,0 +1,95 @@
+"""The files of a run directory: what was asked for, what came out, and whether the two still belong together."""
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import ml_collections
+
+from cnn_jax.config import differences, from_json, to_json
+from cnn_jax.environment import describe_environment
+from cnn_jax.errors import InputError
+
+
+def finished_summary(config: ml_collections.ConfigDict, workdir: Path) -> dict[str, Any] | None:
+    """The summary of a run that this config would only repeat; None where there is something to do.
+
+    Raises:
+      InputError: the directory holds something else, or a run of another config.
+    """
+    if not workdir.exists():
+        return None
+    if not workdir.is_dir():
+        raise InputError(f"--workdir={workdir}: this is a file; choose another folder")
+    if not (workdir / "config.json").exists():
+        if any(path.name != "config.tmp" for path in workdir.iterdir()):  # what a kill at the very start leaves
+            raise InputError(f"--workdir={workdir}: this folder holds something that is not a run; choose another one")
+        return None
+    saved = read_run_file(workdir, "config.json")
+    saved.pop("resolved", None)
+    old = from_json(saved)
+    changes = differences(old, config)
+    changes.pop("data.workers", None)  # it changes no figure
+    if config.num_epochs > old.num_epochs:
+        del changes["num_epochs"]
+    if changes:
+        listed = ", ".join(f"{key}: {change}" for key, change in changes.items())
+        raise InputError(
+            f"--workdir={workdir} holds a run of another config ({listed}); choose another folder with --workdir=DIR "
+            f"(the same run may only be made longer)"
+        )
+    if config.num_epochs == old.num_epochs and (workdir / "summary.json").exists():
+        return read_run_file(workdir, "summary.json")
+    return None
+
+
+def open_run_directory(workdir: Path, config: ml_collections.ConfigDict, resolved: dict[str, Any]) -> None:
+    """Makes the directory, or takes up the one that is there.
+
+    Args:
+      workdir: the directory.
+      config: of the run.
+      resolved: what the data say and the config does not.
+
+    Raises:
+      InputError: the directory was begun with other data, or cannot be written.
+    """
+    if (workdir / "config.json").exists():
+        before = read_run_file(workdir, "config.json").get("resolved")
+        if before != json.loads(json.dumps(resolved)):
+            keys = [key for key in resolved if (before or {}).get(key) != json.loads(json.dumps(resolved[key]))]
+            raise InputError(f"--workdir={workdir}: the data have changed since it was begun ({', '.join(keys)})")
+    try:
+        workdir.mkdir(parents=True, exist_ok=True)
+        for outdated in ("summary.json", "evaluation.json"):
+            (workdir / outdated).unlink(missing_ok=True)
+        write_json(workdir / "config.json", {**to_json(config), "resolved": resolved})
+        write_json(workdir / "environment.json", describe_environment())
+    except OSError as error:
+        raise InputError(
+            f"--workdir={workdir}: it cannot be written ({error.strerror}); choose another folder"
+        ) from error
+
+
+def read_run_file(workdir: Path, name: str) -> dict[str, Any]:
+    """A JSON file of a run directory; raises InputError where it is missing or broken."""
+    try:
+        content = json.loads((workdir / name).read_text())
+        if not isinstance(content, dict):
+            raise ValueError("it holds no JSON object")
+        return content
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise InputError(f"{workdir}: this is not a run directory (it has no {name})") from error
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"{workdir / name}: it cannot be read ({error}); restore it, or train in a new folder"
+        ) from error
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Writes the file whole or not at all."""
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text(json.dumps(content, indent=2) + "\n")
+    os.replace(temporary, path)
