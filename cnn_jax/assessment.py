@@ -74,18 +74,23 @@ def _measure_views(run: Run, examples: data.Split, names: Sequence[str]) -> dict
 
 
 def load_split(run: Run, split: str, data_dir: str | None = None) -> data.Split:
-    """A split of the data that a run was trained on, or of other data of the same classes."""
-    changes: list[tuple[str, Any]] = []
+    """A split of the data that a run was trained on, or of other data of the same classes.
+
+    Other data without such a split are taken as a whole: none of them was trained on.
+
+    Raises:
+      InputError: the run's data have changed, so that its splits cannot be told any more; no such split; or other
+        classes.
+    """
     if data_dir is not None:
-        if run.config.data.source in ("digits", "synthetic"):
-            raise InputError(f"--data_dir={data_dir}: the data '{run.config.data.source}' are not read from a folder")
-        # What the config left open was settled by the data it was trained on.
-        size, channels = run.image_shape[:2], run.image_shape[2]
-        changes = [("data.dir", data_dir), ("data.image_size", size), ("data.channels", channels)]
-    splits = data.load(override(run.config, changes).data)
-    if splits.class_names != run.class_names:
-        theirs, ours = ", ".join(splits.class_names[:5]), ", ".join(run.class_names[:5])
-        raise InputError(f"{splits.name} has other classes ({theirs}, ...) than the model was trained on ({ours}, ...)")
+        return _other_data(run, split, data_dir)
+    splits = data.load(run.config.data, run.resolved.get("loading"))
+    _check_classes(run, splits)
+    if run.resolved.get("fingerprint", splits.fingerprint) != splits.fingerprint:
+        raise InputError(
+            f"{splits.name} has changed since the model was trained: its {split} split may hold what was trained on; "
+            f"restore it, or give other data with --data_dir"
+        )
     examples: data.Split | None = getattr(splits, split)
     if examples is None:
         there = [name for name in ("train", "validation", "test") if getattr(splits, name) is not None]
@@ -93,6 +98,29 @@ def load_split(run: Run, split: str, data_dir: str | None = None) -> data.Split:
             f"--split={split}: {splits.name} has no such split under this config; it has {', '.join(there)}"
         )
     return examples
+
+
+def _other_data(run: Run, split: str, data_dir: str) -> data.Split:
+    if run.config.data.source in ("digits", "synthetic"):
+        raise InputError(f"--data_dir={data_dir}: the data '{run.config.data.source}' are not read from a folder")
+    changes: list[tuple[str, Any]] = [
+        ("data.dir", data_dir), ("data.validation", 0), ("data.test", 0),
+        # What the config left open was settled by the data it was trained on.
+        ("data.image_size", run.image_shape[:2]), ("data.channels", run.image_shape[2]),
+    ]  # fmt: skip
+    splits = data.load(override(run.config, changes).data)
+    _check_classes(run, splits)
+    examples: data.Split | None = getattr(splits, split)
+    if examples is None:
+        announce(f"{data_dir} has no split '{split}': all of its {len(splits.train):,} images are evaluated")
+        return splits.train
+    return examples
+
+
+def _check_classes(run: Run, splits: data.Splits) -> None:
+    if splits.class_names != run.class_names:
+        theirs, ours = ", ".join(splits.class_names[:5]), ", ".join(run.class_names[:5])
+        raise InputError(f"{splits.name} has other classes ({theirs}, ...) than the model was trained on ({ours}, ...)")
 
 
 def measure(logits: np.ndarray, labels: np.ndarray, class_names: Sequence[str]) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from cnn_jax.data.augment.draws import Draws
 from cnn_jax.data.augment.pipeline import Augment, crop_while_decoding, make_augment
 from cnn_jax.data.feed import resident_feed, streamed_feed
 from cnn_jax.data.normalize import Normalization, make_normalization, normalize
+from cnn_jax.data.order import distinct
 from cnn_jax.data.resident import place
 from cnn_jax.data.stream import Batches
 from cnn_jax.errors import InputError, Interrupted, NonFiniteError
@@ -160,9 +161,11 @@ def fit(config: ml_collections.ConfigDict, workdir: str | Path) -> dict[str, Any
 def make_steps(experiment: Experiment) -> tuple[Callable[..., Any], Callable[..., Any]]:
     """The pure training and evaluation steps of an experiment; see `training.step`."""
     config, splits = experiment.config, experiment.splits
+    balanced = config.data.sampling == "balanced"
 
     def preprocess(batch: Batch, seed: jax.Array, step: jax.Array) -> tuple[jax.Array, jax.Array]:
-        draws = Draws(seed, step, step // experiment.steps_per_epoch, batch["index"])
+        numbers = distinct(batch["index"], len(splits.train), jnp) if balanced else batch["index"]
+        draws = Draws(seed, step, step // experiment.steps_per_epoch, numbers)
         images, labels = experiment.augment(batch["image"], batch["label"], draws)
         return normalize(images, experiment.normalization), labels
 

@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +37,7 @@ def make_apply(model: nn.Module, normalization: Normalization) -> Apply:
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """A trained model with all that it takes to use it on a new image."""
+    """A trained model with all that it takes to use it on a new image; `resolved` is what its data were."""
 
     config: ml_collections.ConfigDict
     image_shape: tuple[int, int, int]
@@ -45,6 +45,7 @@ class Run:
     normalization: Normalization
     variables: Any
     apply: Apply
+    resolved: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     @functools.cached_property
     def compiled(self) -> Apply:
@@ -109,7 +110,8 @@ def load_run(workdir: str | Path) -> Run:
         if step is None:
             raise InputError(f"{workdir}: no epoch has been finished here yet; go on training first")
         variables = checkpoints.restore_variables(step, like)
-    return Run(config, image_shape, class_names, normalization, variables, make_apply(model, normalization))
+    apply = make_apply(model, normalization)
+    return Run(config, image_shape, class_names, normalization, variables, apply, resolved)
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:

@@ -58,8 +58,10 @@ def open_run_directory(workdir: Path, config: ml_collections.ConfigDict, resolve
     """
     if (workdir / "config.json").exists():
         before = read_run_file(workdir, "config.json").get("resolved")
-        if before != json.loads(json.dumps(resolved)):
-            keys = [key for key in resolved if (before or {}).get(key) != json.loads(json.dumps(resolved[key]))]
+        now = json.loads(json.dumps(resolved))
+        # What did not exist yet when the run was begun cannot have changed.
+        keys = [key for key, value in (before or {}).items() if now.get(key) != value]
+        if keys:
             raise InputError(f"--workdir={workdir}: the data have changed since it was begun ({', '.join(keys)})")
     try:
         workdir.mkdir(parents=True, exist_ok=True)

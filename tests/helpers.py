@@ -4,12 +4,15 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import ml_collections
+import numpy as np
 
 from cnn_jax.config import default_config, override
+from cnn_jax.data.pictures import Whole
 
 ROOT = Path(__file__).parent.parent
 
@@ -30,6 +33,19 @@ def tiny_config(**changes: Any) -> ml_collections.ConfigDict:
 def data_settings(**changes: Any) -> Any:
     """A config's `data` block."""
     return override(default_config(), [(f"data.{key}", value) for key, value in changes.items()]).data
+
+
+class InMemory(Whole):
+    """A source of decoded images uint8 [N, H, W, C]."""
+
+    def __init__(self, images: np.ndarray, source: str):
+        self._images, self._source = images, source
+
+    def read(self, rows: Sequence[int]) -> list[bytes | np.ndarray]:
+        return [self._images[row] for row in rows]
+
+    def name(self, row: int) -> str:
+        return f"{self._source}[{row}]"
 
 
 def script(

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from helpers import read_json, tiny_config
+from helpers import read_json, script, tiny_config
 from made_up import HEIGHT, WIDTH, encoded, found_names, photograph, read_page, scaled_levels
 from PIL import Image, ImageFilter
 

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers import data_settings
+from helpers import InMemory, data_settings
 
 from cnn_jax import data
 from cnn_jax.data import cache
-from cnn_jax.data.pictures import InMemory, Pictures
+from cnn_jax.data.pictures import Pictures
 from cnn_jax.data.survey import survey
 from cnn_jax.errors import InputError
 

@@ -1,6 +1,7 @@
 """Folders of images as people have them: broken files, odd formats, odd names, odd structures."""
 
 import os
+import shutil
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -200,6 +201,7 @@ def test_an_odd_one_among_many_is_found(tmp_path: Path, capsys: pytest.CaptureFi
     with pytest.raises(InputError, match="1 of 300 images cannot be used"):
         load(tmp_path / "set")
     assert "101.png: it has 8x9 pixels, others 8x8; set data.image_size" in capsys.readouterr().err
+    assert len(load(tmp_path / "set", image_size=8).train) == 300
 
 
 @pytest.mark.parametrize(
@@ -262,6 +264,37 @@ def test_a_folder_that_changed_is_read_again(photos: Path, capsys: pytest.Captur
     )
     assert second.fingerprint != first.fingerprint
     assert 201 in second.train.read(np.arange(16))
+
+
+def test_a_folder_is_the_same_however_it_is_written(
+    photos: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = load(photos)
+    monkeypatch.chdir(photos.parent)
+    assert load(Path("photos")).fingerprint == first.fingerprint
+    shutil.copytree(photos, "elsewhere/photos")
+    copied = load(Path("elsewhere/photos"))
+    assert copied.fingerprint == first.fingerprint
+    assert np.array_equal(copied.train.labels, first.train.labels)
+    assert "changed" not in capsys.readouterr().err
+
+
+def test_a_split_without_any_good_image_is_said(photos: Path) -> None:
+    for name in ("cat", "dog"):
+        (photos / "train").mkdir(exist_ok=True)
+        (photos / name).rename(photos / "train" / name)
+        (photos / "test" / name).mkdir(parents=True)
+        (photos / "test" / name / "1.png").write_bytes(b"x")
+    with pytest.raises(InputError, match="none of the images of its split 'test' can be used"):
+        load(photos, on_error="skip")
+
+
+def test_gray_palettes_are_gray(tmp_path: Path) -> None:
+    for i in range(4):
+        path = tmp_path / "set" / "ab"[i % 2] / f"{i}.gif"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("L", (6, 6), 40 * i).save(path)
+    assert load(tmp_path / "set").image_shape == (6, 6, 1)
 
 
 def test_resident_and_streamed_are_the_same_pictures(photos: Path) -> None:

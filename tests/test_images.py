@@ -76,17 +76,20 @@ def test_large_jpegs_are_scaled_by_the_decoder_without_showing_it() -> None:
         assert np.abs(ours.astype(int) - theirs).mean() <= tolerance
 
 
+@pytest.mark.parametrize("kind", ["jpg", "png", "webp", "tif"])
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_every_exif_orientation(orientation: int, tmp_path: Path) -> None:
+def test_every_exif_orientation(orientation: int, kind: str, tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = orientation
     random = np.random.default_rng(0)
     picture = Image.fromarray(random.integers(0, 256, (5, 6, 3), np.uint8)).resize((48, 40))
-    picture.save(tmp_path / "turned.jpg", exif=exif, quality=95)
-    with Image.open(tmp_path / "turned.jpg") as stored:
+    path = tmp_path / f"turned.{kind}"
+    picture.save(path, exif=exif, quality=95)
+    with Image.open(path) as stored:
         upright = np.asarray(ImageOps.exif_transpose(stored))
-    assert np.array_equal(read_image(tmp_path / "turned.jpg"), upright)
-    content = (tmp_path / "turned.jpg").read_bytes()
+    assert upright.shape == ((40, 48, 3) if orientation < 5 else (48, 40, 3))
+    assert np.array_equal(read_image(path), upright)
+    content = path.read_bytes()
     assert look(content, "it")[:2] == upright.shape[:2]
     assert np.array_equal(decode(content, "it", upright.shape, "stretch"), upright)
 

@@ -6,13 +6,13 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
-from helpers import data_settings
+from helpers import InMemory, data_settings
 from sklearn.datasets import load_digits
 from sklearn.model_selection import StratifiedShuffleSplit
 
 from cnn_jax import data
 from cnn_jax.data.normalize import Normalization, make_normalization, normalize
-from cnn_jax.data.pictures import InMemory, Pictures
+from cnn_jax.data.pictures import Pictures
 from cnn_jax.data.splits import Source, check_labels, stratified_split
 from cnn_jax.data.survey import pixel_statistics, survey
 from cnn_jax.errors import InputError
@@ -72,7 +72,7 @@ def test_labels_outside_the_classes_are_refused(wrong: int, shown: str) -> None:
     labels = np.array([0, 1, wrong, wrong], np.int32)
     pictures = Pictures(InMemory(np.zeros((4, 2, 2, 1), np.uint8), "mine"), np.arange(4), labels, (2, 2, 1), "crop")
     with pytest.raises(InputError, match=rf"2 labels of split 'train' lie outside 0\.\.1, the first of them {shown}"):
-        check_labels(Source("mine", ("a", "b"), {"train": pictures}, "mine", "1"), "train")
+        check_labels(Source("mine", ("a", "b"), {"train": pictures}, "mine", "1", "1"), "train")
 
 
 def test_no_class_gives_its_last_example() -> None:

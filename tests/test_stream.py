@@ -1,6 +1,7 @@
 """Streamed training data: the same batches whoever decodes them, and nothing left behind."""
 
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -21,7 +22,7 @@ from cnn_jax.data.augment.boxes import resized_crop_boxes
 from cnn_jax.data.augment.draws import Draws, uniform
 from cnn_jax.data.augment.geometry import flip
 from cnn_jax.data.augment.pipeline import crop_while_decoding, make_augment
-from cnn_jax.data.order import epoch_order
+from cnn_jax.data.order import distinct, epoch_order
 from cnn_jax.data.reading import padded_batches, read_ahead
 from cnn_jax.data.stream import Batches, stream
 from cnn_jax.errors import InputError
@@ -48,7 +49,7 @@ def equal(first: list[dict[str, np.ndarray]], second: list[dict[str, np.ndarray]
 @pytest.mark.parametrize("workers", [0, 1, 3])
 def test_any_number_of_workers_gives_the_same_batches(workers: int) -> None:
     batches = Batches(pictures(), seed=3, batch_size=8)
-    expected = [batches(step) for step in range(2, 13)]
+    expected = [batches.work(step).read() for step in range(2, 13)]
     assert equal(taken(batches, 2, 13, workers), expected)
     for epoch in range(2):
         order = epoch_order(3, epoch, 40, 8)
@@ -67,8 +68,9 @@ def test_hosts_share_each_batch(hosts: int) -> None:
     whole = Batches(pictures(), seed=0, batch_size=8, balanced=True)
     parts = [Batches(pictures(), seed=0, batch_size=8, balanced=True, host=host, hosts=hosts) for host in range(hosts)]
     for step in (0, 4, 7):
-        assert np.array_equal(np.concatenate([part.index(step) for part in parts]), whole.index(step))
-        assert np.array_equal(np.concatenate([part(step)["image"] for part in parts]), whole(step)["image"])
+        expected = whole.work(step).read()
+        for key in ("index", "image", "label"):
+            assert np.array_equal(np.concatenate([part.work(step).read()[key] for part in parts]), expected[key])
 
 
 def test_balanced_sampling() -> None:
@@ -193,7 +195,7 @@ def test_crops_while_decoding_are_those_of_the_compiled_step() -> None:
     batches = Batches(pictures(image_size=(24, 20)), seed=5, batch_size=8, crop=((0.2, 1.0), 0))
     plain = Batches(batches.pictures, seed=5, batch_size=8)
     step = 7
-    whole, cropped = plain(step), batches(step)
+    whole, cropped = plain.work(step).read(), batches.work(step).read()
     assert np.array_equal(whole["index"], cropped["index"])
     draws = Draws(5, step, 1, jnp.asarray(whole["index"]))
     uniforms = uniform(draws.keys(0), shape=(10, 4))
@@ -203,7 +205,7 @@ def test_crops_while_decoding_are_those_of_the_compiled_step() -> None:
         box = (left, top, left + width, top + height)
         theirs = Image.fromarray(image).resize((20, 24), Image.Resampling.BILINEAR, box=box)
         assert np.abs(ours.astype(int) - np.asarray(theirs)).max() <= 1
-    assert not np.array_equal(batches(step + 5)["image"], cropped["image"])
+    assert not np.array_equal(batches.work(step + 5).read()["image"], cropped["image"])
 
 
 def test_where_a_crop_may_stand() -> None:
@@ -219,3 +221,29 @@ def test_leaving_out_the_crop_changes_no_other_draws() -> None:
     draws = Draws(0, 3, 0, jnp.arange(16))
     ours, _ = make_augment(pipeline, (8, 8, 3), 4, cropped=True)(images, jnp.zeros(16, jnp.int32), draws)
     assert np.array_equal(ours, flip(images, draws.keys(1), 0.5))
+
+
+def test_a_rare_example_does_not_look_the_same_twice_in_a_step() -> None:
+    index = np.array([4, 7, 4, 4, 9], np.int32)
+    assert distinct(index, 100, np).tolist() == [4, 7, 104, 204, 9]
+    assert np.array_equal(distinct(jnp.asarray(index), 100, jnp), distinct(index, 100, np))
+    assert np.array_equal(distinct(np.arange(9), 9, np), np.arange(9))
+
+
+def test_workers_are_quiet_and_small(capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """What is sent for a batch does not grow with the set; large pictures raise no warnings in a worker."""
+    for i in range(8):
+        (tmp_path / "ab"[i % 2]).mkdir(exist_ok=True)
+        Image.new("L", (9600, 9600), i).save(tmp_path / "ab"[i % 2] / f"{i}.png")  # more than Pillow likes
+    block = data_settings(source="folder", dir=str(tmp_path), image_size=4, loading="streamed", validation=0, test=0)
+    small = data.load(block).train
+    assert isinstance(small, data.Pictures)
+    assert len(taken(Batches(small, 0, 4), 0, 2, 1)) == 2
+    assert "Warning" not in capfd.readouterr().err
+    tenfold = small.subset(np.resize(np.arange(8), 8000))
+    assert len(pickle.dumps(Batches(tenfold, 0, 4).work(0))) < 1.1 * len(pickle.dumps(Batches(small, 0, 4).work(0)))
+
+
+def test_hosts_must_share_evenly() -> None:
+    with pytest.raises(InputError, match=r"config\.batch_size=10: 3 hosts"):
+        Batches(pictures(), 0, 10, hosts=3)

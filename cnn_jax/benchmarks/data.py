@@ -16,7 +16,8 @@ import numpy as np
 import psutil
 
 from cnn_jax.benchmarks.timing import Settings
-from cnn_jax.data.images import decode, quiet
+from cnn_jax.data.images import decode, ignore_pillows_warnings, quiet
+from cnn_jax.data.memory import cores
 from cnn_jax.data.pictures import Files, Pictures
 from cnn_jax.data.stream import Batches, stream
 from cnn_jax.errors import InputError
@@ -26,7 +27,7 @@ from cnn_jax.progress import announce
 _SHAPE = (224, 224, 3)
 _BATCH_SIZE, _WARM_BATCHES, _BATCHES = 32, 6, 24
 _AREA = (0.08, 1.0)
-_MADE_UP = 64
+_MADE_UP, _MOST, _JPEG = 64, 512, b"\xff\xd8"
 
 
 def measure_data(settings: Settings) -> list[dict[str, Any]]:
@@ -34,12 +35,10 @@ def measure_data(settings: Settings) -> list[dict[str, Any]]:
     photos, rounds = settings.photos, settings.rounds
     with tempfile.TemporaryDirectory() as folder, quiet():
         paths = list_images([photos]) if photos is not None else _make_up(Path(folder))
-        contents = [Path(path).read_bytes() for path in paths]
-        contents = [content for content in contents if content[:2] == b"\xff\xd8"]
+        contents = {path: content for path in paths[:_MOST] if (content := Path(path).read_bytes())[:2] == _JPEG}
         if not contents:
             raise InputError(f"--photos={photos}: this folder holds no JPEG files")
-        paths = [path for path in paths if Path(path).read_bytes()[:2] == b"\xff\xd8"]
-        return [measure_decoders(contents, rounds), measure_streams(paths, rounds)]
+        return [measure_decoders(list(contents.values()), rounds), measure_streams(list(contents), rounds)]
 
 
 def measure_decoders(contents: list[bytes], rounds: int) -> dict[str, Any]:
@@ -64,39 +63,40 @@ def measure_decoders(contents: list[bytes], rounds: int) -> dict[str, Any]:
 
 def measure_streams(paths: list[str], rounds: int) -> dict[str, Any]:
     """Images per second of random-resized-crops: a bare loop in a process per core, streams, and what they hold."""
-    cores = os.cpu_count() or 1
-    # A stream that is long enough for its orders not to be the same small one again and again.
-    files = Files("/", [os.path.abspath(path) for path in paths])
-    rows = np.resize(np.arange(len(paths)), max(len(paths), 40 * _BATCH_SIZE))
-    batches = Batches(_pictures(files, rows), 0, _BATCH_SIZE, crop=(_AREA, 0))
+    count = cores()
+    # Long enough for the orders not to be the same small one again and again.
+    listed = [os.path.abspath(path) for path in paths] * -(-40 * _BATCH_SIZE // len(paths))
+    batches = _crops(listed)
     speeds: dict[str, list[float]] = {name: [] for name in ("bare loop", "threads", "processes")}
     context = get_context("spawn")
-    with ProcessPoolExecutor(cores, context, initializer=_start, initargs=(batches,)) as pool:
-        list(pool.map(_loop, [1] * cores * 4))
+    with ProcessPoolExecutor(count, context, initializer=_start, initargs=(batches,)) as pool:
+        list(pool.map(_loop, [1] * count * 4))
         for number in range(rounds):
             announce(f"streaming, round {number + 1} of {rounds}")
             start = time.perf_counter()
-            counts = list(pool.map(_loop, [_BATCHES // cores] * cores))
+            counts = list(pool.map(_loop, [max(4, _BATCHES // count)] * count))
             speeds["bare loop"].append(sum(counts) / (time.perf_counter() - start))
-            for name, workers in (("threads", 0), ("processes", cores)):
+            for name, workers in (("threads", 0), ("processes", count)):
                 speeds[name].append(_speed(batches, workers))
-    tenfold = Batches(_pictures(files, np.resize(rows, 10 * len(rows))), 0, _BATCH_SIZE, crop=(_AREA, 0))
+    tenfold = _crops(listed * 10)
     bare = np.array(speeds["bare loop"])
     table: list[list[Any]] = [["bare loop", float(np.median(bare)), 1.0, "", ""]]
-    for name, workers in (("threads", 0), ("processes", cores)):
+    for name, workers in (("threads", 0), ("processes", count)):
         announce(f"memory of {name}")
         peak, tenfold_peak = _peak_megabytes(batches, workers), _peak_megabytes(tenfold, workers)
         ratio = float(np.median(np.array(speeds[name]) / bare))
         table.append([name, float(np.median(speeds[name])), ratio, peak, tenfold_peak - peak])
     return {
-        "title": f"random-resized-crops of photographs in batches of {_BATCH_SIZE} on {cores} cores",
+        "title": f"random-resized-crops of photographs in batches of {_BATCH_SIZE} on {count} cores",
         "columns": ["how", "images/s", "of the bare loop", "peak MB", "more with ten times the files"],
         "rows": table,
     }
 
 
-def _pictures(files: Files, rows: np.ndarray) -> Pictures:
-    return Pictures(files, rows, (rows % 10).astype(np.int32), _SHAPE, "crop")
+def _crops(paths: list[str]) -> Batches:
+    rows = np.arange(len(paths))
+    pictures = Pictures(Files("/", paths), rows, (rows % 10).astype(np.int32), _SHAPE, "crop")
+    return Batches(pictures, 0, _BATCH_SIZE, crop=(_AREA, 0))
 
 
 def _speed(batches: Batches, workers: int) -> float:
@@ -149,13 +149,13 @@ _batches: Batches | None = None
 def _start(batches: Batches) -> None:
     global _batches
     _batches = batches
-    quiet().__enter__()
+    ignore_pillows_warnings()
 
 
 def _loop(count: int) -> int:
     """Decodes so many batches in this process, and throws them away."""
     assert _batches is not None
-    return sum(len(_batches(step)["image"]) for step in range(count))
+    return sum(len(_batches.work(step).read()["image"]) for step in range(count))
 
 
 def _pillow(content: bytes, draft: bool = False) -> np.ndarray:

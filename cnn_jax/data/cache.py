@@ -1,6 +1,7 @@
 """Work on data that is done once and for all: entries in the user's cache folder."""
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -47,10 +48,12 @@ def entry(key: str, write: Callable[[Path], None], is_whole: Callable[[Path], bo
     try:
         write(temporary)
         (temporary / "entry.json").write_text(json.dumps({"key": key}))
-        if _is_there(folder, key) and is_whole(folder):  # finished meanwhile by another process
-            return folder
-        shutil.rmtree(folder, ignore_errors=True)  # a broken entry
-        os.rename(temporary, folder)
+        while not _moved(temporary, folder):
+            if _is_there(folder, key) and is_whole(folder):  # finished meanwhile by another process
+                return folder
+            with contextlib.suppress(FileNotFoundError):  # a broken entry; another process may do the same
+                os.rename(folder, f"{temporary}-broken")
+                shutil.rmtree(f"{temporary}-broken", ignore_errors=True)
     except OSError as error:
         raise _unwritable(folder, error) from error
     finally:
@@ -101,6 +104,17 @@ def recall(name: str) -> np.ndarray | None:
         return None
 
 
+def _moved(temporary: Path, folder: Path) -> bool:
+    """Puts a finished entry into its place; False where there is one already, which is left alone."""
+    try:
+        os.rename(temporary, folder)
+    except OSError as error:
+        if error.errno in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
+            return False
+        raise
+    return True
+
+
 def _file_name(key: str) -> str:
     name = re.sub(r"[^A-Za-z0-9._+-]", "_", key)
     if len(name) <= _LONGEST_NAME:
@@ -120,7 +134,7 @@ def _remove_abandoned(parent: Path) -> None:
     """Deletes what killed processes left half-written more than a day ago."""
     for folder in parent.glob(".writing-*"):
         with contextlib.suppress(FileNotFoundError):  # another process does the same
-            if time.time() - folder.stat().st_mtime > 86_400:
+            if time.time() - max(path.stat().st_mtime for path in (folder, *folder.iterdir())) > 86_400:
                 shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from cnn_jax.data.folder import SPLIT_NAMES, file_state, fingerprint, place
+from cnn_jax.data.folder import SPLIT_NAMES, file_state, fingerprint, identity, place
 from cnn_jax.data.pictures import Files, Pictures
 from cnn_jax.data.shape import settle_shape
 from cnn_jax.data.splits import Source
@@ -37,9 +37,10 @@ def load_csv(data: Any) -> Source:
         raise InputError(f"{manifest}: this manifest has no rows below its header")
     seen: dict[str, int] = {}
     for row in rows:
-        if row.path in seen:
-            raise InputError(f"{manifest}, line {row.line}: {shown(row.path)} stands in line {seen[row.path]} already")
-        seen[row.path] = row.line
+        whole = os.path.normpath(manifest.parent / row.path)
+        if whole in seen:
+            raise InputError(f"{manifest}, line {row.line}: {shown(row.path)} stands in line {seen[whole]} already")
+        seen[whole] = row.line
     names = tuple(sorted({row.label for row in rows}))
     if len(names) < 2:
         raise InputError(f"{manifest}: all rows have the label {names[0]!r}; a classifier needs at least two classes")
@@ -58,7 +59,14 @@ def load_csv(data: Any) -> Source:
     }  # fmt: skip
     states = _states(manifest, rows)
     return Source(
-        manifest.name, tuple(map(shown, names)), splits, place("csv", manifest), fingerprint(states), read_off, states
+        manifest.name,
+        tuple(map(shown, names)),
+        splits,
+        place("csv", manifest),
+        fingerprint(states),
+        identity(states),
+        read_off,
+        states,
     )
 
 
@@ -103,8 +111,8 @@ def _states(manifest: Path, rows: list[_Row]) -> np.ndarray:
     for row in rows:
         try:
             status = os.stat(manifest.parent / row.path)
-            state = f"{status.st_size} {status.st_mtime_ns}"
+            size, time = status.st_size, status.st_mtime_ns
         except OSError:  # reading it will say so
-            state = "missing"
-        states.append(file_state(row.path, f"{row.split} {row.label} {state}"))
+            size = time = -1
+        states.append(file_state(row.path, f"{row.split} {row.label} {size}", time))
     return np.array(states, np.uint64)

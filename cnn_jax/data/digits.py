@@ -1,16 +1,17 @@
 """The handwritten digits that scikit-learn carries: 1,797 images of 8x8, ten classes; no download."""
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from cnn_jax.data import cache
-from cnn_jax.data.pictures import Pictures
+from cnn_jax.data.pictures import Pictures, Whole
 from cnn_jax.data.splits import Source
 
 
-class _Digits:
+class _Digits(Whole):
     """Read from scikit-learn by each process that needs them."""
 
     def read(self, rows: Sequence[int]) -> list[bytes | np.ndarray]:
@@ -27,9 +28,10 @@ def load_digits(data: Any) -> Source:
     height, width = data.image_size or (8, 8)
     labels = cache.array("digits-1-labels", lambda: _bunch().target.astype(np.int32))  # scikit-learn starts slowly
     pictures = Pictures(_Digits(), np.arange(len(labels)), labels, (height, width, data.channels or 1), data.resize)
-    return Source("digits", tuple("0123456789"), {"train": pictures}, "digits", "1")
+    return Source("digits", tuple("0123456789"), {"train": pictures}, "digits", "1", "1")
 
 
+@functools.cache
 def _bunch() -> Any:
     from sklearn.datasets import load_digits as load
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from cnn_jax.data.order import epoch_order
 from cnn_jax.data.stream import Batches, stream
+from cnn_jax.errors import InputError
 
 _BATCHES_AHEAD = 2
 
@@ -40,8 +41,12 @@ def streamed_feed(batches: Batches, workers: int | None, first: int, end: int) -
 
 def _on_device(batches: Iterator[Any]) -> Iterator[Any]:
     ahead: collections.deque[Any] = collections.deque()
-    for batch in batches:
-        ahead.append(jax.device_put(batch))
-        if len(ahead) > _BATCHES_AHEAD:
-            yield ahead.popleft()
+    try:
+        for batch in batches:
+            ahead.append(jax.device_put(batch))
+            if len(ahead) > _BATCHES_AHEAD:
+                yield ahead.popleft()
+    except InputError:
+        yield from ahead  # what was read before can be trained on
+        raise
     yield from ahead

@@ -20,6 +20,10 @@ _LITTER = {"Thumbs.db", "desktop.ini", "__MACOSX"}  # what systems leave behind;
 _NAMED_AT_MOST = 5
 
 
+# path, (size, when it was written)
+File = tuple[str, tuple[int, int]]
+
+
 class Listing(NamedTuple):
     """The files of a folder, before any of them is opened.
 
@@ -27,7 +31,7 @@ class Listing(NamedTuple):
       class_names: sorted.
       paths: relative to the folder, sorted, by split; those of a folder without splits are `train`.
       labels: int32 [N] by split.
-      states: uint64 [files, 2]; see `Source`.
+      states: uint64 [files, 3]; see `Source`.
     """
 
     class_names: tuple[str, ...]
@@ -53,7 +57,8 @@ def load_folder(data: Any) -> Source:
         for split, paths in listing.paths.items()
     }
     return Source(
-        name, listing.class_names, splits, place("folder", root), fingerprint(listing.states), read_off, listing.states
+        name, listing.class_names, splits, place("folder", root), fingerprint(listing.states), identity(listing.states),
+        read_off, listing.states,
     )  # fmt: skip
 
 
@@ -94,24 +99,31 @@ def list_folder(folder: str | Path, skip_empty: bool = False) -> Listing:
     labels: dict[str, np.ndarray] = {}
     for split, classes in found.items():
         files = sorted(
-            (path, label, state) for label, name in enumerate(names) for path, state in classes.get(name, ())
+            (os.path.relpath(path, root), label, state)
+            for label, name in enumerate(names)
+            for path, state in classes.get(name, ())
         )
-        paths[split] = [os.path.relpath(path, root) for path, _, _ in files]
+        paths[split] = [path for path, _, _ in files]
         labels[split] = np.array([label for _, label, _ in files], np.int32)
-        states += [file_state(path, f"{split} {names[label]} {state}") for path, label, state in files]
+        states += [file_state(path, f"{split} {names[label]} {size}", time) for path, label, (size, time) in files]
     return Listing(tuple(_decodable(name) for name in names), paths, labels, np.array(states, np.uint64))
 
 
-def file_state(path: str, state: str) -> tuple[int, int]:
-    """Hashes of 64 bits of a file's path and of its state."""
+def file_state(path: str, state: str, time: int) -> tuple[int, int, int]:
+    """Hashes of 64 bits of a file's path and of its label and size, and when it was written."""
     hashes = (hashlib.blake2b(os.fsencode(text), digest_size=8).digest() for text in (path, state))
     first, second = (int.from_bytes(value, "little") for value in hashes)
-    return first, second
+    return first, second, time % 2**64
 
 
 def fingerprint(states: np.ndarray) -> str:
     """Changes when a file is added, removed, renamed, written or labelled anew."""
     return hashlib.sha256(states.tobytes()).hexdigest()[:16]
+
+
+def identity(states: np.ndarray) -> str:
+    """The same without the times, which a copy of the data does not share."""
+    return fingerprint(np.ascontiguousarray(states[:, :2]))
 
 
 def place(kind: str, path: str | Path) -> str:
@@ -141,8 +153,8 @@ def _split_folders(root: Path) -> dict[str, Path]:
     return found
 
 
-def _classes(top: Path) -> dict[str, list[tuple[str, str]]]:
-    """{class: [(path, state)]} of the folders in `top`; the state is size and time of the file."""
+def _classes(top: Path) -> dict[str, list[File]]:
+    """The files of each of the folders in `top`."""
     classes, beside = {}, []
     for entry in _entries(top):
         if not _is_kept(entry):
@@ -156,7 +168,7 @@ def _classes(top: Path) -> dict[str, list[tuple[str, str]]]:
     return classes
 
 
-def _files(folder: str, above: tuple[tuple[int, int], ...]) -> Iterator[tuple[str, str]]:
+def _files(folder: str, above: tuple[tuple[int, int], ...]) -> Iterator[File]:
     for entry in _entries(folder):
         if not _is_kept(entry):
             continue
@@ -169,9 +181,9 @@ def _files(folder: str, above: tuple[tuple[int, int], ...]) -> Iterator[tuple[st
             continue
         try:
             status = entry.stat()
-            yield entry.path, f"{status.st_size} {status.st_mtime_ns}"
+            yield entry.path, (status.st_size, status.st_mtime_ns)
         except OSError:  # a link to nowhere: reading it will say so
-            yield entry.path, "missing"
+            yield entry.path, (-1, -1)
 
 
 def _entries(folder: str | Path) -> list[os.DirEntry[str]]:

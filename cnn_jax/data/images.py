@@ -24,6 +24,7 @@ _UPRIGHT, _TURNED = 1, 5  # EXIF orientations from 5 on lie on their side
 _EXIF_ORIENTATION = 0x0112
 # The decoder's scaling is coarser than Pillow's: what is left for Pillow hides that (see the test for how well).
 _LEFT_TO_RESIZE = 2
+_JPEGS = ("JPEG", "MPO")  # MPO: a JPEG with more of them behind it, as some phones write it
 _UNTOUCHED_MODES = ("L", "RGB")
 
 
@@ -111,6 +112,9 @@ def look(content: bytes, name: object) -> Looks:
     picture = _open(content, name)
     width, height = picture.size if picture.info["upright"] < _TURNED else picture.size[::-1]
     gray = picture.mode in ("1", "L", "LA", "La", "I", "F") or picture.mode.startswith("I;16")
+    if picture.mode == "P":
+        palette = np.array(picture.getpalette("RGB") or [0, 0, 0]).reshape(-1, 3)
+        gray = bool((palette == palette[:, :1]).all())
     return Looks(height, width, 1 if gray else 3, picture.mode, str(picture.format))
 
 
@@ -179,8 +183,13 @@ def quiet() -> Iterator[None]:
     all of them.
     """
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", module=r"PIL\b")
+        ignore_pillows_warnings()
         yield
+
+
+def ignore_pillows_warnings() -> None:
+    """For the rest of the process; what `quiet` does for a while."""
+    warnings.filterwarnings("ignore", module=r"PIL\b")
 
 
 def _open(content: bytes, name: object) -> "Image":
@@ -200,6 +209,8 @@ def _open(content: bytes, name: object) -> "Image":
 def _orientation(picture: "Image") -> int:
     if picture.format in ("JPEG", "PNG") and "exif" not in picture.info:
         return _UPRIGHT  # asking further would decode a PNG
+    if picture.format == "TIFF":
+        return _UPRIGHT  # Pillow turns these by itself, and says the size that they have then
     orientation = picture.getexif().get(_EXIF_ORIENTATION, _UPRIGHT)
     return orientation if orientation in range(1, 9) else _UPRIGHT
 
@@ -207,7 +218,7 @@ def _orientation(picture: "Image") -> int:
 def _load(picture: "Image", content: bytes, ratio: float) -> "Image":
     """Decodes a picture to mode L or RGB, upright, and down to the `ratio`-th part of its sides where JPEG can."""
     image = None
-    if picture.format == "JPEG" and picture.mode in _UNTOUCHED_MODES:
+    if picture.format in _JPEGS and picture.mode in _UNTOUCHED_MODES:
         try:
             image = _load_jpeg(content, picture.size, picture.mode, ratio)
         except ValueError as error:  # Pillow may judge

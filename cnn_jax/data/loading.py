@@ -7,7 +7,7 @@ import numpy as np
 from cnn_jax.data import cache
 from cnn_jax.data.csv_source import load_csv
 from cnn_jax.data.digits import load_digits
-from cnn_jax.data.folder import load_folder
+from cnn_jax.data.folder import fingerprint, load_folder
 from cnn_jax.data.memory import bytes_at_hand
 from cnn_jax.data.npz_source import load_npz
 from cnn_jax.data.pictures import Pictures
@@ -45,19 +45,22 @@ def load(data: Any, loading: str | None = None) -> Splits:
     surveys = _surveys(source, data.resize, keep=loading == "resident")
     skipped = tuple(line for found in surveys.values() for line in found.bad)
     _report(skipped, data.on_error, sum(map(len, source.splits.values())))
-    readable = {split: _readable(source.splits[split], found, loading) for split, found in surveys.items()}
-    parts = make_indices({split: part.labels for split, part in readable.items()}, data.validation, data.test)
-    shape = source.splits["train"].image_shape
+    labels = {split: source.splits[split].labels[found.good] for split, found in surveys.items()}
+    for split, of_split in labels.items():
+        if not len(of_split):
+            raise InputError(f"{source.name}: none of the images of its split '{split}' can be used")
+    parts = make_indices(labels, data.validation, data.test)
     of, indices = parts["train"]
+    shape = source.splits["train"].image_shape
     mean, std = pixel_statistics(surveys[of].moments[indices], shape[0] * shape[1])
-    divided = {split: _taken(readable[of], rows) for split, (of, rows) in parts.items()}
+    divided = {split: _taken(source.splits[of], surveys[of], rows) for split, (of, rows) in parts.items()}
     missing = np.setdiff1d(np.arange(len(source.class_names)), divided["train"].labels)
     if len(missing):
         named = ", ".join(source.class_names[k] for k in missing[:_NAMED_AT_MOST])
         announce(f"{source.name}: no training image of {len(missing)} of {len(source.class_names)} classes ({named})")
     return Splits(
         source.name, source.class_names, shape, divided["train"], divided.get("validation"),
-        divided.get("test"), mean, std, loading, source.fingerprint, skipped,
+        divided.get("test"), mean, std, loading, source.identity, skipped,
     )  # fmt: skip
 
 
@@ -84,6 +87,8 @@ def _surveys(source: Source, resize: str, keep: bool) -> dict[str, Survey]:
         key = f"{family}-{source.fingerprint}"
         _say_what_changed(family, source)
         verb = "decoding" if keep else "checking"
+        # Which pictures are bad depends on what they are held against.
+        key += "".join(f"-own_{name}" for name in source.read_off)
         surveys[split] = survey(pictures, key, f"{verb} {source.name} {split}", keep, source.read_off)
     return surveys
 
@@ -94,14 +99,16 @@ def _say_what_changed(family: str, source: Source) -> None:
         return
     before = cache.recall(family)
     if before is not None and not np.array_equal(before, source.states):
-        old, new = (dict(zip(*states.T.tolist(), strict=True)) for states in (before, source.states))
+        old, new = ({path: state for path, *state in states.tolist()} for states in (before, source.states))
         changed = sum(old[path] != new[path] for path in old.keys() & new.keys())
         announce(
             f"{source.name}: the files have changed since the last time ({len(new.keys() - old.keys())} added, "
             f"{len(old.keys() - new.keys())} removed, {changed} changed); all are looked at again"
         )
-        cache.remove(family)
-    cache.remember(family, source.states)
+        cache.remember(family, source.states)
+        cache.remove(f"{family}-{fingerprint(before)}")
+    elif before is None:
+        cache.remember(family, source.states)
 
 
 def _report(bad: tuple[str, ...], on_error: str, count: int) -> None:
@@ -118,14 +125,10 @@ def _report(bad: tuple[str, ...], on_error: str, count: int) -> None:
     announce(f"left out {len(bad)} of {count} images that cannot be used (data.on_error=skip)")
 
 
-def _readable(pictures: Pictures, found: Survey, loading: str) -> Split:
-    """The split without its bad pictures, decoded or to be decoded."""
-    if found.images is None or loading == "streamed":
-        return pictures.subset(found.good)
-    images = np.load(found.images, mmap_mode="r", allow_pickle=False)
-    return _taken(Examples(images, pictures.labels), found.good)
-
-
-def _taken(split: Split, indices: np.ndarray) -> Split:
-    """The subset; the split itself where that is all of it, which spares a copy."""
-    return split if len(indices) == len(split) else split.subset(indices)
+def _taken(pictures: Pictures, found: Survey, indices: np.ndarray) -> Split:
+    """These of the good pictures, decoded if that was asked for; all of them without a copy."""
+    rows = found.good[indices]
+    if found.images is None:
+        return pictures.subset(rows)
+    everything = Examples(np.load(found.images, mmap_mode="r", allow_pickle=False), pictures.labels)
+    return everything if len(rows) == len(everything) else everything.subset(rows)

@@ -1,13 +1,20 @@
 """How much memory decoded images may take."""
 
+import os
 from pathlib import Path
 
-_SHARE = 0.5  # the rest is for the program, the network and what the loop works with
+# On CPU a training split is held twice for a while; the rest is for the network and what the loop works with.
+_SHARE = 1 / 3
 
 
 def bytes_at_hand() -> int:
-    """Half of what is free now on the host (or left under its control group's limit) and on the first device."""
+    """A third of what is free now on the host (or left under its control group's limit) and on the first device."""
     return int(_SHARE * min(_host_bytes(), _device_bytes()))
+
+
+def cores() -> int:
+    """How many cores this process may use, which a batch system may have limited."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _host_bytes() -> float:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from cnn_jax.data import cache
-from cnn_jax.data.folder import SPLIT_NAMES, file_state, fingerprint, place
+from cnn_jax.data.folder import SPLIT_NAMES, file_state, fingerprint, identity, place
 from cnn_jax.data.pictures import Arrays, Pictures
 from cnn_jax.data.splits import Source
 from cnn_jax.errors import InputError, shown
@@ -30,6 +30,10 @@ def load_npz(data: Any) -> Source:
     arrays = _read_small(path)
     states, here = _states(path), place("npz", path)
     key = f"{here}-raw-{fingerprint(states)}"
+    former = cache.recall(f"{here}-raw")
+    if former is not None and not np.array_equal(former, states):
+        cache.remove(f"{here}-raw-{fingerprint(former)}")
+    cache.remember(f"{here}-raw", states)
     folder = cache.entry(key, lambda folder: _unpack(path, folder / "image.npy"))
     image = _mapped(path, folder / "image.npy")
     if image.dtype != np.uint8 or image.ndim not in (3, 4) or image.shape[3:] not in ((), (1,), (3,)) or not image.size:
@@ -43,7 +47,7 @@ def load_npz(data: Any) -> Source:
     reader = Arrays(folder / "image.npy", path.name)
     rows = _rows(path, arrays, len(image))
     splits = {split: Pictures(reader, row, labels[row], shape, data.resize) for split, row in rows.items()}
-    return Source(path.name, names, splits, here, fingerprint(states), states=states)
+    return Source(path.name, names, splits, here, fingerprint(states), identity(states), states=states)
 
 
 def _read_small(path: Path) -> dict[str, np.ndarray]:
@@ -93,13 +97,14 @@ def _labels(path: Path, arrays: dict[str, np.ndarray], count: int) -> tuple[np.n
         return numbers.astype(np.int32), tuple(shown(str(name)) for name in names)
     if labels.dtype.kind not in "iu":
         raise InputError(f"{path}: its array 'label' is {labels.dtype}; it must hold whole numbers or texts")
-    most = int(labels.max())
+    least, most = int(labels.min()), int(labels.max())
+    if least < 0 or most > max(count, 100_000):
+        wrong = least if least < 0 else most
+        raise InputError(f"{path}: its array 'label' contains {wrong}; labels must be 0..K-1 for K classes")
     if "class_names" in arrays:
         if arrays["class_names"].ndim != 1:
             raise InputError(f"{path}: its array 'class_names' must be a list of texts, one per class")
         return labels.astype(np.int32), tuple(shown(str(name)) for name in arrays["class_names"])
-    if most > max(count, 100_000):
-        raise InputError(f"{path}: its array 'label' goes up to {most}; labels must be 0..K-1 for K classes")
     return labels.astype(np.int32), tuple(map(str, range(most + 1)))
 
 
@@ -123,4 +128,4 @@ def _rows(path: Path, arrays: dict[str, np.ndarray], count: int) -> dict[str, np
 
 def _states(path: Path) -> np.ndarray:
     status = path.stat()
-    return np.array([file_state(str(path.absolute()), f"{status.st_size} {status.st_mtime_ns}")], np.uint64)
+    return np.array([file_state(path.name, str(status.st_size), status.st_mtime_ns)], np.uint64)

@@ -1,8 +1,14 @@
 """Which examples each step of an epoch sees: a function of (seed, epoch), the same wherever it is computed."""
 
+from types import ModuleType
+from typing import Any
+
 import numpy as np
 
 from cnn_jax import host_random
+
+# Away from the numbers 0 and 1, which `permutation` folds into the same key.
+_BALANCE = 2**31
 
 
 def epoch_order(seed: int, epoch: int, count: int, batch_size: int, classes: np.ndarray | None = None) -> np.ndarray:
@@ -24,15 +30,31 @@ def epoch_order(seed: int, epoch: int, count: int, batch_size: int, classes: np.
 
 def _balanced(key: np.ndarray, classes: np.ndarray, order: np.ndarray) -> np.ndarray:
     """Puts an example of class c where `order` would put an example of number c modulo the number of classes."""
-    there = np.unique(classes)
+    there, counts = np.unique(classes, return_counts=True)
     # Ranks of the permuted numbers: which numbers appear depends on what was left out, their ranks are 0, 1, 2, ...
     slots = np.argsort(np.argsort(order)) % len(there)
+    places = np.split(np.argsort(slots, kind="stable"), np.cumsum(np.bincount(slots, minlength=len(there)))[:-1])
+    members = np.split(np.argsort(classes, kind="stable"), np.cumsum(counts)[:-1])
+    own = host_random.fold_in(key, _BALANCE)
     balanced = np.empty_like(order)
-    for number, label in enumerate(there):
-        places, members = np.flatnonzero(slots == number), np.flatnonzero(classes == label)
-        members = members[host_random.permutation(host_random.fold_in(key, int(label)), len(members))]
-        balanced[places] = np.resize(members, len(places))
+    for label, of_class, here in zip(there, members, places, strict=True):
+        shuffled = of_class[host_random.permutation(host_random.fold_in(own, int(label)), len(of_class))]
+        balanced[here] = np.resize(shuffled, len(here))
     return balanced
+
+
+def distinct(index: Any, count: int, xp: ModuleType) -> Any:
+    """Numbers [B] by which the examples of one step draw: their indices, and others where one comes again.
+
+    Balanced sampling may show a rare example several times in a step; it should not look the same each time.
+
+    Args:
+      index: int32 [B], the whole step's examples.
+      count: of all training examples.
+      xp: numpy or jax.numpy.
+    """
+    earlier = xp.tril(index[:, None] == index[None, :], -1)
+    return index + count * earlier.sum(axis=1, dtype=index.dtype)
 
 
 def in_order(count: int, batch_size: int) -> np.ndarray:

@@ -1,10 +1,11 @@
 """Pictures that are read and decoded when somebody asks for them: what every source delivers."""
 
 import dataclasses
+import functools
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -20,6 +21,9 @@ class Reader(Protocol):
 
     def name(self, row: int) -> str:
         """What people call a picture."""
+
+    def only(self, rows: np.ndarray) -> tuple["Reader", np.ndarray]:
+        """A reader for these rows that is small to send, and their numbers in it."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,6 +49,11 @@ class Pictures:
 
     def subset(self, indices: np.ndarray) -> "Pictures":
         return dataclasses.replace(self, rows=self.rows[indices], labels=self.labels[indices])
+
+    def alone(self, indices: np.ndarray) -> "Pictures":
+        """The subset with a reader that knows no more than it."""
+        reader, rows = self.reader.only(self.rows[indices])
+        return dataclasses.replace(self, reader=reader, rows=rows, labels=self.labels[indices])
 
     def name(self, index: int) -> str:
         return self.reader.name(int(self.rows[index]))
@@ -103,37 +112,34 @@ class Files:
     def read(self, rows: Sequence[int]) -> list[bytes | np.ndarray]:
         return [read_file(self.path(row)) for row in rows]
 
+    def only(self, rows: np.ndarray) -> tuple["Files", np.ndarray]:
+        return Files(self._root, [self.path(int(row)) for row in rows]), np.arange(len(rows))
+
     def name(self, row: int) -> str:
         return shown(self.path(row))
 
 
-class Arrays:
+class Whole:
+    """A reader that is small as it is."""
+
+    def only(self, rows: np.ndarray) -> tuple[Any, np.ndarray]:
+        return self, rows
+
+
+class Arrays(Whole):
     """Decoded images uint8 [N, H, W, C] in a .npy file, which every process maps into its memory by itself."""
 
     def __init__(self, path: Path, source: str):
         self._path, self._source = path, source
-        self._images: np.ndarray | None = None
-
-    def __getstate__(self) -> dict[str, object]:
-        return {**self.__dict__, "_images": None}
 
     def read(self, rows: Sequence[int]) -> list[bytes | np.ndarray]:
-        if self._images is None:
-            self._images = np.load(self._path, mmap_mode="r", allow_pickle=False)
-        return [self._images[row] for row in rows]
+        images = _mapped(self._path)
+        return [images[row] for row in rows]
 
     def name(self, row: int) -> str:
         return f"{self._source}[{row}]"
 
 
-class InMemory:
-    """Decoded images uint8 [N, H, W, C] of a small source."""
-
-    def __init__(self, images: np.ndarray, source: str):
-        self._images, self._source = images, source
-
-    def read(self, rows: Sequence[int]) -> list[bytes | np.ndarray]:
-        return [self._images[row] for row in rows]
-
-    def name(self, row: int) -> str:
-        return f"{self._source}[{row}]"
+@functools.lru_cache(maxsize=4)
+def _mapped(path: Path) -> np.ndarray:
+    return np.load(path, mmap_mode="r", allow_pickle=False)

@@ -1,13 +1,13 @@
 """Whole splits in order, in batches of one shape: what evaluations go through."""
 
 import collections
-import os
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 
 from cnn_jax.data.images import quiet
+from cnn_jax.data.memory import cores
 from cnn_jax.data.order import in_order
 from cnn_jax.data.pictures import Pictures
 from cnn_jax.data.splits import Split
@@ -34,7 +34,7 @@ def read_ahead(split: Split, batches: Iterable[np.ndarray]) -> Iterator[np.ndarr
         yield from map(split.read, batches)
         return
     waiting: collections.deque[list[Future[np.ndarray]]] = collections.deque()
-    with quiet(), ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+    with quiet(), ThreadPoolExecutor(cores()) as pool:
         try:
             for indices in batches:
                 parts = np.split(indices, range(_PICTURES_AT_ONCE, len(indices), _PICTURES_AT_ONCE))

@@ -30,7 +30,7 @@ def settle_shape(data: Any, files: Sequence[Files], what: str) -> tuple[tuple[in
     with quiet():
         looks = [seen for part in files for seen in _some_looks(part)]
     if not looks:
-        raise InputError(f"{what}: none of the first {_LOOKED_AT} files is an image that Pillow can read")
+        raise InputError(f"{what}: none of the files that were looked at is an image that Pillow can read")
     channels = data.channels or max(seen.channels for seen in looks)
     if data.image_size is not None:
         return (*data.image_size, channels), () if data.channels else ("channels",)

@@ -42,8 +42,9 @@ class Source:
       class_names: label k means class_names[k].
       splits: by name; `train` is always there.
       place: where the data are; with `fingerprint` it names them in the cache.
-      fingerprint: changes when the data do.
-      states: uint64 [files, 2], a hash of each file's name and one of its size, time and label; None where the
+      fingerprint: changes when the data do, or are written again.
+      identity: the same for a copy of the data.
+      states: uint64 [files, 3], a hash of each file's name, one of its label and size, and its time; None where the
         source is not made of files.
       read_off: which of the keys image_size and channels were read off some pictures; all others must agree.
     """
@@ -53,6 +54,7 @@ class Source:
     splits: dict[str, Pictures]
     place: str
     fingerprint: str
+    identity: str
     read_off: tuple[str, ...] = ()
     states: np.ndarray | None = None
 
@@ -64,7 +66,7 @@ class Splits:
     Attributes:
       loading: "resident": the splits are decoded `Examples`; "streamed": they are `Pictures`.
       mean, std: per channel, of the training split, of pixels in [0, 1].
-      fingerprint: changes when the data do.
+      fingerprint: the source's identity: changes when the data do, not when they are copied.
       skipped: a line for each picture that was left out because it cannot be read.
     """
 

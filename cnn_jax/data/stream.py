@@ -9,19 +9,20 @@ import dataclasses
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 from multiprocessing import connection, get_context, parent_process
-from typing import Any
 
 import numpy as np
 
 from cnn_jax import host_random
 from cnn_jax.data.ahead import ahead
-from cnn_jax.data.images import quiet
-from cnn_jax.data.order import epoch_order
+from cnn_jax.data.augment.boxes import ATTEMPTS, resized_crop_boxes
+from cnn_jax.data.images import Box, ignore_pillows_warnings, quiet
+from cnn_jax.data.memory import cores
+from cnn_jax.data.order import distinct, epoch_order
 from cnn_jax.data.pictures import Pictures
 from cnn_jax.errors import InputError
 
@@ -31,8 +32,38 @@ _CORES_FOR_THREADS = 8
 
 
 @dataclasses.dataclass(frozen=True)
+class Work:
+    """What it takes to read one batch, and no more: it is sent to whoever reads it.
+
+    Attributes:
+      pictures: those of the batch, in its order.
+      index: int32 [b], their global indices.
+      uniforms: float32 [b, 10, 4], the draws of random-resized-crop; None without it.
+      area: its least and most share of the area.
+    """
+
+    pictures: Pictures
+    index: np.ndarray
+    uniforms: np.ndarray | None
+    area: tuple[float, float]
+
+    def read(self) -> Batch:
+        """{image uint8 [b, H, W, C], label int32 [b], index int32 [b], mask bool [b]}"""
+        regions = None if self.uniforms is None else [partial(self._region, i) for i in range(len(self.index))]
+        images = self.pictures.read(np.arange(len(self.index)), regions)
+        mask = np.ones(len(self.index), bool)
+        return {"image": images, "label": self.pictures.labels, "index": self.index, "mask": mask}
+
+    def _region(self, i: int, height: int, width: int) -> Box:
+        assert self.uniforms is not None
+        box = resized_crop_boxes(self.uniforms[i : i + 1], [height], [width], self.area, xp=np)
+        top, left, tall, wide = (float(value[0]) for value in box)
+        return top / height, left / width, tall / height, wide / width
+
+
+@dataclasses.dataclass(frozen=True)
 class Batches:
-    """The batches of training by step: {image uint8 [b, H, W, C], label int32 [b], index int32 [b], mask bool [b]}.
+    """The batches of training by step.
 
     Attributes:
       pictures: of the training split.
@@ -40,6 +71,9 @@ class Batches:
       balanced: see `order.epoch_order`.
       crop: of random-resized-crop: its (least, most) share of the area and its position among the augmentations.
       host, hosts: which part of each batch is read here.
+
+    Raises:
+      InputError: the hosts cannot share a batch evenly.
     """
 
     pictures: Pictures
@@ -51,48 +85,32 @@ class Batches:
     hosts: int = 1
     _orders: dict[int, np.ndarray] = dataclasses.field(default_factory=dict, repr=False, compare=False)
 
-    def __call__(self, step: int) -> Batch:
-        index = self.index(step)
-        images = self.pictures.read(index, self._regions(step, index))
-        return {
-            "image": images,
-            "label": self.pictures.labels[index],
-            "index": index,
-            "mask": np.ones(len(index), bool),
-        }
+    def __post_init__(self) -> None:
+        if self.batch_size % self.hosts:
+            raise InputError(f"config.batch_size={self.batch_size}: {self.hosts} hosts must be able to share it evenly")
 
-    def index(self, step: int) -> np.ndarray:
-        """Which examples the step sees here: int32 [batch_size / hosts]."""
-        count = len(self.pictures)
-        epoch, position = divmod(step, count // self.batch_size)
-        row = self._order(epoch)[position]
+    def work(self, step: int) -> Work:
+        """What is to be read here for a step."""
+        row = self._row(step)
         share = self.batch_size // self.hosts
-        return row[self.host * share : (self.host + 1) * share]
+        own = slice(self.host * share, (self.host + 1) * share)
+        uniforms, area = None, (0.0, 1.0)
+        if self.crop is not None:
+            area, position = self.crop
+            numbers = distinct(row, len(self.pictures), np)[own]
+            keys = host_random.fold_in(host_random.stream_key(self.seed, "augment", step), numbers)
+            uniforms = host_random.uniform(host_random.fold_in(keys, position), (ATTEMPTS, 4))
+        return Work(self.pictures.alone(row[own]), row[own], uniforms, area)
 
-    def _order(self, epoch: int) -> np.ndarray:
+    def _row(self, step: int) -> np.ndarray:
+        """Which examples the step sees: int32 [batch_size]."""
+        epoch, position = divmod(step, len(self.pictures) // self.batch_size)
         if epoch not in self._orders:
-            order = epoch_order(
-                self.seed, epoch, len(self.pictures), self.batch_size, self.pictures.labels if self.balanced else None
-            )
+            labels = self.pictures.labels if self.balanced else None
+            order = epoch_order(self.seed, epoch, len(self.pictures), self.batch_size, labels)
             self._orders.clear()
             self._orders[epoch] = order
-        return self._orders[epoch]
-
-    def _regions(self, step: int, index: np.ndarray) -> Any:
-        if self.crop is None:
-            return None
-        from cnn_jax.data.augment.boxes import resized_crop_boxes
-
-        area, position = self.crop
-        keys = host_random.fold_in(host_random.stream_key(self.seed, "augment", step), index)
-        uniforms = host_random.uniform(host_random.fold_in(keys, position), (10, 4))
-
-        def region(i: int, height: int, width: int) -> tuple[float, float, float, float]:
-            sizes = np.array([height], np.float32), np.array([width], np.float32)
-            top, left, tall, wide = (float(v[0]) for v in resized_crop_boxes(uniforms[i : i + 1], *sizes, area, xp=np))
-            return top / height, left / width, tall / height, wide / width
-
-        return [partial(region, i) for i in range(len(index))]
+        return self._orders[epoch][position]
 
 
 @contextlib.contextmanager
@@ -106,35 +124,39 @@ def stream(batches: Batches, first: int, end: int, workers: int | None = None) -
     Raises (from the iterator):
       InputError: a picture cannot be read any more, or a process was killed.
     """
-    cores = os.cpu_count() or 1
-    count = workers if workers is not None else 0 if cores <= _CORES_FOR_THREADS else cores - 1
-    with quiet(), _pool(batches, count, max(2, cores)) as (submit, hands):
-        yield _in_order(submit, first, end, hands + 1)
-
-
-Submit = Callable[[int], Future[Batch]]
+    count = cores()
+    processes = workers if workers is not None else 0 if count <= _CORES_FOR_THREADS else count - 1
+    threads = max(2, count)
+    with quiet(), _pool(processes, threads) as pool:
+        yield _in_order(pool, batches, range(first, end), (processes or threads) + 1)
 
 
 @contextlib.contextmanager
-def _pool(batches: Batches, processes: int, threads: int) -> Iterator[tuple[Submit, int]]:
-    """What reads a step's batch in the background, and how many it reads at once."""
+def _pool(processes: int, threads: int) -> Iterator[Executor]:
     if processes:
         # Spawned: to fork a process in which JAX runs would be to copy its locks. Batches come back through pipes; a
         # program that is killed leaves no named shared memory behind.
-        context = get_context("spawn")
-        pool: Executor = ProcessPoolExecutor(processes, context, initializer=_start_worker, initargs=(batches,))
+        pool: Executor = ProcessPoolExecutor(processes, get_context("spawn"), initializer=start_worker)
     else:
         pool = ThreadPoolExecutor(threads)
-    read = _read if processes else batches
     try:
-        yield lambda step: pool.submit(read, step), processes or threads
+        yield pool
     finally:
         pool.shutdown(cancel_futures=True)
 
 
-def _in_order(submit: Submit, first: int, end: int, count: int) -> Iterator[Batch]:
+def _in_order(pool: Executor, batches: Batches, steps: range, count: int) -> Iterator[Batch]:
+    def submit(step: int) -> Future[Batch]:
+        work = batches.work(step)
+        # A process that this may start must not be hit by Ctrl-C before it has learnt to ignore it.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+        try:
+            return pool.submit(Work.read, work)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
     try:
-        yield from ahead(submit, range(first, end), count)
+        yield from ahead(submit, steps, count)
     except BrokenProcessPool as error:
         raise InputError(
             "a process that decodes images ended: killed, out of memory (choose fewer data.workers), or started by a "
@@ -142,19 +164,8 @@ def _in_order(submit: Submit, first: int, end: int, count: int) -> Iterator[Batc
         ) from error
 
 
-# In a worker process: what it reads from.
-_batches: Batches | None = None
-
-
-def _read(step: int) -> Batch:
-    assert _batches is not None
-    return _batches(step)
-
-
-def _start_worker(batches: Batches) -> None:
+def start_worker() -> None:
     """Ctrl-C is the trainer's business; a trainer that is gone, however it went, takes its workers with it."""
-    global _batches
-    _batches = batches
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     trainer = parent_process()
     assert trainer is not None
@@ -164,4 +175,4 @@ def _start_worker(batches: Batches) -> None:
         os._exit(1)
 
     threading.Thread(target=follow, daemon=True).start()
-    quiet().__enter__()
+    ignore_pillows_warnings()

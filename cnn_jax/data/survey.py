@@ -6,7 +6,6 @@ larger ones only what the pass has found out. Either way a broken file is known 
 
 import dataclasses
 import json
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -17,6 +16,7 @@ import numpy as np
 from cnn_jax.data import cache
 from cnn_jax.data.ahead import ahead
 from cnn_jax.data.images import look, quiet
+from cnn_jax.data.memory import cores
 from cnn_jax.data.pictures import Pictures
 from cnn_jax.errors import InputError
 from cnn_jax.progress import progress_bar
@@ -46,7 +46,7 @@ class Survey:
 
 class _Part(NamedTuple):
     start: int
-    images: np.ndarray
+    images: np.ndarray | None
     readable: np.ndarray
     moments: np.ndarray
     bad: list[str]
@@ -100,7 +100,9 @@ def _write(folder: Path, pictures: Pictures, description: str, keep: bool, read_
     moments = np.zeros((count, pictures.image_shape[2], 2), np.int64)
     bad: list[str] = []
     with quiet(), progress_bar(count, description, "image") as bar:
-        for part in in_threads(lambda start: _part(pictures, start, read_off), range(0, count, _PICTURES_AT_ONCE)):
+        for part in in_threads(
+            lambda start: _part(pictures, start, read_off, keep), range(0, count, _PICTURES_AT_ONCE)
+        ):
             place = slice(part.start, part.start + len(part.readable))
             readable[place], moments[place] = part.readable, part.moments
             if images is not None:
@@ -131,7 +133,7 @@ def _is_whole(folder: Path, pictures: Pictures, keep: bool) -> bool:
 
 def in_threads(work: Callable[[int], Result], starts: Iterable[int]) -> Iterator[Result]:
     """`work(start)` of all starts in order, in as many threads as there are cores: decoders let go of Python's lock."""
-    threads = os.cpu_count() or 1
+    threads = cores()
     with ThreadPoolExecutor(threads) as pool:
         try:
             yield from ahead(lambda start: pool.submit(work, start), starts, 2 * threads)
@@ -139,7 +141,7 @@ def in_threads(work: Callable[[int], Result], starts: Iterable[int]) -> Iterator
             pool.shutdown(cancel_futures=True)
 
 
-def _part(pictures: Pictures, start: int, read_off: Sequence[str]) -> _Part:
+def _part(pictures: Pictures, start: int, read_off: Sequence[str], keep: bool) -> _Part:
     indices = np.arange(start, min(start + _PICTURES_AT_ONCE, len(pictures)))
     images = np.zeros((len(indices), *pictures.image_shape), np.uint8)
     readable = np.ones(len(indices), bool)
@@ -158,7 +160,7 @@ def _part(pictures: Pictures, start: int, read_off: Sequence[str]) -> _Part:
     flat = images.reshape(len(indices), -1, images.shape[-1])
     sums = flat.sum(axis=1, dtype=np.int64)
     squares = np.square(flat, dtype=np.uint32).sum(axis=1, dtype=np.int64)
-    return _Part(start, images, readable, np.stack([sums, squares], axis=-1), bad)
+    return _Part(start, images if keep else None, readable, np.stack([sums, squares], axis=-1), bad)
 
 
 def contents_or_errors(pictures: Pictures, indices: np.ndarray) -> list[bytes | np.ndarray | InputError]:

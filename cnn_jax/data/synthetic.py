@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from cnn_jax.data.pictures import Pictures
+from cnn_jax.data.pictures import Pictures, Whole
 from cnn_jax.data.splits import Source
 from cnn_jax.errors import InputError
 
 
 @dataclasses.dataclass(frozen=True)
-class _Waves:
+class _Waves(Whole):
     """Each class is a direction and a color of waves; phase, wavelength and noise differ from picture to picture."""
 
     num_classes: int
@@ -49,4 +49,5 @@ def load_synthetic(data: Any) -> Source:
     labels = (rows % data.classes).astype(np.int32)
     pictures = Pictures(_Waves(data.classes, shape), rows, labels, shape, data.resize)
     names = tuple(f"class{k:0{len(str(data.classes - 1))}}" for k in range(data.classes))
-    return Source("synthetic", names, {"train": pictures}, "synthetic", f"1-{data.examples}-{data.classes}")
+    version = f"1-{data.examples}-{data.classes}"
+    return Source("synthetic", names, {"train": pictures}, "synthetic", version, version)

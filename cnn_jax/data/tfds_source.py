@@ -1,5 +1,6 @@
 """Any image-classification dataset of TFDS that is prepared on disk, read without TensorFlow."""
 
+import functools
 import hashlib
 import json
 import os
@@ -11,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from cnn_jax.data import cache
-from cnn_jax.data.pictures import Pictures
+from cnn_jax.data.pictures import Pictures, Whole
 from cnn_jax.data.splits import Source
 from cnn_jax.errors import InputError
 from cnn_jax.progress import command, progress_bar
@@ -62,34 +63,32 @@ def load_tfds(data: Any) -> Source:
             splits[split] = Pictures(reader, np.arange(len(labels)), labels, shape, data.resize)
     if "train" not in splits:
         raise InputError(f"{data.name} has no split 'train'; it has {', '.join(builder.info.splits)}")
-    return Source(builder.info.full_name, names, splits, place, fingerprint)
+    return Source(builder.info.full_name, names, splits, place, fingerprint, _fingerprint(folder, times=False))
 
 
-class _Records:
+class _Records(Whole):
     """The records of one split, with their pictures as they were encoded; each process opens them for itself."""
 
     def __init__(self, folder: str, split: str, image_key: str):
         self._folder, self._split, self._image_key = folder, split, image_key
-        self._records: Any = None
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_records": None}
 
     def records(self) -> Any:
         """A sequence of {feature: value}."""
-        if self._records is None:
-            import tensorflow_datasets as tfds
-
-            builder = tfds.builder_from_directory(self._folder)
-            decoders = {self._image_key: tfds.decode.SkipDecoding()}
-            self._records = builder.as_data_source(split=self._split, decoders=decoders)
-        return self._records
+        return _opened(self._folder, self._split, self._image_key)
 
     def read(self, rows: Sequence[int]) -> list[bytes | np.ndarray]:
         return [record[self._image_key] for record in self.records().__getitems__(list(rows))]
 
     def name(self, row: int) -> str:
         return f"{Path(self._folder).parent.name} {self._split}[{row}]"
+
+
+@functools.lru_cache(maxsize=8)
+def _opened(folder: str, split: str, image_key: str) -> Any:
+    import tensorflow_datasets as tfds
+
+    builder = tfds.builder_from_directory(folder)
+    return builder.as_data_source(split=split, decoders={image_key: tfds.decode.SkipDecoding()})
 
 
 def data_folder(folder: str | None) -> Path:
@@ -134,11 +133,15 @@ def _prepare_command(name: str, root: Path) -> str:
     return command("scripts/prepare_data.py", f"--dataset={name}", f"--data_dir={root}")
 
 
-def _fingerprint(folder: Path) -> str:
-    """Changes when a dataset is prepared again with other content under the same name and version."""
+def _fingerprint(folder: Path, times: bool = True) -> str:
+    """Changes when a dataset is prepared again with other content under the same name and version.
+
+    Without the times a copy has the same.
+    """
     digest = hashlib.sha256()
     for path in sorted(folder.iterdir()):
-        digest.update(f"{path.name} {path.stat().st_size} {path.stat().st_mtime_ns};".encode())
+        time = path.stat().st_mtime_ns if times else ""
+        digest.update(f"{path.name} {path.stat().st_size} {time};".encode())
     digest.update((folder / "dataset_info.json").read_bytes())
     return digest.hexdigest()[:12]
 

@@ -38,7 +38,8 @@ def cutout(images: jax.Array, keys: jax.Array, side: int) -> jax.Array:
 def random_erasing(images: jax.Array, keys: jax.Array, probability: float) -> jax.Array:
     """With this probability, covers a rectangle with random values (Zhong et al. 2020, RE-R).
 
-    It has 2 to 33 % of the area and an aspect ratio of 0.3 to 3.3, as in torchvision.
+    It has 2 to 33 % of the area and an aspect ratio of 0.3 to 3.3, as in torchvision (which leaves the rare image alone
+    into which none of ten drawn rectangles fits; here the largest centred one that does is covered).
     """
     batch, height, width = images.shape[:3]
     uniforms = uniform(fold(keys, 0), shape=(ATTEMPTS, 4))
