@@ -32,6 +32,7 @@ from cnn_jax.progress import progress_bar
 _ANY_SIZE, _ANY_CHANNELS = (64, 64), 3
 _THUMBNAIL = 128
 _SAMPLES = 24
+_AT_ONCE = 64  # several parts of so many pictures wait for the model
 
 
 @dataclasses.dataclass(frozen=True)
@@ -124,7 +125,7 @@ def _ask(run: Run, source: Source, entries: Sequence[Entry]) -> tuple[list[Findi
         split: dataclasses.replace(pictures, image_shape=run.image_shape, resize=run.config.data.resize)
         for split, pictures in source.splits.items()
     }
-    size = int(run.config.eval_batch_size)
+    size = min(int(run.config.eval_batch_size), _AT_ONCE)
 
     def read(start: int) -> np.ndarray:
         indices: dict[str, list[int]] = {}

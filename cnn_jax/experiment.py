@@ -18,7 +18,7 @@ from cnn_jax import data, reports
 from cnn_jax.checkpoints import Checkpoints, open_checkpoints
 from cnn_jax.config import to_json, validate
 from cnn_jax.data.augment.draws import Draws
-from cnn_jax.data.augment.pipeline import Augment, crop_while_decoding, make_augment
+from cnn_jax.data.augment.pipeline import CROP, Augment, crop_while_decoding, make_augment
 from cnn_jax.data.feed import resident_feed, streamed_feed
 from cnn_jax.data.normalize import Normalization, make_normalization, normalize
 from cnn_jax.data.order import distinct
@@ -103,6 +103,9 @@ def build(config: ml_collections.ConfigDict, loading: str | None = None) -> Expe
         raise InputError(f"config.patience={config.patience}: it watches validation data; set data.validation above 0")
     cropped = splits.loading == "streamed" and crop_while_decoding(config.augment) is not None
     augment = make_augment(config.augment, splits.image_shape, splits.num_classes, config.augment_edges, cropped)
+    if config.data.loading == "auto" and any(name == CROP for name, _ in config.augment):
+        how = "while photographs are decoded" if cropped else "of images that have their final size already"
+        announce(f"{CROP}: crops {how} (data.loading={splits.loading})")
     model = make_model(config.model, splits.num_classes, config.precision)
     try:
         table = make_table(model, splits.image_shape)

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from cnn_jax.data.quality import THUMBNAIL_SIDE, Entry
+from cnn_jax.progress import progress_bar
 
 # Below 16 pixels a side there is too little in a picture to tell a copy from a likeness.
 _LEAST_SIDE = 16
@@ -65,20 +66,21 @@ def near_groups(entries: Sequence[Entry], exact: Sequence[Group]) -> list[Group]
     hashes = np.array([record.perceptual_hash for record in records], np.uint64)
     thumbnails = np.stack([record.thumbnail for record in records if record.thumbnail is not None])
     parents = list(range(len(rows)))
-    edges: list[tuple[int, int, float]] = []
-    for first, second in _alike_hashes(hashes):
-        small_pair, gray_pair = small[first] | small[second], gray[first] & gray[second]
-        rules = np.where(small_pair, np.where(gray_pair, 2, 1), 0)
-        edges += _alike(hashes, thumbnails, first, second, rules)
-    for i, j, _ in edges:
-        parents[_root(parents, i)] = _root(parents, j)
+    likeness: dict[int, float] = {}  # of each root: the least correlation that joins its group
+    alike: set[int] = set()
+    with progress_bar(_blocks(len(hashes)), "comparing pictures", "block") as bar:
+        for first, second in _alike_hashes(hashes):
+            small_pair, gray_pair = small[first] | small[second], gray[first] & gray[second]
+            rules = np.where(small_pair, np.where(gray_pair, 2, 1), 0)
+            for i, j, correlation in _alike(hashes, thumbnails, first, second, rules):
+                one, other = _root(parents, i), _root(parents, j)
+                parents[one] = other
+                likeness[other] = min(correlation, likeness.get(other, 1.0), likeness.get(one, 1.0))
+                alike |= {i, j}
+            bar.update(1)
     members: dict[int, list[int]] = {}
-    for i in sorted({i for edge in edges for i in edge[:2]}):
+    for i in sorted(alike):
         members.setdefault(_root(parents, i), []).append(i)
-    likeness: dict[int, float] = {}
-    for i, _, correlation in edges:
-        root = _root(parents, i)
-        likeness[root] = min(correlation, likeness.get(root, 1.0))
     return [
         Group(tuple(sorted(row for i in group for row in copies.get(int(rows[i]), (int(rows[i]),)))), likeness[root])
         for root, group in members.items()
@@ -88,6 +90,11 @@ def near_groups(entries: Sequence[Entry], exact: Sequence[Group]) -> list[Group]
 def _is_comparable(entry: Entry) -> bool:
     record = entry.record
     return not record.fault and not record.blank and min(record.height, record.width) >= _LEAST_SIDE
+
+
+def _blocks(count: int) -> int:
+    sides = -(-count // _ROWS_AT_ONCE)
+    return sides * (sides + 1) // 2
 
 
 def _alike_hashes(hashes: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
