@@ -73,6 +73,7 @@ def audit(config: ml_collections.ConfigDict, output: str | Path | None = None, r
     with quiet():
         entries = _measure(source)
         found = find_all(entries, source.class_names)
+        found = in_order([*found, Finding("class without images", about=source.empty)])
         difficulty = None
         if run is not None:
             suspects, difficulty = _ask(run, source, entries)
@@ -216,8 +217,9 @@ def _as_folder(name: str) -> str:
 def _write(folder: Path, report: dict[str, Any], page: str) -> Audit:
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "audit.json").write_text(json.dumps(report, indent=2) + "\n")
-        (folder / "audit.html").write_text(page, encoding="utf-8")
+        for name, text in (("audit.json", json.dumps(report, indent=2) + "\n"), ("audit.html", page)):
+            (folder / f"{name}.tmp").write_text(text, encoding="utf-8")
+            os.replace(folder / f"{name}.tmp", folder / name)
     except OSError as error:
         raise InputError(f"{folder}: the audit cannot be written there ({error.strerror})") from error
     return Audit(report, folder / "audit.html", folder / "audit.json")

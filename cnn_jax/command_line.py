@@ -1,6 +1,7 @@
 """What all scripts share: `--config` and its overrides, errors as one line, exit statuses."""
 
 import argparse
+import io
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -59,6 +60,9 @@ def default_workdir(config_path: str) -> str:
 
 def run(main: Callable[[Sequence[str]], int | None]) -> NoReturn:
     """Runs a script's `main` and exits: 0, or 2 for bad input, 3 for a non-finite loss, 128 + the signal's number."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # names of classes and files may not be printable here
+            stream.reconfigure(errors="backslashreplace")
     try:
         sys.exit(main(sys.argv[1:]) or 0)
     except (InputError, NonFiniteError) as error:

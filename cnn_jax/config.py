@@ -224,6 +224,8 @@ def _check_together(flat: Mapping[str, Any]) -> None:
     if flat["data.source"] != "tfds" and flat["data.name"] is not None:
         source = flat["data.source"]
         raise InputError(f"config.data.name={flat['data.name']!r}: a name needs data.source=tfds, not {source!r}")
+    if flat["data.source"] in ("digits", "synthetic") and flat["data.dir"] is not None:
+        raise InputError(f"config.data.dir={flat['data.dir']!r}: data.source={flat['data.source']} reads no files")
     if flat["data.sampling"] == "balanced" and flat["loss.class_weights"] == "balanced":
         raise InputError("config.loss.class_weights='balanced': data.sampling is balanced already; choose one")
     if flat["data.channels"] == 2:

@@ -217,7 +217,8 @@ KEYS: dict[str, Key] = {
     "seed": Key(0, integer(0, 2**31 - 1), "of everything random; the data splits do not depend on it"),
     "data.source": Key(
         "digits", choice("digits", "tfds", "folder", "csv", "npz", "synthetic"),
-        "digits come with scikit-learn; tfds: any TFDS dataset; folder: one folder per class; synthetic: made up",
+        "digits come with scikit-learn; tfds: any TFDS dataset; folder: one folder per class; csv: a manifest; npz: "
+        "arrays; synthetic: made up",
     ),
     "data.name": Key(None, maybe(text()), "the TFDS dataset, as name, name/config or name:version"),
     "data.dir": Key(

@@ -236,6 +236,7 @@ def _run(experiment: Experiment, workdir: Path, stop: StopSignals, started: floa
             wall_seconds=lambda: before + time.monotonic() - started,
             config=to_json(config),
         )
+        announce("compiling")
         trackers = make_trackers(config.tracking.wandb, workdir, to_json(config), progress.epoch)
         try:
             state = train(state, progress, plan, checkpoints, trackers.log, stop)

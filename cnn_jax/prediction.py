@@ -7,8 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from cnn_jax.errors import InputError
+from cnn_jax.errors import InputError, shown
 from cnn_jax.inference import Run, softmax
+from cnn_jax.progress import announce
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,6 +62,9 @@ def list_images(paths: Sequence[str]) -> list[str]:
         )
         if not inside:
             raise InputError(f"{path}: this folder holds no image files")
+        others = sum(not name.startswith(".") for _, _, names in os.walk(path) for name in names) - len(inside)
+        if others > 0:
+            announce(f"{shown(path)}: left out {others} files that are no images by their extensions")
         found += inside
     return found
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 _LARGEST_FLOAT32 = 3.4e38
+_LONGEST_SIDE = 16_384
 
 
 class Refusal(ValueError):
@@ -45,7 +46,7 @@ def flag() -> Rule:
 
 
 def text() -> Rule:
-    return Rule("text", lambda value: value if isinstance(value, str) and value else _refuse())
+    return Rule("text", lambda value: value if isinstance(value, str) and value and "\0" not in value else _refuse())
 
 
 def integer(least: int, most: int = 2**31 - 1) -> Rule:
@@ -105,13 +106,13 @@ def share() -> Rule:
 
 def size() -> Rule:
     """(height, width); one number means a square."""
-    side = integer(1, 16_384)
+    side = integer(1, _LONGEST_SIDE)
 
     def accept(value: Any) -> tuple[int, int]:
         height, width = (value, value) if not isinstance(value, tuple | list) else value
         return side(height), side(width)
 
-    return Rule("a whole number of pixels, or (height, width)", accept)
+    return Rule(f"a whole number of pixels up to {_LONGEST_SIDE}, or (height, width)", accept)
 
 
 def several(item: Rule, least: int = 0) -> Rule:

@@ -20,6 +20,9 @@ def finished_summary(config: ml_collections.ConfigDict, workdir: Path) -> dict[s
       InputError: the directory holds something else, or a run of another config.
     """
     if not workdir.exists():
+        above = next(folder for folder in (*workdir.absolute().parents,) if folder.exists())
+        if not os.access(above, os.W_OK):
+            raise InputError(f"--workdir={workdir}: {above} cannot be written; choose another folder")
         return None
     if not workdir.is_dir():
         raise InputError(f"--workdir={workdir}: this is a file; choose another folder")
@@ -62,7 +65,10 @@ def open_run_directory(workdir: Path, config: ml_collections.ConfigDict, resolve
         # What did not exist yet when the run was begun cannot have changed.
         keys = [key for key, value in (before or {}).items() if now.get(key) != value]
         if keys:
-            raise InputError(f"--workdir={workdir}: the data have changed since it was begun ({', '.join(keys)})")
+            raise InputError(
+                f"--workdir={workdir}: the data have changed since it was begun ({', '.join(keys)}); "
+                f"restore them, or choose another folder for a new run"
+            )
     try:
         workdir.mkdir(parents=True, exist_ok=True)
         for outdated in ("summary.json", "evaluation.json"):

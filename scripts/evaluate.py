@@ -28,7 +28,10 @@ def main(argv: Sequence[str]) -> None:
     for row in figures["per_class"]:
         shares = ("     -" if row[name] is None else f"{row[name]:6.3f}" for name in ("precision", "recall", "f1"))
         print("{:<{}}     {} {} {}  {:8,}".format(row["class"], width, *shares, row["support"]))
-    print(f"loss {figures['loss']:.4f}  expected calibration error {figures['expected_calibration_error']:.4f}")
+    print(
+        f"loss {figures['loss']:.4f}  expected calibration error {figures['expected_calibration_error']:.4f}  "
+        f"balanced accuracy {figures['balanced_accuracy']:.2%}"
+    )
     print("written: " + ", ".join(str(path) for path in assessment.files))
     _print_accuracy(f"{figures['split']} accuracy", figures, figures["examples"])
     if views:

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import TextIO
 
 from cnn_jax import command_line
-from cnn_jax.errors import InputError
+from cnn_jax.errors import InputError, shown
 
 
 def main(argv: Sequence[str]) -> int:
@@ -54,13 +54,13 @@ def main(argv: Sequence[str]) -> int:
         print(f"{len(good)} predictions written to {arguments.csv}")
     else:
         for p in good:
-            print(f"{p.image}: " + ", ".join(f"{name} {probability:.2%}" for name, probability in p.classes))
+            print(f"{shown(p.image)}: " + ", ".join(f"{name} {probability:.2%}" for name, probability in p.classes))
     return 1 if len(good) < len(predictions) else 0
 
 
 def open_table(path: str) -> TextIO:
     try:
-        return open(path, "w", newline="", encoding="utf-8")
+        return open(path, "w", newline="", encoding="utf-8", errors="surrogateescape")
     except OSError as error:
         raise InputError(f"--csv={path}: it cannot be written ({error.strerror})") from error
 

@@ -24,6 +24,8 @@ def main(argv: Sequence[str]) -> None:
     for split in ("validation", "test"):
         if f"{split}_accuracy" in summary:
             print(f"{split} accuracy {summary[f'{split}_accuracy']:.2%}  loss {summary[f'{split}_loss']:.4f}")
+    if summary["stopped_early"]:
+        print(f"stopped early: {config.patience} epochs without a better {config.checkpoint.metric}")
     print(
         f"{summary['epochs']} epochs in {summary['wall_seconds']:.1f} s, training at "
         f"{summary['images_per_second']:,.0f} images/s; these are the weights of epoch {summary['best_epoch']}"

@@ -147,6 +147,27 @@ def test_small_sets_of_large_differences(tmp_path: Path) -> None:
     assert found[0].kind == "label out of range"
 
 
+def test_empty_classes_are_errors(tmp_path: Path) -> None:
+    for i in range(4):
+        path = tmp_path / "set" / "ab"[i % 2] / f"{i}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(encoded(photograph(i)))
+    (tmp_path / "set/nothing").mkdir()
+    result = audit(tiny_config(data__source="folder", data__dir=str(tmp_path / "set")), tmp_path / "out")
+    assert result.report["findings"][0]["kind"] == "class without images"
+    assert result.counts()["error"] == (1, 1)
+    assert "nothing" in result.page.read_text()
+
+
+def test_a_weak_model_does_not_accuse() -> None:
+    random = np.random.default_rng(0)
+    probabilities = random.dirichlet(np.ones(3), 300)
+    labels = random.integers(0, 3, 300)
+    found = likely_mislabelled(probabilities, labels, np.arange(300), "abc")
+    assert found.kind == "model too weak to judge labels"
+    assert not found.suspects
+
+
 def test_manifest(tmp_path: Path) -> None:
     for i in range(4):
         (tmp_path / f"{i}.jpg").write_bytes(encoded(photograph(i // 2)))

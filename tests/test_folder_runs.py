@@ -155,9 +155,7 @@ def test_a_picture_that_goes_bad_while_training(tmp_path: Path, monkeypatch: pyt
 
     with monkeypatch.context() as patch:
         patch.setattr(module, "make_training", damaging)
-        with pytest.raises(
-            InputError, match=r"not an image .*it could be read before.*everything up to step \d+ is saved"
-        ):
+        with pytest.raises(InputError, match=r"not an image .*everything up to step \d+ is saved"):
             fit(config, tmp_path / "run")
     victim.write_bytes(content)
     fit(config, tmp_path / "run")

@@ -1,5 +1,6 @@
 """Manifests, archives and made-up pictures."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,9 @@ def test_absolute_paths_and_no_split_column(images: Path) -> None:
         ("path,label,split\nimages/0.png,a,holdout\n", "split 'holdout' must be train, validation or test"),
         ("path,label,split\nimages/0.png,a,test\nimages/1.png,b,test\n", "no row has the split 'train'"),
         ('path,label\n"images/0.png,a\n', "not a CSV file"),
+        ("path;label\nimages/0.png;a\n", "must be separated by commas"),
+        ("path,label,label\nimages/0.png,a,b\n", "names a column twice"),
+        ("path,label\nimages/0.png,a,b\n", "line 2: it has more cells"),
     ],
 )
 def test_manifests_that_cannot_be_used(images: Path, text: str, words: str) -> None:
@@ -77,8 +81,10 @@ def test_manifests_that_are_no_text(images: Path) -> None:
             load("csv", images / "labels.csv")
     with pytest.raises(InputError, match="no such file"):
         load("csv", images / "other.csv")
-    with pytest.raises(InputError, match="cannot be read"):
-        load("csv", images)
+    os.mkfifo(images / "pipe")
+    for source, path in (("csv", images), ("csv", images / "pipe"), ("npz", images / "pipe")):
+        with pytest.raises(InputError, match="not a regular file"):
+            load(source, path)
 
 
 def test_missing_files_of_a_manifest_are_bad_files(images: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -130,11 +136,13 @@ def test_an_archive_with_names_splits_and_color(tmp_path: Path) -> None:
         ({"label": np.array([0, 1, 2, 3, -1, 0])}, "'label' contains -1"),
         ({"label": np.array([0, 1, 2**32, 1, 0, 1], np.uint64), "class_names": np.array(["x", "y"])}, "4294967296"),
         ({"label": np.array([0, 1, 2, 3, 10**9, 0])}, "'label' contains 1000000000"),
-        ({"label": np.array([{}] * 6, object)}, "not an .npz archive of plain arrays"),
+        ({"label": np.array([{}] * 6, object)}, "it holds Python objects"),
         ({"split": np.array(["train"] * 5 + ["x"])}, "'split' contains 'x'"),
         ({"split": np.array(["train"] * 5)}, "'split' has 5 entries for 6 images"),
         ({"split": np.array(["test"] * 6)}, "no entry of its array 'split' is 'train'"),
-        ({"class_names": np.array(["a"])}, r"lie outside 0\.\.0"),
+        ({"class_names": np.array(["a", "b"])}, r"lie outside 0\.\.1"),
+        ({"class_names": np.array(["a", "b", "a"])}, "two or more different ones"),
+        ({"label": np.zeros(6, int)}, "its classes are 0; a classifier needs two"),
     ],
 )
 def test_archives_that_cannot_be_used(tmp_path: Path, arrays: dict[str, Any], words: str) -> None:
@@ -145,7 +153,7 @@ def test_archives_that_cannot_be_used(tmp_path: Path, arrays: dict[str, Any], wo
 
 def test_files_that_are_no_archive(tmp_path: Path) -> None:
     (tmp_path / "set.npz").write_bytes(b"PK nothing")
-    for path, words in ((tmp_path / "set.npz", "not an .npz archive"), (tmp_path / "none.npz", "no such file")):
+    for path, words in ((tmp_path / "set.npz", "not a whole .npz archive"), (tmp_path / "none.npz", "no such file")):
         with pytest.raises(InputError, match=words):
             load("npz", path)
     np.save(tmp_path / "one.npy", np.zeros(3))
@@ -153,8 +161,27 @@ def test_files_that_are_no_archive(tmp_path: Path) -> None:
         load("npz", tmp_path / "one.npy")
     torn = archive(tmp_path).read_bytes()
     (tmp_path / "torn.npz").write_bytes(torn[: len(torn) // 2])
-    with pytest.raises(InputError, match=r"not an \.npz archive"):
+    with pytest.raises(InputError, match=r"not a whole \.npz archive"):
         load("npz", tmp_path / "torn.npz")
+
+
+def test_a_refused_archive_leaves_nothing_and_a_torn_entry_is_mended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    with pytest.raises(InputError, match="it must be uint8"):
+        load("npz", archive(tmp_path, image=np.zeros((6, 40, 50))))
+    assert not list(tmp_path.glob("cnn_jax/datasets/*"))
+    good = archive(tmp_path)
+    expected = load("npz", good, loading="streamed").train.read(np.arange(6))
+    raw = next(tmp_path.glob("cnn_jax/datasets/*raw*/image.npy"))
+    raw.write_bytes(raw.read_bytes()[:50])
+    assert np.array_equal(load("npz", good, loading="streamed").train.read(np.arange(6)), expected)
+    content = bytearray(good.read_bytes())
+    content[40:60] = b"x" * 20
+    good.write_bytes(content)
+    with pytest.raises(InputError, match="not a whole"):
+        load("npz", good)
 
 
 def test_synthetic_pictures_repeat_and_differ() -> None:

@@ -5,18 +5,22 @@ import errno
 import hashlib
 import json
 import os
+import platform
 import re
 import shutil
 import tempfile
 import time
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import psutil
 
 from cnn_jax.errors import InputError
 
 _LONGEST_NAME = 200
+_CHECKED = 1 << 26
 
 
 def cache_folder() -> Path:
@@ -42,12 +46,12 @@ def entry(key: str, write: Callable[[Path], None], is_whole: Callable[[Path], bo
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         _remove_abandoned(folder.parent)
-        temporary = Path(tempfile.mkdtemp(prefix=".writing-", dir=folder.parent))
+        temporary = Path(tempfile.mkdtemp(prefix=f".writing-{_here()}-{os.getpid()}-", dir=folder.parent))
     except OSError as error:
         raise _unwritable(folder, error) from error
     try:
         write(temporary)
-        (temporary / "entry.json").write_text(json.dumps({"key": key}))
+        (temporary / "entry.json").write_text(json.dumps({"key": key, "files": _contents(temporary)}))
         while not _moved(temporary, folder):
             if _is_there(folder, key) and is_whole(folder):  # finished meanwhile by another process
                 return folder
@@ -97,10 +101,11 @@ def remember(name: str, states: np.ndarray) -> None:
 
 
 def recall(name: str) -> np.ndarray | None:
-    """What was last kept under the name."""
+    """What was last kept under the name, uint64 [N, 3]."""
     try:
-        return np.load(cache_folder() / "states" / f"{_file_name(name)}.npy", allow_pickle=False)
-    except (OSError, ValueError, EOFError):
+        states = np.lib.format.open_memmap(cache_folder() / "states" / f"{_file_name(name)}.npy", mode="r")
+        return np.array(states) if states.dtype == np.uint64 and states.shape[1:] == (3,) else None
+    except Exception:  # it is missing or broken: nothing is lost but a message
         return None
 
 
@@ -122,24 +127,43 @@ def _file_name(key: str) -> str:
     return f"{name[: _LONGEST_NAME - 17]}-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
 
 
+def _contents(folder: Path) -> dict[str, list[int]]:
+    """{file: [size, checksum]}; without the checksum for what is too large to be read each time."""
+    return {
+        path.name: [path.stat().st_size, zlib.crc32(path.read_bytes()) if path.stat().st_size <= _CHECKED else 0]
+        for path in sorted(folder.iterdir())
+        if path.name != "entry.json"
+    }
+
+
 def _is_there(folder: Path, key: str) -> bool:
     try:
-        saved: bool = json.loads((folder / "entry.json").read_text())["key"] == key
-        return saved
+        saved = json.loads((folder / "entry.json").read_text())
+        whole: bool = saved["key"] == key and saved["files"] == _contents(folder)
+        return whole
     except (OSError, ValueError, KeyError, TypeError):
         return False
 
 
 def _remove_abandoned(parent: Path) -> None:
-    """Deletes what killed processes left half-written more than a day ago."""
+    """Deletes what killed processes left half-written: of this machine at once, of others after a day of silence."""
     for folder in parent.glob(".writing-*"):
-        with contextlib.suppress(FileNotFoundError):  # another process does the same
-            if time.time() - max(path.stat().st_mtime for path in (folder, *folder.iterdir())) > 86_400:
+        with contextlib.suppress(OSError):  # another process does the same
+            host, _, rest = folder.name.removeprefix(".writing-").partition("-")
+            number = rest.partition("-")[0]
+            gone = host == _here() and number.isdigit() and not psutil.pid_exists(int(number))
+            newest = max(path.stat().st_mtime for path in (folder, *folder.iterdir()))
+            if gone or time.time() - newest > 86_400:
                 shutil.rmtree(folder, ignore_errors=True)
 
 
+def _here() -> str:
+    return re.sub(r"[^A-Za-z0-9]", "_", platform.node())
+
+
 def _unwritable(folder: Path, error: OSError) -> InputError:
+    space = "free some space, or " if error.errno in (errno.ENOSPC, errno.EDQUOT) else ""
     return InputError(
-        f"the data cache {folder.parent} cannot be written ({error.strerror or error}); free some space, or set "
-        f"XDG_CACHE_HOME to another folder"
+        f"the data cache {folder.parent} cannot be written ({error.strerror or error}); {space}set XDG_CACHE_HOME to "
+        f"another folder"
     )

@@ -2,13 +2,14 @@
 
 import csv
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from cnn_jax.data.folder import SPLIT_NAMES, file_state, fingerprint, identity, place
+from cnn_jax.data.folder import SPLIT_NAMES, check_file, file_state, fingerprint, identity, place
 from cnn_jax.data.pictures import Files, Pictures
 from cnn_jax.data.shape import settle_shape
 from cnn_jax.data.splits import Source
@@ -32,6 +33,7 @@ def load_csv(data: Any) -> Source:
     if not data.dir:
         raise InputError("config.data.dir=None: data.source=csv needs the manifest, as in data.dir=labels.csv")
     manifest = Path(os.path.expanduser(data.dir))
+    check_file(manifest, "a CSV manifest")
     rows = list(_read(manifest))
     if not rows:
         raise InputError(f"{manifest}: this manifest has no rows below its header")
@@ -76,6 +78,10 @@ def _read(manifest: Path) -> Iterator[_Row]:
             reader = csv.DictReader(file, strict=True)
             columns = [column.strip().lower() for column in reader.fieldnames or ()]
             missing = [column for column in ("path", "label") if column not in columns]
+            if len(columns) == 1 and re.search("[;\t|]", columns[0]):
+                raise InputError(f"{manifest}: its columns must be separated by commas, not as in {columns[0]!r}")
+            if len(set(columns)) < len(columns):
+                raise InputError(f"{manifest}: its first line names a column twice ({', '.join(columns)})")
             if missing:
                 raise InputError(
                     f"{manifest}: it has no column {' and no column '.join(missing)}; its first line must name the "
@@ -84,8 +90,6 @@ def _read(manifest: Path) -> Iterator[_Row]:
             reader.fieldnames = columns
             for row in reader:
                 yield _checked(manifest, reader.line_num, row)
-    except FileNotFoundError as error:
-        raise InputError(f"config.data.dir={manifest}: there is no such file; it must be a CSV manifest") from error
     except OSError as error:
         raise InputError(
             f"config.data.dir={manifest}: it cannot be read ({error.strerror}); it must be a CSV manifest"
@@ -95,6 +99,8 @@ def _read(manifest: Path) -> Iterator[_Row]:
 
 
 def _checked(manifest: Path, line: int, row: dict[str, Any]) -> _Row:
+    if None in row:
+        raise InputError(f"{manifest}, line {line}: it has more cells than the first line has columns")
     path, label = (row["path"] or "").strip(), (row["label"] or "").strip()
     if not path or not label:
         raise InputError(f"{manifest}, line {line}: its {'path' if not path else 'label'} is empty")

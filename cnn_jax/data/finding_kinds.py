@@ -18,6 +18,9 @@ KINDS = {
         "error", "These files hold nothing: a copy or a download broke off, and training stops at them.",
         "Fetch them again, or delete them.",
     ),
+    "class without images": Kind(
+        "error", "These class folders are empty, so that the class cannot be learnt.", "Fill or delete them.",
+    ),
     "truncated": Kind(
         "error", "The end of these files is missing, so that a part of the picture is.",
         "Fetch them again, or delete them.",
@@ -137,5 +140,9 @@ KINDS = {
     "wrong extension": Kind(
         "note", "These files are of another format than their names say; this package reads them, other tools may not.",
         "Rename them.",
+    ),
+    "model too weak to judge labels": Kind(
+        "note", "The model contradicts so many labels that most of these must be its own mistakes.",
+        "Train it longer or better first.",
     ),
 }  # fmt: skip

@@ -14,8 +14,10 @@ from cnn_jax.data.splits import Source
 from cnn_jax.errors import InputError, shown
 from cnn_jax.progress import announce
 
-SPLIT_NAMES = {"train": "train", "training": "train", "validation": "validation", "valid": "validation",
-               "val": "validation", "test": "test"}  # fmt: skip
+SPLIT_NAMES = {
+    "train": "train", "training": "train", "validation": "validation", "valid": "validation", "val": "validation",
+    "validate": "validation", "test": "test", "tests": "test", "testing": "test",
+}  # fmt: skip
 _LITTER = {"Thumbs.db", "desktop.ini", "__MACOSX"}  # what systems leave behind; hidden files are left out anyway
 _NAMED_AT_MOST = 5
 
@@ -32,12 +34,14 @@ class Listing(NamedTuple):
       paths: relative to the folder, sorted, by split; those of a folder without splits are `train`.
       labels: int32 [N] by split.
       states: uint64 [files, 3]; see `Source`.
+      empty: classes without files, which were left out.
     """
 
     class_names: tuple[str, ...]
     paths: dict[str, list[str]]
     labels: dict[str, np.ndarray]
     states: np.ndarray
+    empty: tuple[str, ...]
 
 
 def load_folder(data: Any) -> Source:
@@ -58,7 +62,7 @@ def load_folder(data: Any) -> Source:
     }
     return Source(
         name, listing.class_names, splits, place("folder", root), fingerprint(listing.states), identity(listing.states),
-        read_off, listing.states,
+        read_off, listing.states, listing.empty,
     )  # fmt: skip
 
 
@@ -75,11 +79,11 @@ def list_folder(folder: str | Path, skip_empty: bool = False) -> Listing:
         a split has classes that train does not have.
     """
     root = Path(os.path.expanduser(folder))
-    if not root.is_dir():
-        what = "this is a file" if root.exists() else "there is no such folder"
+    if not os.path.isdir(root):
+        what = "this is a file" if os.path.exists(root) else "there is no such folder"
         raise InputError(f"config.data.dir={shown(str(folder))}: {what}; it must hold one folder of images per class")
     tops = _split_folders(root)
-    found = {split: _classes(top) for split, top in tops.items()}
+    found = {split: _classes(top, root) for split, top in tops.items()}
     names = tuple(sorted(found["train"]))
     empty = [name for name in names if not found["train"][name]]
     if empty and not skip_empty:
@@ -106,7 +110,15 @@ def list_folder(folder: str | Path, skip_empty: bool = False) -> Listing:
         paths[split] = [path for path, _, _ in files]
         labels[split] = np.array([label for _, label, _ in files], np.int32)
         states += [file_state(path, f"{split} {names[label]} {size}", time) for path, label, (size, time) in files]
-    return Listing(tuple(_decodable(name) for name in names), paths, labels, np.array(states, np.uint64))
+    readable = [tuple(_decodable(name) for name in some) for some in (names, empty)]
+    return Listing(readable[0], paths, labels, np.array(states, np.uint64), readable[1])
+
+
+def check_file(path: Path, what: str) -> None:
+    """Raises InputError where `data.dir` is no regular file: reading from a pipe might never end."""
+    if not os.path.isfile(path):
+        problem = "this is not a regular file" if os.path.exists(path) else "there is no such file"
+        raise InputError(f"config.data.dir={shown(str(path))}: {problem}; it must be {what}")
 
 
 def file_state(path: str, state: str, time: int) -> tuple[int, int, int]:
@@ -137,13 +149,13 @@ def _split_folders(root: Path) -> dict[str, Path]:
     found: dict[str, Path] = {}
     for entry in sorted(_entries(root), key=lambda entry: entry.name):
         split = SPLIT_NAMES.get(entry.name.lower())
-        if split is None or not entry.is_dir():
+        if split is None or not _is_folder(entry):
             continue
         if split in found:
             raise InputError(f"{shown(str(root))}: both {found[split].name}/ and {entry.name}/ name the split {split}")
         found[split] = Path(entry.path)
     # A class may be called "test"; a folder of splits has one to train on.
-    if "train" not in found or not any(_is_kept(entry) and entry.is_dir() for entry in _entries(found["train"])):
+    if "train" not in found or not any(_is_kept(entry) and _is_folder(entry) for entry in _entries(found["train"])):
         if found and "train" not in found and set(found) >= {"validation", "test"}:
             raise InputError(f"{shown(str(root))}: it has {' and '.join(sorted(found))}, but no folder train/")
         found = {"train": root}
@@ -153,37 +165,50 @@ def _split_folders(root: Path) -> dict[str, Path]:
     return found
 
 
-def _classes(top: Path) -> dict[str, list[File]]:
+def _classes(top: Path, root: Path) -> dict[str, list[File]]:
     """The files of each of the folders in `top`."""
-    classes, beside = {}, []
-    for entry in _entries(top):
-        if not _is_kept(entry):
-            continue
-        if entry.is_dir():
-            classes[entry.name] = list(_files(entry.path, (_identity(entry.path),)))
-        else:
-            beside.append(entry.name)
+    folders = {entry.name: entry.path for entry in _entries(top) if _is_kept(entry) and _is_folder(entry)}
+    beside = [entry.name for entry in _entries(top) if _is_kept(entry) and not _is_folder(entry)]
     if beside:
-        announce(f"{shown(str(top))}: left out {_listed('file', beside)} beside the class folders")
-    return classes
-
-
-def _files(folder: str, above: tuple[tuple[int, int], ...]) -> Iterator[File]:
-    for entry in _entries(folder):
-        if not _is_kept(entry):
+        announce(f"{shown(str(top))}: left out {_listed('file', sorted(beside))} beside the class folders")
+    # Each folder is read once: a link may lead back, or into another class, and would give its images a second label.
+    seen = {_identity(str(root)), _identity(str(top))}
+    entered = []
+    for name, path in sorted(folders.items(), key=lambda item: (os.path.islink(item[1]), item[0])):
+        if _identity(path) in seen:
+            announce(f"{shown(path)}: this link leads to a folder that is read already; not followed")
             continue
-        if entry.is_dir():
-            here = _identity(entry.path)
-            if here in above:
-                announce(f"{shown(entry.path)}: this link leads back to a folder above it; not followed")
+        seen.add(_identity(path))
+        entered.append(name)
+    return {name: list(_files(path, seen)) if name in entered else [] for name, path in folders.items()}
+
+
+def _files(folder: str, seen: set[tuple[int, int]]) -> Iterator[File]:
+    """All files below a folder; what `seen` holds is not entered again."""
+    waiting = [folder]
+    while waiting:
+        for entry in _entries(waiting.pop()):
+            if not _is_kept(entry):
                 continue
-            yield from _files(entry.path, (*above, here))
-            continue
-        try:
-            status = entry.stat()
-            yield entry.path, (status.st_size, status.st_mtime_ns)
-        except OSError:  # a link to nowhere: reading it will say so
-            yield entry.path, (-1, -1)
+            if _is_folder(entry):
+                if _identity(entry.path) in seen:
+                    announce(f"{shown(entry.path)}: this link leads to a folder that is read already; not followed")
+                else:
+                    seen.add(_identity(entry.path))
+                    waiting.append(entry.path)
+                continue
+            try:
+                status = entry.stat()
+                yield entry.path, (status.st_size, status.st_mtime_ns)
+            except OSError:  # a link to nowhere: reading it will say so
+                yield entry.path, (-1, -1)
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself, or through a file
+        return False
 
 
 def _entries(folder: str | Path) -> list[os.DirEntry[str]]:

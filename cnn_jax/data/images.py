@@ -1,6 +1,7 @@
 """From any picture that Pillow opens to the uint8 array that a network takes: the one way, for training and for use."""
 
 import contextlib
+import functools
 import io
 import math
 import warnings
@@ -24,6 +25,7 @@ _UPRIGHT, _TURNED = 1, 5  # EXIF orientations from 5 on lie on their side
 _EXIF_ORIENTATION = 0x0112
 # The decoder's scaling is coarser than Pillow's: what is left for Pillow hides that (see the test for how well).
 _LEFT_TO_RESIZE = 2
+_LARGEST = 1 << 30
 _JPEGS = ("JPEG", "MPO")  # MPO: a JPEG with more of them behind it, as some phones write it
 _UNTOUCHED_MODES = ("L", "RGB")
 
@@ -50,6 +52,8 @@ def read_file(path: str | Path) -> bytes:
             raise InputError(f"{name}: this is a folder, not an image")
         if path.exists() and not path.is_file():
             raise InputError(f"{name}: this is not a regular file")  # a pipe or a device might never end
+        if path.is_file() and path.stat().st_size > _LARGEST:
+            raise InputError(f"{name}: this file of {path.stat().st_size:,} bytes is no picture")
         content = path.read_bytes()
     except FileNotFoundError as error:
         what = "this link leads to no file" if path.is_symlink() else "there is no such file"
@@ -197,13 +201,24 @@ def _open(content: bytes, name: object) -> "Image":
     from PIL import Image, UnidentifiedImageError
 
     try:
-        picture = Image.open(io.BytesIO(content))
+        picture = Image.open(io.BytesIO(content), formats=_formats())
         picture.info["upright"] = _orientation(picture)
     except UnidentifiedImageError as error:
         raise InputError(f"{name}: this is not an image that Pillow can read") from error
     except Exception as error:
         raise _unreadable(name, error) from error
     return picture
+
+
+@functools.cache
+def _formats() -> tuple[str, ...]:
+    """All that Pillow reads by itself, the frequent ones first; not EPS files, which are programs to be run."""
+    from PIL import Image
+
+    Image.init()
+    frequent = ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF"]
+    others = [name for name in Image.ID if name not in (*frequent, "EPS", "WMF")]
+    return tuple(name for name in (*frequent, *others) if name in Image.OPEN)
 
 
 def _orientation(picture: "Image") -> int:

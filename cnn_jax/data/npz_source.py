@@ -1,5 +1,6 @@
 """An archive of arrays: `image` and `label`, perhaps `split` and `class_names`."""
 
+import math
 import os
 import shutil
 import zipfile
@@ -9,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from cnn_jax.data import cache
-from cnn_jax.data.folder import SPLIT_NAMES, file_state, fingerprint, identity, place
+from cnn_jax.data.folder import SPLIT_NAMES, check_file, file_state, fingerprint, identity, place
 from cnn_jax.data.pictures import Arrays, Pictures
 from cnn_jax.data.splits import Source
 from cnn_jax.errors import InputError, shown
@@ -27,6 +28,7 @@ def load_npz(data: Any) -> Source:
     if not data.dir:
         raise InputError("config.data.dir=None: data.source=npz needs the archive, as in data.dir=images.npz")
     path = Path(os.path.expanduser(data.dir))
+    check_file(path, "an .npz archive")
     arrays = _read_small(path)
     states, here = _states(path), place("npz", path)
     key = f"{here}-raw-{fingerprint(states)}"
@@ -34,18 +36,22 @@ def load_npz(data: Any) -> Source:
     if former is not None and not np.array_equal(former, states):
         cache.remove(f"{here}-raw-{fingerprint(former)}")
     cache.remember(f"{here}-raw", states)
-    folder = cache.entry(key, lambda folder: _unpack(path, folder / "image.npy"))
-    image = _mapped(path, folder / "image.npy")
-    if image.dtype != np.uint8 or image.ndim not in (3, 4) or image.shape[3:] not in ((), (1,), (3,)) or not image.size:
-        raise InputError(
-            f"{path}: its array 'image' is {image.dtype} {list(image.shape)}; it must be uint8 [N, H, W] or "
-            f"[N, H, W, 1 or 3]"
-        )
+    size = _check_image(path)
+    folder = cache.entry(
+        key,
+        lambda folder: _unpack(path, folder / "image.npy"),
+        lambda folder: (folder / "image.npy").stat().st_size == size,
+    )
+    image = np.load(folder / "image.npy", mmap_mode="r", allow_pickle=False)
     labels, names = _labels(path, arrays, len(image))
     height, width = data.image_size or image.shape[1:3]
     shape = (int(height), int(width), int(data.channels or (*image.shape, 1)[3]))
     reader = Arrays(folder / "image.npy", path.name)
     rows = _rows(path, arrays, len(image))
+    if len(names) < 2 or len(set(names)) < len(names):
+        raise InputError(
+            f"{path}: its classes are {', '.join(names[:5])}; a classifier needs two or more different ones"
+        )
     splits = {split: Pictures(reader, row, labels[row], shape, data.resize) for split, row in rows.items()}
     return Source(path.name, names, splits, here, fingerprint(states), identity(states), states=states)
 
@@ -63,12 +69,29 @@ def _read_small(path: Path) -> dict[str, np.ndarray]:
                     f"{path}: it has no array {' and no array '.join(missing)}; it has {', '.join(archive.files)}"
                 )
             return {name: archive[name] for name in ("label", "split", "class_names") if name in archive}
-    except FileNotFoundError as error:
-        raise InputError(f"config.data.dir={path}: there is no such file; it must be an .npz archive") from error
     except InputError:
         raise
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path}: this is not an .npz archive of plain arrays ({error})") from error
+    except Exception as error:  # zipfile, zlib and NumPy raise whatever a broken file makes them
+        raise _no_archive(path, error) from error
+
+
+def _check_image(path: Path) -> int:
+    """The size in bytes of the .npy file `image`; raises InputError where it is of another form than wanted."""
+    try:
+        with zipfile.ZipFile(path) as archive, archive.open("image.npy") as file:
+            version = np.lib.format.read_magic(file)
+            read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+            shape, _, dtype = read(file)
+            size = archive.getinfo("image.npy").file_size
+    except Exception as error:
+        raise _no_archive(path, error) from error
+    if dtype != np.uint8 or len(shape) not in (3, 4) or shape[3:] not in ((), (1,), (3,)) or min(shape) < 1:
+        raise InputError(
+            f"{path}: its array 'image' is {dtype} {list(shape)}; it must be uint8 [N, H, W] or [N, H, W, 1 or 3]"
+        )
+    if size < math.prod(shape):
+        raise InputError(f"{path}: its array 'image' is cut off: {size} bytes for {list(shape)}")
+    return size
 
 
 def _unpack(path: Path, to: Path) -> None:
@@ -76,15 +99,15 @@ def _unpack(path: Path, to: Path) -> None:
     try:
         with zipfile.ZipFile(path) as archive, archive.open("image.npy") as source, open(to, "wb") as target:
             shutil.copyfileobj(source, target, 1 << 20)
-    except (zipfile.BadZipFile, EOFError) as error:
-        raise InputError(f"{path}: its array 'image' is damaged ({error})") from error
+    except OSError:
+        raise  # the cache's disk
+    except Exception as error:
+        raise _no_archive(path, error) from error
 
 
-def _mapped(path: Path, unpacked: Path) -> np.ndarray:
-    try:
-        return np.load(unpacked, mmap_mode="r", allow_pickle=False)
-    except (ValueError, EOFError) as error:
-        raise InputError(f"{path}: its array 'image' cannot be read ({error}); it must be uint8") from error
+def _no_archive(path: Path, error: Exception) -> InputError:
+    reason = "it holds Python objects" if "pickle" in str(error) else str(error) or type(error).__name__
+    return InputError(f"{path}: this is not a whole .npz archive of plain arrays ({reason})")
 
 
 def _labels(path: Path, arrays: dict[str, np.ndarray], count: int) -> tuple[np.ndarray, tuple[str, ...]]:
@@ -92,7 +115,9 @@ def _labels(path: Path, arrays: dict[str, np.ndarray], count: int) -> tuple[np.n
     if labels.shape not in ((count,), (count, 1)):
         raise InputError(f"{path}: its array 'label' has shape {list(labels.shape)}; {count} images need [{count}]")
     labels = labels.reshape(-1)
-    if labels.dtype.kind in "US":
+    if labels.dtype.kind == "S":
+        labels = np.char.decode(labels, "utf-8", "backslashreplace")
+    if labels.dtype.kind == "U":
         names, numbers = np.unique(labels, return_inverse=True)
         return numbers.astype(np.int32), tuple(shown(str(name)) for name in names)
     if labels.dtype.kind not in "iu":

@@ -133,7 +133,7 @@ class Arrays(Whole):
         self._path, self._source = path, source
 
     def read(self, rows: Sequence[int]) -> list[bytes | np.ndarray]:
-        images = _mapped(self._path)
+        images = _mapped(self._path, self._path.stat().st_mtime_ns)
         return [images[row] for row in rows]
 
     def name(self, row: int) -> str:
@@ -141,5 +141,5 @@ class Arrays(Whole):
 
 
 @functools.lru_cache(maxsize=4)
-def _mapped(path: Path) -> np.ndarray:
+def _mapped(path: Path, written: int) -> np.ndarray:
     return np.load(path, mmap_mode="r", allow_pickle=False)

@@ -46,6 +46,7 @@ class Source:
       identity: the same for a copy of the data.
       states: uint64 [files, 3], a hash of each file's name, one of its label and size, and its time; None where the
         source is not made of files.
+      empty: classes without any image, which were left out.
       read_off: which of the keys image_size and channels were read off some pictures; all others must agree.
     """
 
@@ -57,6 +58,7 @@ class Source:
     identity: str
     read_off: tuple[str, ...] = ()
     states: np.ndarray | None = None
+    empty: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)

@@ -4,6 +4,7 @@ Each picture is decoded just as training and evaluation will see it. Sets that f
 larger ones only what the pass has found out. Either way a broken file is known before training begins.
 """
 
+import contextlib
 import dataclasses
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -21,8 +22,9 @@ from cnn_jax.data.pictures import Pictures
 from cnn_jax.errors import InputError
 from cnn_jax.progress import progress_bar
 
+_ATTEMPTS = 3
 _VERSION = 1  # of what an entry holds; another one makes all former entries useless
-_PICTURES_AT_ONCE = 64
+_PICTURES_AT_ONCE = 16  # what Ctrl-C waits for
 
 Result = TypeVar("Result")
 
@@ -64,15 +66,19 @@ def survey(pictures: Pictures, key: str, description: str, keep: bool, read_off:
     Raises:
       InputError: the cache cannot be written.
     """
-    folder = cache.entry(
-        f"{key}-{'images' if keep else 'survey'}-{_VERSION}",
-        lambda folder: _write(folder, pictures, description, keep, read_off),
-        lambda folder: _is_whole(folder, pictures, keep),
-    )
-    bad = tuple(json.loads((folder / "bad.json").read_text()))
-    good = np.load(folder / "good.npy", allow_pickle=False)
-    moments = np.load(folder / "moments.npy", allow_pickle=False)
-    return Survey(good, moments, bad, folder / "images.npy" if keep else None)
+    for _ in range(_ATTEMPTS):
+        folder = cache.entry(
+            f"{key}-{'images' if keep else 'survey'}-{_VERSION}",
+            lambda folder: _write(folder, pictures, description, keep, read_off),
+            lambda folder: _is_whole(folder, pictures, keep),
+        )
+        # Another process may have seen the data change, and removed the entry meanwhile.
+        with contextlib.suppress(FileNotFoundError):
+            bad = tuple(json.loads((folder / "bad.json").read_text()))
+            good = np.load(folder / "good.npy", allow_pickle=False)
+            moments = np.load(folder / "moments.npy", allow_pickle=False)
+            return Survey(good, moments, bad, folder / "images.npy" if keep else None)
+    raise InputError(f"{pictures.name(0)} and the others: these files change while they are read; try again later")
 
 
 def pixel_statistics(moments: np.ndarray, pixels: int) -> tuple[tuple[float, ...], tuple[float, ...]]:

@@ -13,6 +13,8 @@ _FAR = 6.0
 _DIMENSIONS = 256
 _LEAST_OF_A_CLASS = 20
 _SHRINKAGE = 0.1
+# Real sets have some percent of wrong labels (Northcutt, Athalye & Mueller 2021).
+_MOST_WRONG, _ENOUGH_LABELS = 0.15, 50
 
 
 def likely_mislabelled(
@@ -28,6 +30,8 @@ def likely_mislabelled(
       probabilities: [N, K].
       labels: [N].
       rows: [N], of the entries.
+
+    A model that contradicts more than 15 % of the labels is called too weak instead.
     """
     classes = probabilities.shape[1]
     own = probabilities[np.arange(len(labels)), labels]
@@ -36,6 +40,10 @@ def likely_mislabelled(
     reached = np.where(probabilities >= thresholds.reshape(1, -1), probabilities, -1.0)
     counted = reached.argmax(axis=1)
     wrong = np.flatnonzero((reached.max(axis=1) >= 0) & (counted != labels))
+    if len(labels) >= _ENOUGH_LABELS and len(wrong) > _MOST_WRONG * len(labels):
+        accuracy = (probabilities.argmax(axis=1) == labels).mean()
+        weak = f"it contradicts {len(wrong):,} of {len(labels):,} labels; its accuracy here is {accuracy:.1%}"
+        return Finding("model too weak to judge labels", about=(weak,))
     worst = wrong[np.argsort(own[wrong], kind="stable")]
     suspects = []
     for i in worst:

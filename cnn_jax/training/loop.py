@@ -103,7 +103,7 @@ def train(
     def give_up(failure: InputError) -> NoReturn:
         save()
         checkpoints.wait()
-        raise InputError(f"{failure} (it could be read before); everything up to step {int(state.step)} is saved")
+        raise InputError(f"{failure}; everything up to step {int(state.step)} is saved")
 
     with (
         progress_bar(total, "training", "step", initial=int(state.step)) as bar,
@@ -126,7 +126,7 @@ def train(
             _close_epoch(progress, metrics, int(state.step), plan.metric)
             for split, figures in metrics.items():
                 log(int(state.step), {"epoch": progress.epoch, "split": split, **figures})
-            bar.write(_line(progress.epoch, plan.num_epochs, metrics), file=sys.stderr)
+            bar.write(_line(progress.epoch, plan.num_epochs, metrics, plan.metric), file=sys.stderr)
             is_best = progress.best is not None and progress.best["epoch"] == progress.epoch
             if is_best or progress.epoch % plan.checkpoint_every == 0 or is_finished(progress, plan):
                 save()
@@ -203,9 +203,11 @@ def _check_finite(loss: float, what: str, step: int, plan: Plan) -> None:
         )
 
 
-def _line(epoch: int, num_epochs: int, metrics: Mapping[str, Mapping[str, float]]) -> str:
+def _line(epoch: int, num_epochs: int, metrics: Mapping[str, Mapping[str, float]], metric: str) -> str:
     parts = [f"epoch {epoch}/{num_epochs}"]
     for split, figures in metrics.items():
         parts.append(f"{split} loss {figures['loss']:.4f} accuracy {figures['accuracy']:.2%}")
+        if metric == f"{split}_balanced_accuracy":
+            parts[-1] += f" balanced {figures['balanced_accuracy']:.2%}"
     parts.append(f"learning rate {metrics['train']['learning_rate']:.3g}")
     return "  ".join(parts)
