@@ -80,17 +80,16 @@ def choose_loading(wanted: str, source: Source) -> str:
 
 
 def _surveys(source: Source, resize: str, keep: bool) -> dict[str, Survey]:
-    surveys = {}
-    for split, pictures in source.splits.items():
-        shape = "x".join(map(str, pictures.image_shape))
-        family = f"{source.place}-{split}-{shape}-{resize}"
-        key = f"{family}-{source.fingerprint}"
-        _say_what_changed(family, source)
-        verb = "decoding" if keep else "checking"
-        # Which pictures are bad depends on what they are held against.
-        key += "".join(f"-own_{name}" for name in source.read_off)
-        surveys[split] = survey(pictures, key, f"{verb} {source.name} {split}", keep, source.read_off)
-    return surveys
+    shape = "x".join(map(str, source.splits["train"].image_shape))
+    family = f"{source.place}-{shape}-{resize}"
+    _say_what_changed(family, source)
+    # Which pictures are bad depends on what they are held against.
+    key = "-".join([family, source.fingerprint, *(f"own_{name}" for name in source.read_off)])
+    verb = "decoding" if keep else "checking"
+    return {
+        split: survey(pictures, f"{key}-{split}", f"{verb} {source.name} {split}", keep, source.read_off)
+        for split, pictures in source.splits.items()
+    }
 
 
 def _say_what_changed(family: str, source: Source) -> None:
