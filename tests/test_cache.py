@@ -48,6 +48,14 @@ def test_a_broken_entry_is_made_again(own_cache: Path, file: str) -> None:
     assert len(kept("mine-1", pictures(5))) == 5
 
 
+@pytest.mark.parametrize("file", ["good.npy", "moments.npy"])
+def test_other_content_of_the_same_form_is_not_believed(own_cache: Path, file: str) -> None:
+    kept("mine-1")
+    path = next(own_cache.glob(f"*/{file}"))
+    np.save(path, np.zeros_like(np.load(path)))
+    assert kept("mine-1", pictures(value=9))[0, 0, 0, 0] == 9
+
+
 def test_two_processes_may_fill_the_same_entry(own_cache: Path) -> None:
     def slow(folder: Path) -> None:
         cache.entry("mine", lambda other: (other / "value").write_text("quick") and None)  # another process

@@ -98,6 +98,14 @@ def test_links_that_lead_back_are_not_followed(photos: Path, capsys: pytest.Capt
     assert capsys.readouterr().err.count("leads to a folder that is read already") == 2 + 3
 
 
+def test_a_link_to_another_class_is_no_class(photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (photos / "puppy").symlink_to(photos / "dog")
+    (photos / "everything").symlink_to(photos)
+    with pytest.raises(InputError, match=r"2 class folders \(everything, puppy\) without any image"):
+        list_folder(photos)
+    assert capsys.readouterr().err.count("leads to a folder that is read already") == 2
+
+
 def test_names_of_every_kind(tmp_path: Path) -> None:
     names = ["with space", "Ünïcode 猫", "new\nline", "quote'\"", "<b>&amp;", "-dash", "$HOME;ls"]
     for name in names:

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 import psutil
 import pytest
+from conftest import ROOT
 from helpers import data_settings
 from PIL import Image
 
@@ -22,6 +23,7 @@ from cnn_jax.data.augment.boxes import resized_crop_boxes
 from cnn_jax.data.augment.draws import Draws, uniform
 from cnn_jax.data.augment.geometry import flip
 from cnn_jax.data.augment.pipeline import crop_while_decoding, make_augment
+from cnn_jax.data.feed import on_device
 from cnn_jax.data.order import distinct, epoch_order
 from cnn_jax.data.reading import padded_batches, read_ahead
 from cnn_jax.data.stream import Batches, stream
@@ -84,8 +86,12 @@ def test_balanced_sampling() -> None:
     common = np.concatenate([order[labels[order] == 0] for order in orders])
     assert len(set(common)) == 70
     assert not np.array_equal(orders[0], orders[1])
-    partial = epoch_order(0, 0, 96, 20, labels)
-    assert np.ptp(np.bincount(labels[partial.reshape(-1)])) <= 1
+    for epoch in range(20):
+        partial = epoch_order(0, epoch, 96, 20, labels)
+        assert np.ptp(np.bincount(labels[partial.reshape(-1)])) <= 1
+    pair = np.repeat([0, 1], 50)
+    order = epoch_order(0, 0, 100, 100, pair).reshape(-1)
+    assert not np.array_equal(order[pair[order] == 0], order[pair[order] == 1] - 50)  # each class is shuffled by itself
 
 
 def test_a_picture_that_went_bad_is_one_line(tmp_path: Path) -> None:
@@ -138,7 +144,7 @@ PROGRAM = """
 def start(folder: Path, then: str) -> subprocess.Popen[str]:
     program = folder / "program.py"
     program.write_text(textwrap.dedent(PROGRAM).format(then=then))
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join((str(Path(__file__).parent), str(ROOT)))}
     process = subprocess.Popen(
         [sys.executable, str(program)], stdout=subprocess.PIPE, text=True, env=environment, start_new_session=True
     )
@@ -247,3 +253,14 @@ def test_workers_are_quiet_and_small(capfd: pytest.CaptureFixture[str], tmp_path
 def test_hosts_must_share_evenly() -> None:
     with pytest.raises(InputError, match=r"config\.batch_size=10: 3 hosts"):
         Batches(pictures(), 0, 10, hosts=3)
+
+
+def test_what_was_read_before_a_failure_is_handed_out() -> None:
+    def failing() -> Any:
+        yield from ({"index": np.array([i])} for i in range(4))
+        raise InputError("gone")
+
+    handed_out = on_device(failing())
+    assert [int(next(handed_out)["index"][0]) for _ in range(4)] == [0, 1, 2, 3]
+    with pytest.raises(InputError, match="gone"):
+        next(handed_out)

@@ -34,12 +34,13 @@ def resident_feed(
 
 @contextlib.contextmanager
 def streamed_feed(batches: Batches, workers: int | None, first: int, end: int) -> Iterator[Iterator[Any]]:
-    """For each of the steps its batch, two of them on their way to the device while a third is worked on."""
+    """For each of the steps its batch."""
     with stream(batches, first, end, workers) as decoded:
-        yield _on_device(decoded)
+        yield on_device(decoded)
 
 
-def _on_device(batches: Iterator[Any]) -> Iterator[Any]:
+def on_device(batches: Iterator[Any]) -> Iterator[Any]:
+    """The batches, two of them on their way to the device while a third is worked on."""
     ahead: collections.deque[Any] = collections.deque()
     try:
         for batch in batches:
