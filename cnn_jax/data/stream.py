@@ -135,7 +135,7 @@ def stream(batches: Batches, first: int, end: int, workers: int | None = None) -
 def _pool(processes: int, threads: int) -> Iterator[Executor]:
     if processes:
         # Spawned: to fork a process in which JAX runs would be to copy its locks. Batches come back through pipes; a
-        # program that is killed leaves no named shared memory behind.
+        # program that is killed leaves none of them in shared memory.
         pool: Executor = ProcessPoolExecutor(processes, get_context("spawn"), initializer=start_worker)
     else:
         pool = ThreadPoolExecutor(threads)
