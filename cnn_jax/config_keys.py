@@ -9,14 +9,17 @@ from typing import Any
 
 from cnn_jax.rules import (
     Rule,
+    auto,
     both,
     choice,
     flag,
     integer,
     limits,
     maybe,
+    multipliers,
     number,
     pairs,
+    pattern,
     several,
     share,
     size,
@@ -93,6 +96,11 @@ _learning_rate = Key(1e-3, number(above=0), "the schedule's base rate (of one_cy
 _weight_decay = Key(0.0, number(0), "L2 penalty, added to the gradient as PyTorch does")
 _decoupled = dataclasses.replace(_weight_decay, why="decoupled from the gradient (Loshchilov & Hutter 2019)")
 _decay_all = Key(False, flag(), "also decay biases and normalisation parameters")
+_multipliers = Key(
+    (),
+    multipliers(),
+    "(regular expression, factor) pairs: the first that is found in a parameter's name scales its rate",
+)
 _clip = Key(None, maybe(number(above=0)), "rescale the gradient where its global norm is larger")
 _b1 = Key(0.9, number(0, below=1), "decay of the running mean of gradients")
 _b2 = Key(0.999, number(0, below=1), "decay of the running mean of squared gradients")
@@ -103,6 +111,7 @@ _nesterov = Key(False, flag(), "look ahead along the momentum (Sutskever et al. 
 def _optimizer(weight_decay: Key = _weight_decay, rate: float = 1e-3, **own: Key) -> dict[str, Key]:
     learning_rate = dataclasses.replace(_learning_rate, default=rate)
     shared = {"weight_decay": weight_decay, "decay_bias_and_norm": _decay_all, "clip_norm": _clip}
+    shared["rate_multipliers"] = _multipliers
     return {"learning_rate": learning_rate, **own, **shared}
 
 
@@ -231,6 +240,9 @@ KEYS: dict[str, Key] = {
     "data.resize": Key("crop", choice("crop", "stretch", "pad"), "how an image of another shape is fitted"),
     "data.validation": Key(0.1, share(), "taken from training data, where the source has no validation split"),
     "data.test": Key(0.2, share(), "taken from training data, where the source has no test split"),
+    "data.center_crop": Key(
+        1.0, number(above=0, most=1), "share of the sides that is kept, about the centre, before an image is fitted"
+    ),
     "data.normalization": Key(
         "dataset", choice("dataset", "unit", "half", "per_image", "none"),
         "dataset: mean and std of the training split; unit: pixels / 255; half: mean and std 0.5",
@@ -263,10 +275,40 @@ KEYS: dict[str, Key] = {
     "batch_size": Key(128, integer(1), "examples per training step; a last partial batch of an epoch is left out"),
     "eval_batch_size": Key(512, integer(1), "examples per evaluation step; it changes no figure"),
     "num_epochs": Key(10, integer(1), "passes over the training split"),
-    "precision": Key("float32", choice("float32", "bfloat16"), "of the computation; parameters are always float32"),
+    "precision": Key(
+        "float32", choice("float32", "bfloat16", "float16", "float64"),
+        "of the computation; parameters, statistics and loss stay float32; float16 scales the loss as it goes; float64: "
+        "all of it, for exactness tests",
+    ),
+    "accumulate_steps": Key(1, integer(1), "parts into which a batch is split to save memory; one update for all"),
+    "remat": Key("none", choice("none", "stage"), "stage: compute each stage again on the way back, to save memory"),
+    "steps_per_call": Key(
+        "auto", auto(integer(1)), "training steps in one compiled call, of resident data; auto: 1 on CPU"
+    ),
+    "ema_decay": Key(
+        None, maybe(number(0, below=1)), "also average parameters and batch statistics, keeping this share at each step"
+    ),
+    "on_nonfinite": Key(
+        "stop", choice("stop", "skip"), "what a step does whose loss or gradients are not finite: stop, or be left out"
+    ),
+    "init_from": Key(
+        None, maybe(text()), "a run directory whose best weights are the start; with other classes the head is new"
+    ),
+    "freeze": Key(
+        None, maybe(pattern()), "parameters in whose names (stage1/block2/conv1/kernel) this is found are not trained"
+    ),
+    "parallel.strategy": Key(
+        "jit", choice("jit", "pmap"), "how a step is spread over devices: one program for all, or one for each"
+    ),
+    "parallel.devices": Key(None, maybe(integer(1)), "how many devices to use; None: all, of all hosts"),
+    "parallel.batch_norm": Key(
+        "global", choice("global", "per_device"),
+        "what BatchNorm takes its statistics over: the whole batch, or each device's part",
+    ),
     "patience": Key(None, maybe(integer(1)), "stop after so many epochs without a better checkpoint.metric"),
-    "checkpoint.every": Key(1, integer(1), "epochs between checkpoints; the last epoch is always saved"),
-    "checkpoint.keep": Key(1, integer(1), "how many of the last checkpoints are kept, beside the best one"),
+    "checkpoint.every": Key(1.0, number(above=0), "time between checkpoints; the last epoch is always saved"),
+    "checkpoint.unit": Key("epochs", choice("epochs", "steps", "minutes"), "what checkpoint.every counts"),
+    "checkpoint.keep": Key(2, integer(1), "how many of the last checkpoints are kept, beside the best one"),
     "checkpoint.metric": Key(
         "validation_accuracy", choice("validation_accuracy", "validation_balanced_accuracy", "validation_loss"),
         "what the best checkpoint is best in; balanced: the mean over classes",

@@ -4,6 +4,7 @@ import dataclasses
 import difflib
 import math
 import numbers
+import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -164,6 +165,40 @@ def pairs(rules: Mapping[str, Rule], example: str) -> Rule:
             raise Refusal(f"is wrong in ('{name}', {strength!r}): the strength of '{name}' {error}") from error
 
     return Rule(f"a tuple of (name, strength) pairs, as in {example}", accept)
+
+
+def pattern() -> Rule:
+    """A regular expression."""
+
+    def accept(value: Any) -> str:
+        if not isinstance(value, str) or not value:
+            _refuse()
+        try:
+            re.compile(value)
+        except re.error as error:
+            raise Refusal(f"is no regular expression: {error}") from error
+        return value
+
+    return Rule("text that is a regular expression", accept)
+
+
+def multipliers() -> Rule:
+    """A tuple of (regular expression, factor) pairs."""
+    name, factor = pattern(), number(0)
+
+    def accept(value: Any) -> tuple[tuple[str, float], ...]:
+        if isinstance(value, str):
+            _refuse()
+        return tuple((name(one), factor(other)) for one, other in value)
+
+    return Rule("a tuple of (regular expression, factor of at least 0) pairs, as in (('head', 10.0),)", accept)
+
+
+def auto(rule: Rule) -> Rule:
+    """The same rule, or "auto"."""
+    return dataclasses.replace(
+        rule, expects=f"{rule.expects}, or auto", accept=lambda value: value if value == "auto" else rule.accept(value)
+    )
 
 
 def maybe(rule: Rule) -> Rule:
