@@ -23,7 +23,7 @@ from cnn_jax.data.augment.pipeline import CROP, Augment, crop_while_decoding, ma
 from cnn_jax.data.feed import resident_feed, streamed_feed
 from cnn_jax.data.normalize import Normalization, make_normalization, normalize
 from cnn_jax.data.order import distinct
-from cnn_jax.data.resident import own_part, place
+from cnn_jax.data.resident import Resident, own_part, place
 from cnn_jax.data.stream import Batches
 from cnn_jax.devices import Devices, check_batch, choose_devices
 from cnn_jax.errors import InputError, Interrupted, NonFiniteError
@@ -170,11 +170,28 @@ def fit(config: ml_collections.ConfigDict, workdir: str | Path) -> dict[str, Any
         announce(experiment.describe())
         try:
             return _run(experiment, workdir, stop, started)
+        except jax.errors.JaxRuntimeError as error:
+            if "RESOURCE_EXHAUSTED" not in str(error):
+                raise
+            raise InputError(out_of_memory(config, error)) from None
         except NonFiniteError as error:
             with open_checkpoints(workdir / "checkpoints") as checkpoints:
                 last = checkpoints.last()
             kept = "no epoch had been finished" if last is None else f"the checkpoint of step {last} is kept"
             raise NonFiniteError(f"{error}; {kept} in {workdir}") from None
+
+
+def out_of_memory(config: ml_collections.ConfigDict, error: Exception) -> str:
+    """What to do where a device has not so much memory, the cheapest way first; as one line."""
+    ways = [f"a smaller config.batch_size (it is {config.batch_size})"]
+    if config.precision in ("float32", "float64"):
+        ways.append(f"config.precision=bfloat16 (it is {config.precision})")
+    if config.accumulate_steps < config.batch_size:
+        ways.append(f"config.accumulate_steps={2 * config.accumulate_steps} (it is {config.accumulate_steps})")
+    if config.remat == "none":
+        ways.append("config.remat=stage (it is none)")
+    reason = str(error).partition("RESOURCE_EXHAUSTED:")[2].strip().splitlines()
+    return f"the device has not enough memory for this ({' '.join(reason[:1])[:120]}); ways out: {', '.join(ways)}"
 
 
 def make_steps(experiment: Experiment) -> tuple[Callable[..., Any], Callable[..., Any]]:
@@ -236,6 +253,33 @@ def make_training(experiment: Experiment) -> tuple[Callable[..., Any], Callable[
     return lambda state, work: programs(work[1])(state, resident, work[0], seed), feed
 
 
+def compile_training(experiment: Experiment, steps: int) -> tuple[jax.stages.Compiled, TrainState]:
+    """The training program for so many steps, and the shapes of the state; nothing is computed or moved."""
+    config, splits, devices = experiment.config, experiment.splits, experiment.devices
+    step, _ = make_steps(experiment)
+
+    def shape(dtype: Any, *sizes: int, spread: bool = False) -> jax.ShapeDtypeStruct:
+        if spread and devices.folded:
+            sizes = (devices.count, sizes[0] // devices.count, *sizes[1:])
+        return jax.ShapeDtypeStruct(sizes, dtype, sharding=devices.split if spread else devices.replicated)
+
+    state = jax.tree.map(lambda leaf: shape(leaf.dtype, *leaf.shape), jax.eval_shape(lambda: make_state(experiment)(0)))
+    if isinstance(splits.train, data.Pictures):
+        kinds = {"image": np.uint8, "label": np.int32, "index": np.int32, "mask": bool}
+        shapes = {"image": splits.image_shape}
+        batch = {k: shape(v, config.batch_size, *shapes.get(k, ()), spread=True) for k, v in kinds.items()}
+        lowered = compile_train_step(step, devices).lower(state, batch, np.uint32(0))  # type: ignore[attr-defined]
+    else:
+        count = -(-len(splits.train) // devices.count) * devices.count
+        resident = Resident(
+            shape(np.uint8, count, *splits.image_shape, spread=True), shape(np.int32, count, spread=True)
+        )
+        order = shape(np.int32, experiment.steps_per_epoch, config.batch_size)
+        program = compile_resident_step(step, devices, steps)
+        lowered = program.lower(state, resident, order, np.uint32(0))  # type: ignore[attr-defined]
+    return lowered.compile(), state
+
+
 def steps_per_call(experiment: Experiment) -> int:
     """How many steps one compiled call makes of resident data."""
     config, devices = experiment.config, experiment.devices
@@ -248,15 +292,20 @@ def steps_per_call(experiment: Experiment) -> int:
     return max(1, min(_MOST_STEPS_PER_CALL, experiment.steps_per_epoch, int(_OPERATIONS_PER_CALL / max(work, 1))))
 
 
-def initial_state(experiment: Experiment) -> TrainState:
-    """The state before the first step, made by one compiled call."""
+def make_state(experiment: Experiment) -> Callable[[Any], TrainState]:
+    """From a seed to the state before the first step; not compiled."""
     config = experiment.config
-    init = partial(
+    return partial(
         init_state, experiment.model, experiment.optimizer, experiment.splits.image_shape,
         with_ema=config.ema_decay is not None,
         loss_scale=init_loss_scale() if config.precision == "float16" else None,
     )  # fmt: skip
-    state: TrainState = jax.jit(init, out_shardings=experiment.devices.replicated)(np.uint32(config.seed))
+
+
+def initial_state(experiment: Experiment) -> TrainState:
+    """The state before the first step, made by one compiled call."""
+    init = jax.jit(make_state(experiment), out_shardings=experiment.devices.replicated)
+    state: TrainState = init(np.uint32(experiment.config.seed))
     return state
 
 
