@@ -170,7 +170,7 @@ def make_steps(experiment: Experiment) -> tuple[Callable[..., Any], Callable[...
         numbers = distinct(batch["index"], len(splits.train), jnp) if balanced else batch["index"]
         draws = Draws(seed, step, step // experiment.steps_per_epoch, numbers)
         images, labels = experiment.augment(batch["image"], batch["label"], draws)
-        return normalize(images, experiment.normalization), labels
+        return normalize(images, experiment.normalization, experiment.model.setting.param_dtype), labels
 
     weights = None
     if config.loss.class_weights == "balanced":
