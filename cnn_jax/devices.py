@@ -82,7 +82,7 @@ class Devices:
         each = -(-len(rows) // self.count)
         if folded:
             shape = (self.count, each, *rows.shape[1:])
-            return self._from_rows(shape, lambda i: _padded(rows, i[0].start * each, each)[None], self.split)
+            return self._from_rows(shape, lambda i: _padded(rows, (i[0].start or 0) * each, each)[None], self.split)
         shape = (self.count * each, *rows.shape[1:])
         return self._from_rows(shape, lambda i: _padded(rows, i[0].start or 0, each), self.split)
 

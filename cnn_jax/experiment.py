@@ -25,7 +25,7 @@ from cnn_jax.data.normalize import Normalization, make_normalization, normalize
 from cnn_jax.data.order import distinct
 from cnn_jax.data.resident import Resident, own_part, place
 from cnn_jax.data.stream import Batches
-from cnn_jax.devices import Devices, check_batch, choose_devices
+from cnn_jax.devices import AXIS, Devices, check_batch, choose_devices
 from cnn_jax.errors import InputError, Interrupted, NonFiniteError
 from cnn_jax.inference import make_apply
 from cnn_jax.losses import LOSSES, balanced_weights
@@ -39,7 +39,7 @@ from cnn_jax.tracking.local import read_rows
 from cnn_jax.training.evaluation import evaluate
 from cnn_jax.training.loop import Plan, Progress, train
 from cnn_jax.training.loss_scale import init_loss_scale
-from cnn_jax.training.parallel import compile_eval_step, compile_resident_step, compile_train_step
+from cnn_jax.training.parallel import compile_eval_step, compile_resident_step, compile_train_step, map_parts
 from cnn_jax.training.signals import StopSignals
 from cnn_jax.training.state import TrainState, init_state
 from cnn_jax.training.step import Batch, StepOptions, make_eval_step, make_train_step
@@ -117,7 +117,9 @@ def build(config: ml_collections.ConfigDict, loading: str | None = None) -> Expe
     if config.data.loading == "auto" and any(name == CROP for name, _ in config.augment):
         how = "while photographs are decoded" if cropped else "of images that have their final size already"
         announce(f"{CROP}: crops {how} (data.loading={splits.loading})")
-    model = make_model(config.model, splits.num_classes, config.precision)
+    model = make_model(
+        config.model, splits.num_classes, config.precision, config.remat, devices.norm_axis, config.freeze
+    )
     if config.steps_per_call not in ("auto", 1) and splits.loading == "streamed":
         raise InputError(
             f"config.steps_per_call={config.steps_per_call}: several steps in one call need data that are resident; "
@@ -199,7 +201,8 @@ def make_steps(experiment: Experiment) -> tuple[Callable[..., Any], Callable[...
     config, splits = experiment.config, experiment.splits
     balanced = config.data.sampling == "balanced"
 
-    axis = experiment.devices.axis
+    # Each device prepares its own part of the batch, also where one program does the rest for all.
+    axis = experiment.devices.axis or (AXIS if experiment.devices.count > 1 else None)
 
     def preprocess(batch: Batch, seed: jax.Array, step: jax.Array) -> tuple[jax.Array, jax.Array]:
         numbers = batch["index"]
@@ -215,13 +218,14 @@ def make_steps(experiment: Experiment) -> tuple[Callable[..., Any], Callable[...
         weights = jnp.asarray(balanced_weights(splits.train.labels, splits.num_classes))
     loss = partial(LOSSES[config.loss.name], label_smoothing=config.loss.label_smoothing, class_weights=weights)
     options = StepOptions(
-        axis=axis,
+        axis=experiment.devices.axis,
         accumulate_steps=config.accumulate_steps,
         unroll=experiment.devices.platform == "cpu",  # a convolution in a loop is slow there
         ema_decay=config.ema_decay,
         skip_nonfinite=config.on_nonfinite == "skip",
     )
-    step = make_train_step(experiment.model, experiment.optimizer, loss, preprocess, options)
+    spread = preprocess if axis == options.axis else map_parts(preprocess, experiment.devices)
+    step = make_train_step(experiment.model, experiment.optimizer, loss, spread, options)
     return step, make_eval_step(make_apply(experiment.model, experiment.normalization))
 
 

@@ -24,7 +24,9 @@ from cnn_jax.training.state import TrainState, init_state, update_ema
 from cnn_jax.training.step import Batch, StepOptions, make_train_step
 
 STEPS = 20
-AUGMENT = (("rotate", 10.0), ("mixup", 0.3), ("cutmix", 0.5), ("random_erasing", 0.5))
+# These move pixels and do not compute with them: float32 arithmetic differs from program to program by its last digits.
+EXACT = (("flip", 0.5), ("translate", 1), ("cutout", 3))
+MIXING = (("rotate", 10.0), ("mixup", 0.3))
 ONE, EIGHT = {"parallel.devices": 1}, {"parallel.devices": 8}
 PMAP, SCAN = {"parallel.strategy": "pmap"}, {"steps_per_call": 4}
 
@@ -38,7 +40,7 @@ def float64() -> Iterator[None]:
 @functools.cache
 def trained(steps: int, *changes: tuple[str, Any]) -> dict[str, np.ndarray]:
     """The model's arrays by name after so many steps of two convolutions with BatchNorm, of batches of 64 digits."""
-    config = tiny_config(batch_size=64, model__dropout=0, augment=AUGMENT)
+    config = tiny_config(batch_size=64, model__dropout=0, model__filters=(4, 8), augment=EXACT)
     experiment = build(override(config, changes))
     train, feed = make_training(experiment)
     state = initial_state(experiment)
@@ -87,9 +89,11 @@ def test_twenty_steps_in_float64(way: str) -> None:
 
 @pytest.mark.parametrize("way", ["eight devices", "pmap", "scan"])
 def test_one_step_in_float32(way: str) -> None:
-    one = after(1, ONE)
+    mixing = {"augment": MIXING}
+    one = after(1, ONE, mixing)
     assert all(array.dtype == np.float32 for array in one.values())
-    assert distance(one, after(1, *WAYS[way])) <= 1e-5
+    assert distance(one, after(1, mixing, *WAYS[way])) <= 1e-5
+    assert distance(one, after(1, ONE)) > 1e-3
 
 
 @pytest.mark.usefixtures("float64")
@@ -169,9 +173,9 @@ def test_accumulation_updates_batch_norm_part_by_part() -> None:
 @pytest.mark.parametrize("strategy", ["jit", "pmap"])
 def test_images_go_where_they_are_needed_and_nowhere_else(strategy: str) -> None:
     """No device gathers what others hold; of a batch only the examples and their partners in mixing move."""
-    config = tiny_config(parallel__devices=8, parallel__strategy=strategy, accumulate_steps=2, augment=AUGMENT)
+    config = tiny_config(parallel__devices=8, parallel__strategy=strategy, accumulate_steps=2, augment=MIXING)
     text = compile_training(build(config), 1)[0].as_text()
-    found = set(re.findall(r"= \S+ (all-gather|all-to-all|reduce-scatter|all-reduce|collective-permute)\(", text))
+    found = set(re.findall(r" (all-gather|all-to-all|reduce-scatter|all-reduce|collective-permute)\(", text))
     assert found == {"reduce-scatter", "all-reduce", "collective-permute"}
 
 

@@ -65,6 +65,18 @@ def compile_eval_step(eval_step: Callable[[Any, Batch], Sums], devices: Devices)
     )
 
 
+def map_parts(function: Callable[..., Any], devices: Devices) -> Callable[..., Any]:
+    """(batch, *others) -> rows, done by each device for its own part of the batch, inside a program for all of them."""
+
+    def mapped(batch: Any, *others: Any) -> Any:
+        specs = (_PART, *(_WHOLE for _ in others))
+        return jax.shard_map(function, mesh=devices.mesh, in_specs=specs, out_specs=_PART, check_vma=False)(
+            batch, *others
+        )
+
+    return mapped
+
+
 def _take(data: Resident, index: jax.Array, devices: Devices) -> Batch:
     if devices.axis is not None or devices.count == 1:
         return take(data, index, devices.axis)
