@@ -33,7 +33,7 @@ MODEL_COMPANIONS = {"norm_groups": {"norm": "group"}}
 OPTIMIZER_VALUES: dict[str, Any] = {
     "learning_rate": 0.3, "momentum": 0.5, "nesterov": True, "weight_decay": 0.3, "decay_bias_and_norm": True,
     "clip_norm": 0.01, "b1": 0.5, "b2": 0.6, "eps": 0.5, "decay": 0.5, "rho": 0.5, "trust_coefficient": 0.5,
-    "ns_steps": 1, "adam_learning_rate": 0.5,
+    "ns_steps": 1, "adam_learning_rate": 0.5, "rate_multipliers": (("bias", 0.5),),
 }  # fmt: skip
 OPTIMIZER_COMPANIONS = {"decay_bias_and_norm": {"weight_decay": 0.1}}
 SCHEDULE_VALUES: dict[str, Any] = {

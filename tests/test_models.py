@@ -148,6 +148,25 @@ def test_layer_norm_is_over_the_whole_image_and_group_norm_over_groups() -> None
         np.testing.assert_allclose(ours, ((parts - mean) / np.sqrt(var + 1e-5)).reshape(x.shape), atol=1e-5)
 
 
+@pytest.mark.parametrize("axis", ["data", None])
+def test_an_axis_joins_the_statistics_of_the_devices(axis: str | None) -> None:
+    x = jax.random.normal(jax.random.key(0), (2, 3, 4, 4, 5)) * jnp.array([1.0, 3.0]).reshape(2, 1, 1, 1, 1)
+    norm = make_norm("batch", True, Setting(axis=axis))
+    variables = norm.init(jax.random.key(1), x[0])
+
+    def apply(x: jax.Array) -> Any:
+        return norm.apply(variables, x, mutable=["batch_stats"])
+
+    parts, updated = jax.vmap(apply, axis_name="data")(x)
+    whole, expected = make_norm("batch", True, Setting()).apply(
+        variables, x.reshape(6, 4, 4, 5), mutable=["batch_stats"]
+    )
+    close = np.allclose(parts.reshape(whole.shape), whole, atol=1e-5)
+    assert close == (axis is not None)
+    same = jax.tree.map(lambda ours, other: np.allclose(ours, jnp.stack([other, other]), atol=1e-6), updated, expected)
+    assert jax.tree.all(same) == (axis is not None)
+
+
 def test_dropout_acts_in_training_only() -> None:
     model = CNN(filters=(4,), dropout=0.5)
     images = jax.random.normal(jax.random.key(0), (2, 8, 8, 1))
