@@ -61,7 +61,7 @@ def test_imports_point_downwards(path: Path) -> None:
 
 
 def test_training_order_inside_its_room() -> None:
-    order = ["state", "step", "parallel", "evaluation", "signals", "loop"]
+    order = ["loss_scale", "state", "step", "parallel", "evaluation", "signals", "loop"]
     for i, name in enumerate(order):
         for imported in imports(ROOT / f"cnn_jax/training/{name}.py"):
             if imported.startswith("cnn_jax.training."):
