@@ -18,11 +18,11 @@ FLOORS = {
         "audit_page", "views", "run_directory",
     ],
     2: ["training", "inference"],
-    3: ["experiment", "assessment", "prediction", "gallery", "audit"],
+    3: ["experiment", "warm_start", "assessment", "prediction", "gallery", "audit"],
     4: ["command_line", "benchmarks", "dry_run"],
 }  # fmt: skip
-# metrics reports the plain cross-entropy, which is defined once, in losses
-NEIGHBOURS = {("metrics", "losses")}
+# metrics reports the plain cross-entropy, which is defined once, in losses; warm_start needs a run and a training state
+NEIGHBOURS = {("metrics", "losses"), ("experiment", "warm_start")}
 ROOM_FLOOR = {room: floor for floor, rooms in FLOORS.items() for room in rooms}
 MODULES = sorted((ROOT / "cnn_jax").rglob("*.py"))
 
