@@ -51,11 +51,10 @@ def read_init_from(
     except InputError as error:
         raise InputError(f"config.init_from={str(init_from)!r}: {error}") from error
     where = f"config.init_from={str(init_from)!r}"
-    if run.image_shape[2] != image_shape[2]:
-        raise InputError(
-            f"{where}: its images have {run.image_shape[2]} channels and these {image_shape[2]}; set "
-            f"data.channels={run.image_shape[2]}"
-        )
+    channels = run.image_shape[2]
+    if channels != image_shape[2]:
+        sizes = f"its images are {_size(run.image_shape)} and these {_size(image_shape)}"
+        raise InputError(f"{where}: {sizes}; set data.channels={channels}")
     whole = run.class_names == tuple(class_names)
     theirs = run.variables if whole else _without_head(run.variables)
     ours = variable_shapes(model, image_shape)
@@ -85,18 +84,22 @@ def _without_head(variables: dict[str, Any]) -> dict[str, Any]:
     return {kind: {key: part for key, part in tree.items() if key != _HEAD} for kind, tree in variables.items()}
 
 
-def _check_shapes(where: str, theirs: Any, ours: Any) -> None:
-    their_shapes, our_shapes = _shapes(theirs), _shapes(ours)
-    for name in [*our_shapes, *their_shapes]:
-        if their_shapes.get(name) != our_shapes.get(name):
-            sizes = (_size(shapes.get(name)) for shapes in (their_shapes, our_shapes))
-            raise InputError(f"{where}: its network is another one: {name} is {' there and '.join(sizes)} here")
+def _check_shapes(where: str, theirs: dict[str, Any], ours: dict[str, Any]) -> None:
+    for kind in ("params", "batch_stats"):
+        there, here = _shapes(theirs[kind]), _shapes(ours[kind])
+        for name in [*here, *there]:
+            if there.get(name) != here.get(name):
+                sizes = f"{_size(there.get(name))} there and {_size(here.get(name))} here"
+                raise InputError(f"{where}: its network is another one: {name} is {sizes}")
 
 
-def _shapes(variables: Any) -> dict[str, tuple[int, ...]]:
-    """{'params/stage1/block1/conv1/conv/kernel': (3, 3, 64, 64), ...}"""
-    names = jax.tree.leaves(parameter_names(variables))
-    return dict(zip(names, (tuple(leaf.shape) for leaf in jax.tree.leaves(variables)), strict=True))
+def _shapes(tree: Any) -> dict[str, tuple[int, ...]]:
+    """{'stage1/block1/conv1/conv/kernel': (3, 3, 64, 64), ...}"""
+    return {name: tuple(leaf.shape) for name, leaf in _named(tree).items()}
+
+
+def _named(tree: Any) -> dict[str, Any]:
+    return dict(zip(jax.tree.leaves(parameter_names(tree)), jax.tree.leaves(tree), strict=True))
 
 
 def _size(shape: tuple[int, ...] | None) -> str:
@@ -132,7 +135,7 @@ def _numbers(normalization: Normalization) -> str:
 
 def _replaced(tree: Any, given: Any) -> Any:
     """The tree with the given values, a part of it, in its own types and places; the rest stays."""
-    values = dict(zip(jax.tree.leaves(parameter_names(given)), jax.tree.leaves(given), strict=True))
+    values = _named(given)
 
     def of(name: str, leaf: jax.Array) -> jax.Array:
         if name not in values:

@@ -148,6 +148,22 @@ def test_layer_norm_is_over_the_whole_image_and_group_norm_over_groups() -> None
         np.testing.assert_allclose(ours, ((parts - mean) / np.sqrt(var + 1e-5)).reshape(x.shape), atol=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("freeze", "still"),
+    [("norm", True), ("block1/norm1/(scale|bias)", True), ("scale", False), ("norm2|conv", False), (None, False)],
+)
+def test_a_batch_norm_whose_scale_and_bias_are_frozen_keeps_its_statistics(freeze: str | None, still: bool) -> None:
+    model = CNN(3, Setting(freeze=freeze), filters=(4,), hidden=())
+    images = 3 + jax.random.normal(jax.random.key(0), (4, 6, 6, 1))
+    variables = jax.jit(model.init)(jax.random.key(1), images)
+    run = jax.jit(
+        lambda images, train: model.apply(variables, images, train, mutable=["batch_stats"]), static_argnums=1
+    )
+    trained, updated = run(images, True)
+    assert jax.tree.all(jax.tree.map(jnp.array_equal, updated["batch_stats"], variables["batch_stats"])) == still
+    assert np.allclose(trained, run(images, False)[0], atol=1e-6) == still
+
+
 @pytest.mark.parametrize("axis", ["data", None])
 def test_an_axis_joins_the_statistics_of_the_devices(axis: str | None) -> None:
     x = jax.random.normal(jax.random.key(0), (2, 3, 4, 4, 5)) * jnp.array([1.0, 3.0]).reshape(2, 1, 1, 1, 1)
