@@ -18,7 +18,7 @@ from typing import Any
 
 import ml_collections
 
-from cnn_jax.config_keys import AUGMENTATIONS, KEYS, VARIANTS, Key
+from cnn_jax.config_keys import AUGMENTATIONS, KEYS, STAGED, VARIANTS, Key
 from cnn_jax.errors import InputError
 from cnn_jax.rules import Rule, choice, did_you_mean
 
@@ -228,6 +228,8 @@ def _check_together(flat: Mapping[str, Any]) -> None:
         raise InputError(f"config.data.dir={flat['data.dir']!r}: data.source={flat['data.source']} reads no files")
     if flat["data.sampling"] == "balanced" and flat["loss.class_weights"] == "balanced":
         raise InputError("config.loss.class_weights='balanced': data.sampling is balanced already; choose one")
+    if flat["remat"] == "stage" and flat["model.name"] not in STAGED:
+        raise InputError(f"config.remat='stage': the model '{flat['model.name']}' has no stages; set it to none")
     if flat["data.channels"] == 2:
         raise InputError("config.data.channels=2: it must be 1 (gray) or 3 (colour), or None")
     if flat.get("optimizer.nesterov") and flat["optimizer.momentum"] == 0:

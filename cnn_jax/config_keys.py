@@ -92,6 +92,8 @@ MODELS: dict[str, dict[str, Key]] = {
     "resnet50": _resnet,
 }
 
+STAGED = ("cnn", "resnet18", "resnet34", "resnet50")  # what remat=stage can take apart
+
 _learning_rate = Key(1e-3, number(above=0), "the schedule's base rate (of one_cycle: its peak)")
 _weight_decay = Key(0.0, number(0), "L2 penalty, added to the gradient as PyTorch does")
 _decoupled = dataclasses.replace(_weight_decay, why="decoupled from the gradient (Loshchilov & Hutter 2019)")

@@ -29,8 +29,9 @@ from cnn_jax.devices import AXIS, Devices, check_batch, choose_devices
 from cnn_jax.errors import InputError, Interrupted, NonFiniteError
 from cnn_jax.inference import make_apply
 from cnn_jax.losses import LOSSES, balanced_weights
-from cnn_jax.models import Classifier, Table, make_model, make_table
+from cnn_jax.models import Classifier, Table, make_model, make_table, variable_shapes
 from cnn_jax.optimizers import make_optimizer
+from cnn_jax.parameter_names import check_patterns, frozen
 from cnn_jax.progress import announce
 from cnn_jax.run_directory import finished_summary, open_run_directory, read_run_file, write_json
 from cnn_jax.schedules import Schedule, make_schedule
@@ -43,6 +44,7 @@ from cnn_jax.training.parallel import compile_eval_step, compile_resident_step, 
 from cnn_jax.training.signals import StopSignals
 from cnn_jax.training.state import TrainState, init_state
 from cnn_jax.training.step import Batch, StepOptions, make_eval_step, make_train_step
+from cnn_jax.warm_start import WarmStart, read_init_from, warm_start
 
 _MOST_STEPS_PER_CALL = 50
 _OPERATIONS_PER_CALL = 2e12
@@ -108,7 +110,9 @@ def build(config: ml_collections.ConfigDict, loading: str | None = None) -> Expe
             f"{len(splits.train)} examples; choose at most that"
         )
     parts = devices.count * config.accumulate_steps
-    among = f"{devices.count} devices" + (f" with {config.accumulate_steps} parts each" if config.accumulate_steps > 1 else "")
+    among = f"{devices.count} devices" + (
+        f" with {config.accumulate_steps} parts each" if config.accumulate_steps > 1 else ""
+    )
     check_batch("batch_size", config.batch_size, parts, among, len(splits.train))
     if config.patience is not None and splits.validation is None:
         raise InputError(f"config.patience={config.patience}: it watches validation data; set data.validation above 0")
@@ -133,6 +137,7 @@ def build(config: ml_collections.ConfigDict, loading: str | None = None) -> Expe
             f"images of {size} are too small for the model '{config.model.name}' ({error}); raise data.image_size, or "
             f"take fewer or smaller poolings and strides"
         ) from error
+    check_patterns(config, variable_shapes(model, splits.image_shape)["params"])
     steps_per_epoch = len(splits.train) // config.batch_size
 
     def scheduled(base: float) -> Schedule:
@@ -143,7 +148,7 @@ def build(config: ml_collections.ConfigDict, loading: str | None = None) -> Expe
         raise InputError(f"config.schedule: '{config.schedule.name}' with these arguments starts at a rate of {rate}")
     return Experiment(
         config, splits, augment, make_normalization(config.data.normalization, splits), model,
-        make_optimizer(config.optimizer, scheduled), scheduled(config.optimizer.learning_rate), steps_per_epoch,
+        make_optimizer(config.optimizer, scheduled, config.freeze), scheduled(config.optimizer.learning_rate), steps_per_epoch,
         table, devices,
     )  # fmt: skip
 
@@ -167,11 +172,13 @@ def fit(config: ml_collections.ConfigDict, workdir: str | Path) -> dict[str, Any
         return finished
     began = read_run_file(workdir, "config.json").get("resolved", {}) if (workdir / "config.json").exists() else {}
     experiment = build(config, began.get("loading"))
+    begun = any(path.name.isdigit() for path in (workdir / "checkpoints").glob("*"))
+    start = None if begun else read_start(experiment)
     with StopSignals() as stop:
         open_run_directory(workdir, config, experiment.resolved)
         announce(experiment.describe())
         try:
-            return _run(experiment, workdir, stop, started)
+            return _run(experiment, workdir, stop, started, start)
         except jax.errors.JaxRuntimeError as error:
             if "RESOURCE_EXHAUSTED" not in str(error):
                 raise
@@ -223,6 +230,7 @@ def make_steps(experiment: Experiment) -> tuple[Callable[..., Any], Callable[...
         unroll=experiment.devices.platform == "cpu",  # a convolution in a loop is slow there
         ema_decay=config.ema_decay,
         skip_nonfinite=config.on_nonfinite == "skip",
+        frozen=partial(frozen, pattern=config.freeze),
     )
     spread = preprocess if axis == options.axis else map_parts(preprocess, experiment.devices)
     step = make_train_step(experiment.model, experiment.optimizer, loss, spread, options)
@@ -313,7 +321,19 @@ def initial_state(experiment: Experiment) -> TrainState:
     return state
 
 
-def _run(experiment: Experiment, workdir: Path, stop: StopSignals, started: float) -> dict[str, Any]:
+def read_start(experiment: Experiment) -> WarmStart | None:
+    """What `init_from` gives, where it is set; raises InputError where it cannot give it."""
+    config, splits = experiment.config, experiment.splits
+    if config.init_from is None:
+        return None
+    return read_init_from(
+        config.init_from, experiment.model, splits.image_shape, splits.class_names, experiment.normalization
+    )
+
+
+def _run(
+    experiment: Experiment, workdir: Path, stop: StopSignals, started: float, start: WarmStart | None
+) -> dict[str, Any]:
     config, splits = experiment.config, experiment.splits
     train_step, feed = make_training(experiment)
     eval_program = make_evaluation(experiment)
@@ -326,6 +346,9 @@ def _run(experiment: Experiment, workdir: Path, stop: StopSignals, started: floa
 
     with open_checkpoints(workdir / "checkpoints", config.checkpoint.keep) as checkpoints:
         state, progress = _resume(checkpoints, initial_state(experiment))
+        if start is not None and checkpoints.last() is None:
+            announce("\n".join(start.notes))
+            state = warm_start(state, experiment.optimizer, start)
         before = progress.wall_seconds
         if int(state.step):
             announce(f"resuming from step {int(state.step)} (epoch {progress.epoch} of {config.num_epochs} done)")

@@ -5,11 +5,13 @@ Each takes a learning rate (a schedule) and the arguments of `config_keys.OPTIMI
 default it leaves biases and normalisation parameters alone.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import jax
 import optax
+
+from cnn_jax.parameter_names import frozen, multiplier, parameter_names
 
 Mask = Callable[[Any], Any]
 
@@ -125,18 +127,21 @@ OPTIMIZERS: dict[str, Callable[..., optax.GradientTransformation]] = {
 
 
 def make_optimizer(
-    optimizer: Mapping[str, Any], schedule: Callable[[float], Callable[[Any], Any]]
+    optimizer: Mapping[str, Any], schedule: Callable[[float], Callable[[Any], Any]], freeze: str | None = None
 ) -> optax.GradientTransformation:
     """The Optax transformation for a config's `optimizer` block.
 
     Args:
-      optimizer: name, learning_rate, weight_decay, decay_bias_and_norm, clip_norm, and the optimizer's own arguments.
+      optimizer: name, learning_rate, weight_decay, decay_bias_and_norm, clip_norm, rate_multipliers, and the
+        optimizer's own arguments.
       schedule: from a base learning rate to the rate as a function of the step.
+      freeze: parameters in whose names this regular expression is found stay as they are; they are not decayed, no
+        part of the gradient's norm, and the optimizer holds nothing for them.
     """
     arguments = dict(optimizer)
     name, base = arguments.pop("name"), arguments.pop("learning_rate")
+    multipliers = arguments.pop("rate_multipliers")
     clip_norm, decay_all = arguments.pop("clip_norm"), arguments.pop("decay_bias_and_norm")
-    arguments.pop("rate_multipliers")
     if "adam_learning_rate" in arguments:
         arguments["adam_learning_rate"] = schedule(arguments["adam_learning_rate"])
 
@@ -144,7 +149,29 @@ def make_optimizer(
         return jax.tree.map(lambda leaf: decay_all or leaf.ndim > 1, params)
 
     transformation = OPTIMIZERS[name](schedule(base), mask, **arguments)
-    return transformation if clip_norm is None else optax.chain(optax.clip_by_global_norm(clip_norm), transformation)
+    if clip_norm is not None:
+        transformation = optax.chain(optax.clip_by_global_norm(clip_norm), transformation)
+    if multipliers:
+        transformation = optax.chain(transformation, _scale_by_name(multipliers))
+    return transformation if freeze is None else _only_trained(transformation, freeze)
+
+
+def _scale_by_name(multipliers: Iterable[tuple[str, float]]) -> optax.GradientTransformation:
+    """Scales whole updates, as another learning rate does: of a decoupled weight decay, too."""
+
+    def scale(updates: Any, _: Any) -> Any:
+        return jax.tree.map(
+            lambda update, name: update * multiplier(name, multipliers), updates, parameter_names(updates)
+        )
+
+    return optax.stateless(scale)
+
+
+def _only_trained(transformation: optax.GradientTransformation, freeze: str) -> optax.GradientTransformation:
+    def labels(params: Any) -> Any:
+        return jax.tree.map(lambda still: "frozen" if still else "trained", frozen(params, freeze))
+
+    return optax.partition({"trained": transformation, "frozen": optax.set_to_zero()}, labels)
 
 
 def _coupled(weight_decay: float, mask: Mask, optimizer: optax.GradientTransformation) -> optax.GradientTransformation:

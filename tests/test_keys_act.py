@@ -33,7 +33,7 @@ MODEL_COMPANIONS = {"norm_groups": {"norm": "group"}}
 OPTIMIZER_VALUES: dict[str, Any] = {
     "learning_rate": 0.3, "momentum": 0.5, "nesterov": True, "weight_decay": 0.3, "decay_bias_and_norm": True,
     "clip_norm": 0.01, "b1": 0.5, "b2": 0.6, "eps": 0.5, "decay": 0.5, "rho": 0.5, "trust_coefficient": 0.5,
-    "ns_steps": 1, "adam_learning_rate": 0.5,
+    "ns_steps": 1, "adam_learning_rate": 0.5, "rate_multipliers": (("bias", 0.5),),
 }  # fmt: skip
 OPTIMIZER_COMPANIONS = {"decay_bias_and_norm": {"weight_decay": 0.1}}
 SCHEDULE_VALUES: dict[str, Any] = {
@@ -176,6 +176,8 @@ SEEN_IN_PARTS: dict[str, Case] = {
     "batch_size": Case(64, lambda config: build(config).steps_per_epoch),
     "num_epochs": Case(7, lambda config: float(build(config).schedule(19))),
     "precision": Case("bfloat16", one_step),
+    "remat": Case("stage", lambda config: build(config).model.setting.remat),
+    "freeze": Case("block", one_step),
 }
 # Keys that only a whole run shows have their tests in these files.
 SEEN_IN_RUNS = {
@@ -186,6 +188,7 @@ SEEN_IN_RUNS = {
     "data.on_error": "test_folder.py::test_bad_files_are_all_named_or_left_out",
     "loss.name": "test_torch.py::test_cross_entropy",
     "eval_batch_size": "test_keys_act.py::test_the_evaluation_batch_size_acts",
+    "init_from": "test_warm_start.py::test_with_the_same_classes_everything_is_taken",
     "patience": "test_fit.py::test_early_stopping_counts_across_a_resume",
     "checkpoint.every": "test_fit.py::test_checkpoints_every_other_epoch",
     "checkpoint.keep": "test_fit.py::test_the_best_weights_are_kept_and_tested",

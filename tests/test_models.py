@@ -1,20 +1,23 @@
 """Every model in the table, and every choice of the configurable one."""
 
 import re
+from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from cnn_jax.config import default_config
+from cnn_jax.config import default_config, validate
 from cnn_jax.config_keys import ACTIVATIONS, INITIALIZATIONS, MODELS
+from cnn_jax.errors import InputError
 from cnn_jax.models import make_model, make_table
 from cnn_jax.models.cnn import CNN
 from cnn_jax.models.initializers import INITIALIZERS, bias_initializer
 from cnn_jax.models.layers import make_norm
 from cnn_jax.models.lenet import LeNet5
-from cnn_jax.models.resnet import ResNet18
+from cnn_jax.models.resnet import ResNet, ResNet18
 from cnn_jax.models.setting import Setting
 
 # Half the compile time; what is computed stays the same.
@@ -145,6 +148,41 @@ def test_layer_norm_is_over_the_whole_image_and_group_norm_over_groups() -> None
         np.testing.assert_allclose(ours, ((parts - mean) / np.sqrt(var + 1e-5)).reshape(x.shape), atol=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("freeze", "still"),
+    [("norm", True), ("block1/norm1/(scale|bias)", True), ("scale", False), ("norm2|conv", False), (None, False)],
+)
+def test_a_batch_norm_whose_scale_and_bias_are_frozen_keeps_its_statistics(freeze: str | None, still: bool) -> None:
+    model = CNN(3, Setting(freeze=freeze), filters=(4,), hidden=())
+    images = 3 + jax.random.normal(jax.random.key(0), (4, 6, 6, 1))
+    variables = jax.jit(model.init)(jax.random.key(1), images)
+    run = jax.jit(
+        lambda images, train: model.apply(variables, images, train, mutable=["batch_stats"]), static_argnums=1
+    )
+    trained, updated = run(images, True)
+    assert jax.tree.all(jax.tree.map(jnp.array_equal, updated["batch_stats"], variables["batch_stats"])) == still
+    assert np.allclose(trained, run(images, False)[0], atol=1e-6) == still
+
+
+@pytest.mark.parametrize("axis", ["data", None])
+def test_an_axis_joins_the_statistics_of_the_devices(axis: str | None) -> None:
+    x = jax.random.normal(jax.random.key(0), (2, 3, 4, 4, 5)) * jnp.array([1.0, 3.0]).reshape(2, 1, 1, 1, 1)
+    norm = make_norm("batch", True, Setting(axis=axis))
+    variables = norm.init(jax.random.key(1), x[0])
+
+    def apply(x: jax.Array) -> Any:
+        return norm.apply(variables, x, mutable=["batch_stats"])
+
+    parts, updated = jax.vmap(apply, axis_name="data")(x)
+    whole, expected = make_norm("batch", True, Setting()).apply(
+        variables, x.reshape(6, 4, 4, 5), mutable=["batch_stats"]
+    )
+    close = np.allclose(parts.reshape(whole.shape), whole, atol=1e-5)
+    assert close == (axis is not None)
+    same = jax.tree.map(lambda ours, other: np.allclose(ours, jnp.stack([other, other]), atol=1e-6), updated, expected)
+    assert jax.tree.all(same) == (axis is not None)
+
+
 def test_dropout_acts_in_training_only() -> None:
     model = CNN(filters=(4,), dropout=0.5)
     images = jax.random.normal(jax.random.key(0), (2, 8, 8, 1))
@@ -166,6 +204,59 @@ def test_names_that_a_person_can_guess() -> None:
     assert "stage2/block1/shortcut/norm/scale" in names
     pattern = r"(stem|head/logits|stage[1-4]/block[12]/(conv[12]|shortcut))(/(conv|norm))?/(kernel|scale|bias)"
     assert all(re.fullmatch(pattern, name) for name in names)
+
+
+def staged(name: str, remat: str) -> Any:
+    setting = Setting(jnp.float64, remat=remat)
+    if name == "cnn":
+        return CNN(3, setting, filters=(4, 8), convs_per_block=2, hidden=())
+    return ResNet(3, setting, blocks=(2, 1), small_images=True)
+
+
+@pytest.mark.parametrize("name", ["cnn", "resnet"])
+def test_computing_stages_again_changes_what_is_kept_and_nothing_else(name: str) -> None:
+    with jax.enable_x64(True):
+        images = jax.random.normal(jax.random.key(0), (4, 8, 8, 1), jnp.float64)
+
+        def trained(remat: str) -> tuple[Any, int]:
+            """Variables, gradients and new statistics; and how many values of maps wait for the way back."""
+            model = staged(name, remat)
+
+            def loss(params: Any, variables: Any) -> tuple[jax.Array, Any]:
+                variables = {**variables, "params": params}
+                logits, updated = model.apply(variables, images, train=True, mutable=["batch_stats"])
+                return (logits**2).sum(), updated
+
+            def run() -> Any:
+                variables = model.init(jax.random.key(1), images)
+                return variables, jax.grad(loss, has_aux=True)(variables["params"], variables)
+
+            def back() -> Any:
+                variables = model.init(jax.random.key(1), images)
+                return jax.vjp(partial(loss, variables=variables), variables["params"], has_aux=True)[1]
+
+            waiting = jax.tree.leaves(jax.eval_shape(back))
+            maps = [leaf.size for leaf in waiting if leaf.ndim == 4 and leaf.shape[0] == len(images)]
+            return jax.jit(run, compiler_options=QUICK)(), sum(maps)
+
+        (plain, all_kept), (again, kept) = trained("none"), trained("stage")
+        assert jax.tree.structure(plain) == jax.tree.structure(again)
+        for ours, other in zip(jax.tree.leaves(again), jax.tree.leaves(plain), strict=True):
+            np.testing.assert_allclose(ours, other, rtol=1e-12, atol=1e-12)
+        assert 0 < kept < 0.25 * all_kept
+        assert make_table(staged(name, "stage"), (8, 8, 1)) == make_table(staged(name, "none"), (8, 8, 1))
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_only_models_with_stages_take_remat(name: str) -> None:
+    config = default_config(name)
+    config.remat = "stage"
+    if name in ("linear", "mlp", "lenet5"):
+        with pytest.raises(InputError, match=f"config.remat='stage': the model '{name}' has no stages"):
+            validate(config)
+    else:
+        table = make_table(make_model(validate(config).model, 10, remat="stage"), (32, 32, 3))
+        assert "stage1/block1/conv1/conv" in str(table) or "block1/conv1" in str(table)
 
 
 def test_the_table_counts_by_hand() -> None:

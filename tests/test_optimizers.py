@@ -9,7 +9,9 @@ import optax
 import pytest
 
 from cnn_jax.config_keys import OPTIMIZERS, SCHEDULES
+from cnn_jax.errors import InputError
 from cnn_jax.optimizers import make_optimizer
+from cnn_jax.parameter_names import check_patterns, hold, parameter_names
 from cnn_jax.schedules import make_schedule
 
 
@@ -105,6 +107,78 @@ def test_muon_orthogonalises_convolutions_and_leaves_the_last_layer_to_adam() ->
     assert original.max() / original.min() > 20
     np.testing.assert_allclose(np.abs(updates["head"]["logits"]["kernel"]), 0.25, rtol=1e-4)  # Adam's first step
     np.testing.assert_allclose(np.abs(updates["norm"]["scale"]), 0.25, rtol=1e-4)
+
+
+def leaves(tree: Any) -> dict[str, Any]:
+    return dict(zip(jax.tree.leaves(parameter_names(tree)), jax.tree.leaves(tree), strict=True))
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_what_is_frozen_stays_and_the_rest_goes_as_if_it_were_alone(name: str) -> None:
+    """No update, no decay, no state, no part in the norm that is clipped."""
+    w = params()
+    arguments = {"weight_decay": 0.1, "decay_bias_and_norm": True, "clip_norm": 1.0}
+    optimizer = make_optimizer(block(name, **arguments), lambda base: lambda step: base, freeze="^conv/|norm/bias")
+    alone = make(name, **arguments)
+    trained = {"norm": {"scale": w["norm"]["scale"]}, "head": w["head"]}
+    state, their_state = optimizer.init(w), alone.init(trained)
+    held = [leaf.size for leaf in jax.tree.leaves(state) if leaf.ndim]
+    assert sorted(held) == sorted(leaf.size for leaf in jax.tree.leaves(their_state) if leaf.ndim)
+    for size in (1.0, 2.0, 3.0):
+        gradients, theirs = (optax.tree.scale(size, tree) for tree in (w, trained))
+        updates, state = optimizer.update(gradients, state, w)
+        expected, their_state = alone.update(theirs, their_state, trained)
+        for key, update in leaves(updates).items():
+            np.testing.assert_allclose(update, leaves(expected).get(key, jnp.zeros_like(update)), rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_the_first_pattern_that_is_found_scales_the_whole_update(name: str) -> None:
+    w = params()
+    multipliers = (("kernel", 0.5), ("head", 7.0), ("norm/.*s$", 0.0))
+    scaled, plain = (make(name, weight_decay=0.1, rate_multipliers=pairs) for pairs in (multipliers, ()))
+    ours, _ = scaled.update(w, scaled.init(w), w)
+    expected, _ = plain.update(w, plain.init(w), w)
+    factors = {"conv/kernel": 0.5, "head/logits/kernel": 0.5, "norm/bias": 0.0}
+    for key, update in leaves(expected).items():
+        np.testing.assert_allclose(leaves(ours)[key], update * factors.get(key, 1.0), rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("freeze", "multipliers", "words"),
+    [
+        (
+            "kernels",
+            (),
+            r"config\.freeze='kernels': it is found in no parameter's name; there are conv/bias, conv/kernel",
+        ),
+        (".", (), r"config\.freeze='\.': it is found in every name, nothing would be trained"),
+        (None, (("norm", 2.0), ("stage9", 2.0)), r"rate_multipliers: \('stage9', 2\) is found in no parameter's name"),
+        (None, (("bias", 0.1), ("conv", 2.0), ("conv/b", 2.0)), r"\('conv/b', 2\) never acts: pairs before it"),
+    ],
+)
+def test_patterns_that_single_out_nothing_are_said(freeze: str | None, multipliers: Any, words: str) -> None:
+    config = {"freeze": freeze, "optimizer": {"rate_multipliers": multipliers}}
+    with pytest.raises(InputError, match=words):
+        check_patterns(config, jax.eval_shape(params))
+    check_patterns({"freeze": "conv", "optimizer": {"rate_multipliers": (("bias", 0.1), ("conv", 2.0))}}, params())
+
+
+def test_long_lists_of_names_are_cut() -> None:
+    many = {f"layer{i:02}": {"kernel": jnp.zeros(1)} for i in range(60)}
+    with pytest.raises(InputError, match=r"there are 60: layer00/kernel, .*layer02/kernel, \.\.\., layer57") as caught:
+        check_patterns({"freeze": "x", "optimizer": {"rate_multipliers": ()}}, many)
+    assert len(str(caught.value)) < 250
+
+
+def test_no_gradient_reaches_what_is_frozen() -> None:
+    def loss(w: Any) -> jax.Array:
+        return sum(jnp.sum(leaf**2) for leaf in jax.tree.leaves(hold(w, "conv/k|scale")))
+
+    found = {key: bool(gradient.any()) for key, gradient in leaves(jax.grad(loss)(params())).items()}
+    assert found == {
+        "conv/kernel": False, "conv/bias": True, "norm/scale": False, "norm/bias": True, "head/logits/kernel": True,
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("name", SCHEDULES)

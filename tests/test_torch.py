@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -152,6 +153,33 @@ def test_optimizer(torch_results: dict[str, np.ndarray], name: str, arguments: d
         updates, state = optimizer.update(jnp.asarray(gradient), state, params)
         params = optax.apply_updates(params, updates)
         assert_close(params, expected)
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("sgd_momentum_decay", {"learning_rate": 0.1, "momentum": 0.9, "weight_decay": 0.05}),
+        ("adamw", {"learning_rate": 0.01, "weight_decay": 0.1}),
+    ],
+)
+def test_rates_by_name_are_parameter_groups(
+    torch_results: dict[str, np.ndarray], name: str, arguments: dict[str, Any]
+) -> None:
+    kind = name.split("_")[0]
+    block = {"name": kind} | {key: entry.default for key, entry in OPTIMIZER_KEYS[kind].items()} | arguments
+    block["rate_multipliers"] = (("^backbone/", 0.1), ("head", 3.0))
+    optimizer = make_optimizer(block, lambda base: lambda step: base, freeze="stem")
+    start = jnp.asarray(torch_results["optimizer/start"])
+    params: Any = {part: {"kernel": start} for part in ("backbone", "head", "stem")}
+    state = optimizer.init(params)
+    for gradient, expected in zip(
+        torch_results["optimizer/gradients"], torch_results[f"groups/{name}/path"], strict=True
+    ):
+        gradients = jax.tree.map(lambda _, gradient=gradient: jnp.asarray(gradient), params)
+        updates, state = optimizer.update(gradients, state, params)
+        params = optax.apply_updates(params, updates)
+        for part, theirs in zip(("backbone", "head", "stem"), expected, strict=True):
+            assert_close(params[part]["kernel"], theirs)
 
 
 @pytest.mark.parametrize(

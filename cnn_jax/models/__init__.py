@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 
 from cnn_jax.errors import InputError
@@ -14,7 +15,7 @@ from cnn_jax.models.resnet import ResNet18, ResNet34, ResNet50
 from cnn_jax.models.setting import Setting
 from cnn_jax.models.table import Table, make_table
 
-__all__ = ["MODELS", "Classifier", "Setting", "Table", "make_model", "make_table"]
+__all__ = ["MODELS", "Classifier", "Setting", "Table", "make_model", "make_table", "variable_shapes"]
 
 MODELS: dict[str, Callable[..., Classifier]] = {
     "linear": Linear,
@@ -47,3 +48,9 @@ def make_model(
     arguments = {key: value for key, value in model.items() if key != "name"}
     setting = Setting(jnp.dtype(precision), axis, freeze, remat)
     return MODELS[model["name"]](num_classes=num_classes, setting=setting, **arguments)
+
+
+def variable_shapes(model: Classifier, image_shape: tuple[int, int, int]) -> dict[str, Any]:
+    """{"params", "batch_stats"} with `jax.ShapeDtypeStruct` for arrays; nothing is computed."""
+    shapes = jax.eval_shape(lambda: model.init(jax.random.key(0), jnp.zeros((1, *image_shape))))
+    return {"params": shapes["params"], "batch_stats": shapes.get("batch_stats", {})}

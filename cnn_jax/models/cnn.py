@@ -7,7 +7,7 @@ from typing import Any
 import flax.linen as nn
 import jax
 
-from cnn_jax.models.layers import ACTIVATIONS, Classifier, Conv, Head, Pool, flatten, make_norm
+from cnn_jax.models.layers import ACTIVATIONS, Classifier, Conv, Head, Pool, flatten, make_norm, stage
 
 
 class Block(nn.Module):
@@ -22,11 +22,11 @@ class Block(nn.Module):
     pool: Callable[..., nn.Module] | None
 
     @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
+    def __call__(self, x: jax.Array, train: bool) -> jax.Array:
         for i in range(1, self.convs + 1):
             x = self.conv(self.filters, stride=self.stride if i == 1 else 1, name=f"conv{i}")(x)
             if self.norm is not None:
-                x = self.norm(path=self.path, name=f"norm{i}")(x)
+                x = self.norm(train, path=self.path, name=f"norm{i}")(x)
             x = self.activation(x)
         return x if self.pool is None else self.pool(name="pool")(x)
 
@@ -62,11 +62,19 @@ class CNN(Classifier):
             initialization=self.initialization,
             setting=self.setting,
         )
-        norm = None if self.norm == "none" else partial(make_norm, self.norm, train, self.setting, self.norm_groups)
+        norm = partial(make_norm, self.norm, setting=self.setting, groups=self.norm_groups)
         pool = None if self.pooling == "none" else partial(Pool, self.pooling, self.pool_window, self.pool_stride)
-        parts = (self.convs_per_block, self.stride, conv, norm, ACTIVATIONS[self.activation], pool)
+        block = stage(Block, self.setting)
+        parts = (
+            self.convs_per_block,
+            self.stride,
+            conv,
+            None if self.norm == "none" else norm,
+            ACTIVATIONS[self.activation],
+            pool,
+        )
         for i, filters in enumerate(self.filters, start=1):
-            x = Block(filters, *parts, name=f"block{i}")(x)
+            x = block(filters, *parts, name=f"block{i}")(x, train)
         if self.neck == "global_mean":
             return x.mean(axis=(1, 2))
         return x.max(axis=(1, 2)) if self.neck == "global_max" else flatten(x)

@@ -66,14 +66,14 @@ class Dense(nn.Module):
 
 
 class Pool(nn.Module):
-    """Maximum or mean over windows: [B, H, W, C] -> [B, H', W', C]; no parameters."""
+    """Maximum or mean over windows: [B, H, W, C] -> [B, H', W', C]; no parameters, and in training the same."""
 
     kind: str = "max"
     window: int = 2
     stride: int = 2
     padding: int = 0
 
-    def __call__(self, x: jax.Array) -> jax.Array:
+    def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
         window, strides = (self.window, self.window), (self.stride, self.stride)
         try:
             if self.kind == "max":
@@ -157,6 +157,15 @@ class Classifier(nn.Module):
     def embed(self, images: jax.Array, train: bool = False) -> jax.Array:
         """The feature vector [B, D]."""
         return self(images, train, features_only=True)
+
+
+def stage(kind: Any, setting: Setting) -> Any:
+    """The class of a stage, called with (x, train), or what stands for it where stages are computed again.
+
+    Names of parameters and what is computed are the same (Chen et al. 2016, "Training deep nets with sublinear memory
+    cost", section 4). On CPU, XLA forgets what keeps the second computation late and so saves nothing.
+    """
+    return nn.remat(kind, static_argnums=(2,)) if setting.remat == "stage" else kind
 
 
 def flatten(x: jax.Array) -> jax.Array:

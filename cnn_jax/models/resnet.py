@@ -8,7 +8,7 @@ import flax.linen as nn
 import jax
 from jax.nn.initializers import ones, variance_scaling, zeros
 
-from cnn_jax.models.layers import Classifier, Conv, Head, Pool, make_norm
+from cnn_jax.models.layers import Classifier, Conv, Head, Pool, make_norm, stage
 from cnn_jax.models.setting import Setting
 
 # The gradient keeps its size on the way back (He et al. 2015, section 2.2), as in torchvision.
@@ -88,12 +88,13 @@ class ResNet(Classifier):
 
     def backbone(self, x: jax.Array, train: bool) -> jax.Array:
         kernel, stride = (3, 1) if self.small_images else (7, 2)
-        x = ConvNorm(64, kernel, stride, setting=self.setting, name="stem")(x, train)
+        x = stage(ConvNorm, self.setting)(64, kernel, stride, setting=self.setting, name="stem")(x, train)
         if not self.small_images:
-            x = Pool("max", window=3, stride=2, padding=1, name="stem_pool")(x)
+            x = stage(Pool, self.setting)("max", window=3, stride=2, padding=1, name="stem_pool")(x, train)
+        make_stage = partial(stage(Stage, self.setting), self.block)
         for i, depth in enumerate(self.blocks):
-            x = Stage(self.block, depth, 64 * 2**i, 1 if i == 0 else 2, self.zero_init_residual, self.setting,
-                      name=f"stage{i + 1}")(x, train)  # fmt: skip
+            x = make_stage(depth, 64 * 2**i, 1 if i == 0 else 2, self.zero_init_residual, self.setting,
+                           name=f"stage{i + 1}")(x, train)  # fmt: skip
         return x.mean(axis=(1, 2))
 
     def head(self, x: jax.Array, train: bool) -> jax.Array:

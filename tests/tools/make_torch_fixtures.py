@@ -136,6 +136,19 @@ def make() -> dict[str, np.ndarray]:
             optimizer.step()
             scheduler.step()
         out[f"schedule/{name}"] = np.array(rates)
+
+    # Three parameters from the same start: one with a tenth of the rate, one with three times the rate, one frozen.
+    for name in ("sgd_momentum_decay", "adamw"):
+        kind, arguments = OPTIMIZERS[name]
+        backbone, head = start.clone().requires_grad_(), start.clone().requires_grad_()
+        stem, rate, path = start.clone(), arguments["lr"], []
+        groups = [{"params": [backbone], "lr": 0.1 * rate}, {"params": [head], "lr": 3 * rate}, {"params": [stem]}]
+        optimizer = kind(groups, **arguments)
+        for gradient in gradients:
+            backbone.grad, head.grad = gradient.clone(), gradient.clone()
+            optimizer.step()
+            path.append(torch.stack([backbone.detach(), head.detach(), stem]))
+        keep(f"groups/{name}", path=torch.stack(path))
     return out
 
 
