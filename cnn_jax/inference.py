@@ -53,8 +53,9 @@ class Run:
 
     def read(self, path: str | Path) -> np.ndarray:
         """The image in a file as this model takes it: uint8 [H, W, C]. Raises InputError where it cannot be read."""
+        settings = self.config.data
         with quiet():
-            return decode(read_file(path), shown(str(path)), self.image_shape, self.config.data.resize)
+            return decode(read_file(path), shown(str(path)), self.image_shape, settings.resize, settings.center_crop)
 
     @functools.cached_property
     def compiled_embed(self) -> Apply:

@@ -52,7 +52,9 @@ def load_npz(data: Any) -> Source:
         raise InputError(
             f"{path}: its classes are {', '.join(names[:5])}; a classifier needs two or more different ones"
         )
-    splits = {split: Pictures(reader, row, labels[row], shape, data.resize) for split, row in rows.items()}
+    splits = {
+        split: Pictures(reader, row, labels[row], shape, data.resize, data.center_crop) for split, row in rows.items()
+    }
     return Source(path.name, names, splits, here, fingerprint(states), identity(states), states=states)
 
 

@@ -60,7 +60,7 @@ def load_tfds(data: Any) -> Source:
         reader = _Records(str(folder), split, image_key)
         labels = _labels(reader, label_key, f"{place}-{split}-{fingerprint}", f"reading labels of {data.name} {split}")
         if split == "train" or not np.all(labels == -1):  # -1: TFDS's sign for labels that were never published
-            splits[split] = Pictures(reader, np.arange(len(labels)), labels, shape, data.resize)
+            splits[split] = Pictures(reader, np.arange(len(labels)), labels, shape, data.resize, data.center_crop)
     if "train" not in splits:
         raise InputError(f"{data.name} has no split 'train'; it has {', '.join(builder.info.splits)}")
     return Source(builder.info.full_name, names, splits, place, fingerprint, _fingerprint(folder, times=False))
