@@ -4,11 +4,11 @@
 
 `imagenet/` holds `train/` and `val/`, each with a folder per class (n01440764, ...), as torchvision's scripts want it.
 
-What it is expected to reach is what others published for close relatives of this recipe; it has not been measured here:
-top-1 of 76.1 % (torchvision's first weights: 90 epochs, steps, no smoothing) and 76.4 to 76.7 % (Flax's own example: 100
-epochs, cosine, smoothing 0.1). What it costs, by arithmetic: 2.8e18 floating-point operations; docs/scaling.md has hours
-and bandwidths for several machines, and says what they assume. Here only its first steps were run, on few and small
-photographs.
+What it is expected to reach is what others published for close relatives of this recipe; it has not been measured
+here: top-1 of 76.1 % (torchvision's first weights: 90 epochs, steps, no smoothing) and 76.4 to 76.7 % (Flax's own
+example: 100 epochs, cosine, smoothing 0.1). What it costs, by arithmetic: 2.8e18 floating-point operations;
+docs/scaling.md has hours and bandwidths for several machines, and says what they assume. Here only its first steps were
+run, on few and small photographs.
 
 The 50,000 pictures of `val/` have two uses, and the name of their folder decides:
 

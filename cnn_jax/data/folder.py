@@ -251,4 +251,4 @@ def _listed(what: str, names: Sequence[str], many: str | None = None) -> str:
 
 def _decodable(name: str) -> str:
     """A class name as text that JSON and terminals take."""
-    return os.fsencode(name).decode("utf-8", "backslashreplace")
+    return shown(os.fsencode(name).decode("utf-8", "backslashreplace"))
