@@ -123,7 +123,12 @@ def _ask(run: Run, source: Source, entries: Sequence[Entry]) -> tuple[list[Findi
         return [], []
     labels = np.array([entries[row].label for row in rows])
     fitted = {
-        split: dataclasses.replace(pictures, image_shape=run.image_shape, resize=run.config.data.resize)
+        split: dataclasses.replace(
+            pictures,
+            image_shape=run.image_shape,
+            resize=run.config.data.resize,
+            center_crop=run.config.data.center_crop,
+        )
         for split, pictures in source.splits.items()
     }
     size = min(int(run.config.eval_batch_size), _AT_ONCE)

@@ -10,7 +10,7 @@ from typing import NoReturn
 import ml_collections
 
 from cnn_jax import config as config_module
-from cnn_jax.errors import InputError, Interrupted, NonFiniteError
+from cnn_jax.errors import InputError, Interrupted, NonFiniteError, shown
 from cnn_jax.progress import command
 
 
@@ -66,7 +66,7 @@ def run(main: Callable[[Sequence[str]], int | None]) -> NoReturn:
     try:
         sys.exit(main(sys.argv[1:]) or 0)
     except (InputError, NonFiniteError) as error:
-        print(f"{Path(sys.argv[0]).name}: {' '.join(str(error).split())}", file=sys.stderr)  # always one line
+        print(f"{Path(sys.argv[0]).name}: {shown(' '.join(str(error).split()))}", file=sys.stderr)  # always one line
         sys.exit(error.exit_status)
     except Interrupted as error:
         print(f"\n{error}. To go on: {command(*sys.argv)}", file=sys.stderr)

@@ -22,6 +22,8 @@ from cnn_jax.config_keys import AUGMENTATIONS, KEYS, STAGED, VARIANTS, Key
 from cnn_jax.errors import InputError
 from cnn_jax.rules import Rule, choice, did_you_mean
 
+_LONGEST_VALUE = 200  # in an error
+
 
 def default_config(model: str = "cnn", optimizer: str = "sgd", schedule: str = "constant") -> ml_collections.ConfigDict:
     """The default configuration with the arguments of the named variants. Unknown keys cannot be set on it."""
@@ -142,7 +144,10 @@ def to_json(config: ml_collections.ConfigDict) -> dict[str, Any]:
 
 def from_json(tree: Mapping[str, Any]) -> ml_collections.ConfigDict:
     """The inverse of `to_json`, validated; keys that did not exist yet when it was saved get their defaults."""
-    flat = flatten(tree)
+    try:
+        flat = flatten(tree)
+    except RecursionError as error:
+        raise InputError("this config is nested too deeply to be one") from error
     names = {block: flat.get(f"{block}.name") for block in VARIANTS}
     return validate(_tree({key: entry.default for key, entry in _entries(names).items()} | flat))
 
@@ -199,10 +204,16 @@ def _check(key: str, value: Any, rule: Rule) -> Any:
     try:
         return rule(value)
     except ValueError as error:
-        raise InputError(f"config.{key}={value!r}: it {error}") from error
+        raise InputError(f"config.{key}={_clipped(value)}: it {error}") from error
+
+
+def _clipped(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= _LONGEST_VALUE else f"{text[:_LONGEST_VALUE]}..."
 
 
 def _unknown_key(key: str, entries: Mapping[str, Key], names: Mapping[str, str]) -> str:
+    key = key[:_LONGEST_VALUE]
     block, _, argument = key.partition(".")
     if block in VARIANTS and argument:
         known = [entry.partition(".")[2] for entry in entries if entry.startswith(f"{block}.")]

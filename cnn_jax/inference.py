@@ -19,6 +19,7 @@ from cnn_jax.data.reading import padded_batches
 from cnn_jax.data.splits import Examples, Split
 from cnn_jax.errors import InputError, shown
 from cnn_jax.models import Classifier, make_model
+from cnn_jax.rules import integer, size
 from cnn_jax.run_directory import read_run_file
 
 Apply = Callable[[Any, jax.Array], jax.Array]
@@ -53,8 +54,9 @@ class Run:
 
     def read(self, path: str | Path) -> np.ndarray:
         """The image in a file as this model takes it: uint8 [H, W, C]. Raises InputError where it cannot be read."""
+        settings = self.config.data
         with quiet():
-            return decode(read_file(path), shown(str(path)), self.image_shape, self.config.data.resize)
+            return decode(read_file(path), shown(str(path)), self.image_shape, settings.resize, settings.center_crop)
 
     @functools.cached_property
     def compiled_embed(self) -> Apply:
@@ -95,14 +97,22 @@ def load_run(workdir: str | Path) -> Run:
     saved = read_run_file(workdir, "config.json")
     try:
         resolved = saved.pop("resolved")
-        image_shape = tuple(resolved["image_shape"])
-        class_names = tuple(resolved["class_names"])
+        image_shape = (*size()(resolved["image_shape"][:2]), integer(1, 3)(resolved["image_shape"][2]))
+        names = resolved["class_names"]
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            raise ValueError("its class_names are no list of texts")
+        class_names = tuple(map(shown, names))
         normalization = Normalization.from_json(resolved["normalization"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{workdir / 'config.json'}: it is damaged ({error}); restore it, or train again") from error
-    config = from_json(saved)
-    model = make_model(config.model, len(class_names), config.precision)
-    like = jax.eval_shape(lambda: model.init(jax.random.key(0), jnp.zeros((1, *image_shape))))
+        if not len(normalization.mean) == len(normalization.std) == image_shape[2]:
+            raise ValueError("its normalization has another number of channels than its images")
+        config = from_json(saved)
+        model = make_model(config.model, len(class_names), config.precision)
+        like = jax.eval_shape(lambda: model.init(jax.random.key(0), jnp.zeros((1, *image_shape))))
+    except InputError:
+        raise
+    except Exception as error:  # whatever sizes that no model can have make Flax raise
+        reason = " ".join(str(error).split())[:160]
+        raise InputError(f"{workdir / 'config.json'}: it is damaged ({reason}); restore it, or train again") from error
     like = {"params": like["params"], "batch_stats": like.get("batch_stats", {})}
     if not (workdir / "checkpoints").is_dir():
         raise InputError(f"{workdir}: nothing has been trained here yet; run scripts/train.py with this --workdir")
@@ -111,6 +121,10 @@ def load_run(workdir: str | Path) -> Run:
         if step is None:
             raise InputError(f"{workdir}: no epoch has been finished here yet; go on training first")
         variables = checkpoints.restore_variables(step, like)
+    if jax.tree.map(jnp.shape, variables) != jax.tree.map(jnp.shape, like):
+        raise InputError(
+            f"{workdir}: its checkpoint and its config.json are of different models; restore the right one"
+        )
     apply = make_apply(model, normalization)
     return Run(config, image_shape, class_names, normalization, variables, apply, resolved)
 

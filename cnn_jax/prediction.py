@@ -11,6 +11,8 @@ from cnn_jax.errors import InputError, shown
 from cnn_jax.inference import Run, softmax
 from cnn_jax.progress import announce
 
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
 
 @dataclasses.dataclass(frozen=True)
 class Prediction:
@@ -40,6 +42,16 @@ def predict_files(run: Run, paths: Sequence[str | Path], top: int) -> Iterator[P
             row = next(probabilities)
             order = np.argsort(-row, kind="stable")[:top]
             yield Prediction(str(path), tuple((run.class_names[k], float(row[k])) for k in order))
+
+
+def table_row(prediction: Prediction) -> list[str]:
+    """Image, class and probability for a CSV file, of which a spreadsheet takes nothing for a formula.
+
+    `./` before a path leaves it the same path; an apostrophe before a class marks it as text.
+    """
+    image, (name, probability) = prediction.image, prediction.classes[0]
+    image = f"./{image}" if image.startswith(_FORMULA) else image
+    return [image, f"'{name}" if name.startswith(_FORMULA) else name, f"{probability:.6f}"]
 
 
 def list_images(paths: Sequence[str]) -> list[str]:

@@ -7,6 +7,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from cnn_jax.errors import shown
+
 _SECONDS_BETWEEN_LINES = 30.0
 
 
@@ -51,8 +53,9 @@ class Lines:
         print(line, file=file or sys.stderr, flush=True)
 
 
-def announce(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
+def announce(text: str) -> None:
+    """Prints lines. They may hold names out of files: what a terminal would obey is escaped."""
+    print("\n".join(map(shown, text.split("\n"))), file=sys.stderr, flush=True)
 
 
 def command(*words: str) -> str:

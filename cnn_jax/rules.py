@@ -10,6 +10,7 @@ from typing import Any
 
 _LARGEST_FLOAT32 = 3.4e38
 _LONGEST_SIDE = 16_384
+_LONGEST_NAME = 100  # of what could be meant
 
 
 class Refusal(ValueError):
@@ -38,7 +39,7 @@ class Rule:
 
 def did_you_mean(value: Any, choices: Iterable[str]) -> str:
     """` (did you mean 'adam'?)` where one of the choices is close to the value, else nothing."""
-    close = difflib.get_close_matches(str(value), list(choices), n=1)
+    close = difflib.get_close_matches(str(value)[:_LONGEST_NAME], list(choices), n=1)
     return f" (did you mean '{close[0]}'?)" if close else ""
 
 

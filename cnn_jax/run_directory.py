@@ -90,7 +90,7 @@ def read_run_file(workdir: Path, name: str) -> dict[str, Any]:
         return content
     except (FileNotFoundError, NotADirectoryError) as error:
         raise InputError(f"{workdir}: this is not a run directory (it has no {name})") from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(
             f"{workdir / name}: it cannot be read ({error}); restore it, or train in a new folder"
         ) from error

@@ -29,7 +29,7 @@ def main(argv: Sequence[str]) -> int:
         parser.error(f"--top={arguments.top}: it must be at least 1")
 
     from cnn_jax.inference import load_run
-    from cnn_jax.prediction import list_images, predict_files
+    from cnn_jax.prediction import list_images, predict_files, table_row
     from cnn_jax.progress import progress_bar
 
     paths = list_images(arguments.images)
@@ -50,7 +50,7 @@ def main(argv: Sequence[str]) -> int:
         with table:
             writer = csv.writer(table)
             writer.writerow(["image", "class", "probability"])
-            writer.writerows([p.image, p.classes[0][0], f"{p.classes[0][1]:.6f}"] for p in good)
+            writer.writerows(table_row(p) for p in good)
         print(f"{len(good)} predictions written to {arguments.csv}")
     else:
         for p in good:

@@ -51,6 +51,15 @@ def tfds_data() -> str:
 
 
 @pytest.fixture(scope="session")
+def photographs() -> list[Path]:
+    """JPEG files of one photograph each of 240 classes of ImageNet; skips where there are none."""
+    folder = Path(os.environ.get("TFDS_DATA_DIR") or ROOT.parent / "shared/data/tfds").parent / "imagenet_sample"
+    if not folder.is_dir():
+        pytest.skip("no sample of photographs: there is no imagenet_sample beside TFDS_DATA_DIR")
+    return sorted(folder.glob("*/*"))
+
+
+@pytest.fixture(scope="session")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The run directory of a small network on the digits; tests read it and leave it as it is."""
     from helpers import tiny_config

@@ -164,23 +164,22 @@ def test_a_picture_that_goes_bad_while_training(tmp_path: Path, monkeypatch: pyt
 
 
 @pytest.fixture(scope="module")
-def photos(tfds_data: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def photos(photographs: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Sixty real photographs in three made-up classes."""
-    sample = Path(tfds_data).parent / "imagenet_sample"
-    if not sample.is_dir():
-        pytest.skip("no sample of ImageNet beside the prepared datasets")
     folder = tmp_path_factory.mktemp("photos")
-    for i, path in enumerate(sorted(sample.glob("*/*"))[:60]):
+    for i, path in enumerate(photographs[:60]):
         (folder / "abc"[i % 3]).mkdir(exist_ok=True)
         (folder / "abc"[i % 3] / path.name).symlink_to(path)
     return folder
 
 
-@pytest.mark.parametrize("loading", ["resident", "streamed"])
-def test_photographs_are_predicted_as_they_are_evaluated(photos: Path, tmp_path: Path, loading: str) -> None:
+@pytest.mark.parametrize(("loading", "center_crop"), [("resident", 1.0), ("resident", 0.7), ("streamed", 0.7)])
+def test_photographs_are_predicted_as_they_are_evaluated(
+    photos: Path, tmp_path: Path, loading: str, center_crop: float
+) -> None:
     config = streamed(
         data__source="folder", data__dir=str(photos), data__image_size=(40, 32), batch_size=16, num_epochs=1,
-        data__loading=loading, data__test=0.5, augment=(("flip", 0.5),),
+        data__loading=loading, data__center_crop=center_crop, data__test=0.5, augment=(("flip", 0.5),),
     )  # fmt: skip
     fit(config, tmp_path / "run")
     run = load_run(tmp_path / "run")

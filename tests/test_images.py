@@ -76,6 +76,70 @@ def test_large_jpegs_are_scaled_by_the_decoder_without_showing_it() -> None:
         assert np.abs(ours.astype(int) - theirs).mean() <= tolerance
 
 
+@pytest.mark.parametrize(("shape", "most"), [("square", 0.75), ("as it is", 3.0)])
+def test_a_center_crop_of_photographs_is_torchvisions(photographs: list[Path], shape: str, most: float) -> None:
+    """Resize(256) and CenterCrop(224): two calls of Pillow. The second cuts at whole pixels, often half a pixel off."""
+    differences = []
+    for path in photographs[:40]:
+        with Image.open(path) as stored:
+            whole = stored.convert("RGB")
+        whole = ImageOps.fit(whole, (375, 375)) if shape == "square" else whole
+        least = min(whole.size)
+        sides = [256 if side == least else int(side * 256 / least) for side in whole.size]
+        resized = whole.resize((sides[0], sides[1]), Image.Resampling.BILINEAR)
+        left, top = (round((side - 224) / 2) for side in resized.size)
+        theirs = np.asarray(resized.crop((left, top, left + 224, top + 224)), np.int16)
+        stored_again = io.BytesIO()
+        whole.save(stored_again, "PNG")
+        content = path.read_bytes() if shape == "as it is" else stored_again.getvalue()
+        for share in (0.875, 0.87, 1.0):
+            ours = decode(content, path.name, (224, 224, 3), "crop", share)
+            differences.append(np.abs(theirs - ours).mean())
+    same, slightly_off, uncropped = np.array(differences).reshape(-1, 3).mean(axis=0)
+    assert same <= most
+    assert slightly_off > 1.2 * same
+    assert uncropped > 15
+
+
+@pytest.mark.parametrize("resize", ["crop", "stretch", "pad"])
+def test_what_a_center_crop_keeps(resize: str) -> None:
+    """Half the sides of a picture of 40x80: 20x40 of it, which each rule then fits into 10x10."""
+    pixels = np.full((40, 80, 3), 255, np.uint8)
+    pixels[10:30, 20:60] = 100
+    stored = io.BytesIO()
+    Image.fromarray(pixels).save(stored, "PNG")
+    array = decode(stored.getvalue(), "it", (10, 10, 3), resize, 0.5)
+    inside = array[3:7] if resize == "pad" else array[1:-1, 1:-1]
+    assert inside.min() == inside.max() == 100
+    assert np.array_equal(array, fit_image(Image.fromarray(pixels), (10, 10, 3), resize, 0.5))
+    assert bool((array[:2] == 0).all()) == (resize == "pad")
+    assert decode(stored.getvalue(), "it", (10, 10, 3), resize).max() == 255
+
+
+@pytest.mark.parametrize("resize", ["crop", "stretch", "pad"])
+@pytest.mark.parametrize("sides", [(1, 1), (2, 9), (40, 3)])
+def test_a_center_crop_of_next_to_nothing(resize: str, sides: tuple[int, int]) -> None:
+    assert fit_image(Image.new("RGB", sides, (9, 9, 9)), (8, 8, 3), resize, 1e-6).max() == 9
+
+
+def test_a_center_crop_decodes_no_more_than_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+    import simplejpeg
+
+    stored, scales = io.BytesIO(), []
+    Image.new("RGB", (800, 800)).save(stored, "JPEG")
+    decoder = simplejpeg.decode_jpeg
+
+    def spy(*arguments: Any, min_width: int, **settings: Any) -> np.ndarray:
+        scales.append(800 // min_width)
+        pixels: np.ndarray = decoder(*arguments, min_width=min_width, **settings)
+        return pixels
+
+    monkeypatch.setattr(simplejpeg, "decode_jpeg", spy)
+    for share in (1.0, 0.9, 0.5, 0.2):
+        decode(stored.getvalue(), "it", (100, 100, 3), "crop", share)
+    assert scales == [4, 2, 2, 1]
+
+
 @pytest.mark.parametrize("kind", ["jpg", "png", "webp", "tif"])
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_every_exif_orientation(orientation: int, kind: str, tmp_path: Path) -> None:
@@ -98,7 +162,7 @@ def test_a_region_is_what_pillow_makes_of_its_box() -> None:
     picture = Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 60, 3), np.uint8))
     stored = io.BytesIO()
     picture.save(stored, "PNG")
-    ours = decode(stored.getvalue(), "it", (16, 16, 3), "crop", lambda height, width: (0.25, 0.1, 0.5, 0.3))
+    ours = decode(stored.getvalue(), "it", (16, 16, 3), "crop", 0.5, lambda height, width: (0.25, 0.1, 0.5, 0.3))
     theirs = picture.resize((16, 16), Image.Resampling.BILINEAR, box=(6, 10, 24, 30))
     assert np.abs(ours.astype(int) - np.asarray(theirs)).max() <= 1
 

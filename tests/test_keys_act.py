@@ -162,6 +162,7 @@ SEEN_IN_PARTS: dict[str, Case] = {
     "data.resize": Case("stretch", lambda config: [splits_of(config).train.images], (("data.image_size", (6, 12)),)),
     "data.validation": Case(0.3, sizes),
     "data.test": Case(100, sizes),
+    "data.center_crop": Case(0.5, lambda config: [splits_of(config).train.images]),
     "data.normalization": Case("half", lambda config: make_normalization(config.data.normalization, splits_of(config))),
     "augment": Case((("flip", 1.0),), one_step),
     "data.loading": Case("streamed", lambda config: splits_of(config).loading),

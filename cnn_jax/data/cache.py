@@ -69,7 +69,7 @@ def entry(key: str, write: Callable[[Path], None], is_whole: Callable[[Path], bo
 
 def array(key: str, make: Callable[[], np.ndarray]) -> np.ndarray:
     """The array under `key`, made by `make()` if it is not there yet."""
-    folder = entry(key, lambda folder: np.save(folder / "array.npy", make()))
+    folder = entry(key, lambda folder: np.save(folder / "array.npy", make()), _holds_an_array)
     return np.load(folder / "array.npy", allow_pickle=False)
 
 
@@ -107,6 +107,14 @@ def recall(name: str) -> np.ndarray | None:
         return np.array(states) if states.dtype == np.uint64 and states.shape[1:] == (3,) else None
     except Exception:  # it is missing or broken: nothing is lost but a message
         return None
+
+
+def _holds_an_array(folder: Path) -> bool:
+    try:
+        np.load(folder / "array.npy", mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError):
+        return False
+    return True
 
 
 def _moved(temporary: Path, folder: Path) -> bool:

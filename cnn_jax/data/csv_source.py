@@ -55,7 +55,7 @@ def load_csv(data: Any) -> Source:
     splits = {
         split: Pictures(
             part, np.arange(len(part)), np.array([numbers[row.label] for row in parts[split]], np.int32), shape,
-            data.resize,
+            data.resize, data.center_crop,
         )
         for split, part in files.items()
     }  # fmt: skip

@@ -27,7 +27,9 @@ def load_digits(data: Any) -> Source:
     """All digits as one training split, resized where `data.image_size` or `data.channels` asks for it."""
     height, width = data.image_size or (8, 8)
     labels = cache.array("digits-1-labels", lambda: _bunch().target.astype(np.int32))  # scikit-learn starts slowly
-    pictures = Pictures(_Digits(), np.arange(len(labels)), labels, (height, width, data.channels or 1), data.resize)
+    pictures = Pictures(
+        _Digits(), np.arange(len(labels)), labels, (height, width, data.channels or 1), data.resize, data.center_crop
+    )
     return Source("digits", tuple("0123456789"), {"train": pictures}, "digits", "1", "1")
 
 

@@ -57,7 +57,9 @@ def load_folder(data: Any) -> Source:
     name = shown(Path(root).name)
     shape, read_off = settle_shape(data, [Files(root, paths) for paths in listing.paths.values()], f"images of {name}")
     splits = {
-        split: Pictures(Files(root, paths), np.arange(len(paths)), listing.labels[split], shape, data.resize)
+        split: Pictures(
+            Files(root, paths), np.arange(len(paths)), listing.labels[split], shape, data.resize, data.center_crop
+        )
         for split, paths in listing.paths.items()
     }
     return Source(
@@ -249,4 +251,4 @@ def _listed(what: str, names: Sequence[str], many: str | None = None) -> str:
 
 def _decodable(name: str) -> str:
     """A class name as text that JSON and terminals take."""
-    return os.fsencode(name).decode("utf-8", "backslashreplace")
+    return shown(os.fsencode(name).decode("utf-8", "backslashreplace"))

@@ -66,7 +66,12 @@ def read_file(path: str | Path) -> bytes:
 
 
 def decode(
-    content: bytes, name: object, image_shape: tuple[int, int, int], resize: str, region: Region | None = None
+    content: bytes,
+    name: object,
+    image_shape: tuple[int, int, int],
+    resize: str,
+    center_crop: float = 1.0,
+    region: Region | None = None,
 ) -> np.ndarray:
     """An encoded picture as uint8 [height, width, channels].
 
@@ -76,7 +81,9 @@ def decode(
       image_shape: (height, width, channels) of the network's input; channels 1 or 3.
       resize: "crop": the shorter side is fitted, the middle is kept; "stretch": both sides are fitted; "pad": the
         longer side is fitted, the rest is black. Bilinear with antialiasing, as in torchvision.
-      region: this part of the picture alone is fitted, by "stretch".
+      center_crop: the share of both sides, about the centre, that is fitted so. With "crop" and a square of side S,
+        that is torchvision's Resize(S / center_crop) and CenterCrop(S), up to rounding.
+      region: this part of the picture is fitted instead, by "stretch".
 
     Raises:
       InputError: it is no image, broken, or large enough to be a decompression bomb.
@@ -86,10 +93,10 @@ def decode(
         # What the decoder can scale itself, by 2, 4 or 8, is never decoded at full size.
         sides = picture.size[::-1] if picture.info["upright"] < _TURNED else picture.size
         box = None if region is None else region(*sides)
-        shares = (1.0, 1.0) if box is None else box[2:]
+        shares = (center_crop, center_crop) if box is None else box[2:]
         ratios = [side * share / wanted for side, share, wanted in zip(sides, shares, image_shape[:2], strict=True)]
         enough = max(ratios) if resize == "pad" and box is None else min(ratios)
-        return fit_image(_load(picture, content, enough), image_shape, resize, box)
+        return fit_image(_load(picture, content, enough), image_shape, resize, center_crop, box)
     except Exception as error:  # decoders raise whatever a broken file makes them: struct.error, KeyError, ...
         raise _unreadable(name, error) from error
 
@@ -157,24 +164,31 @@ def to_8_bit(image: "Image") -> "Image":
     return image if image.mode in _UNTOUCHED_MODES else image.convert("RGB")
 
 
-def fit_image(image: "Image", image_shape: tuple[int, int, int], resize: str, part: Box | None = None) -> np.ndarray:
+def fit_image(
+    image: "Image", image_shape: tuple[int, int, int], resize: str, center_crop: float = 1.0, part: Box | None = None
+) -> np.ndarray:
     """Brings a picture of mode L or RGB, or a part of it, to [height, width, channels], uint8; see `decode`."""
     from PIL import Image, ImageOps
 
     height, width, channels = image_shape
     image = image.convert("L" if channels == 1 else "RGB")
+    border = (1 - center_crop) / 2
+    if part is None and resize == "stretch" and center_crop < 1:
+        part = (border, border, center_crop, center_crop)
     if part is not None:
         top, left, tall, wide = part
         box = (left * image.width, top * image.height, (left + wide) * image.width, (top + tall) * image.height)
         # Rounding may carry an edge beyond the picture by less than it can show.
         box = (max(box[0], 0.0), max(box[1], 0.0), min(box[2], image.width), min(box[3], image.height))
         image = image.resize((width, height), Image.Resampling.BILINEAR, box=box)
-    elif image.size != (width, height):
+    elif image.size != (width, height) or center_crop < 1:
         if resize == "crop":
-            image = ImageOps.fit(image, (width, height), Image.Resampling.BILINEAR)
+            image = ImageOps.fit(image, (width, height), Image.Resampling.BILINEAR, bleed=border)
         elif resize == "stretch":
             image = image.resize((width, height), Image.Resampling.BILINEAR)
         else:
+            x, y = (min(round(border * side), (side - 1) // 2) for side in image.size)
+            image = image.crop((x, y, image.width - x, image.height - y))
             image = ImageOps.pad(image, (width, height), Image.Resampling.BILINEAR)
     return np.asarray(image, np.uint8).reshape(height, width, channels)
 

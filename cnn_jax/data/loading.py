@@ -42,7 +42,7 @@ def load(data: Any, loading: str | None = None) -> Splits:
         check_labels(source, split)
     if data.loading != "auto" or loading is None:
         loading = choose_loading(data.loading, source)
-    surveys = _surveys(source, data.resize, keep=loading == "resident")
+    surveys = _surveys(source, data, keep=loading == "resident")
     skipped = tuple(line for found in surveys.values() for line in found.bad)
     _report(skipped, data.on_error, sum(map(len, source.splits.values())))
     labels = {split: source.splits[split].labels[found.good] for split, found in surveys.items()}
@@ -79,9 +79,10 @@ def choose_loading(wanted: str, source: Source) -> str:
     return "streamed"
 
 
-def _surveys(source: Source, resize: str, keep: bool) -> dict[str, Survey]:
+def _surveys(source: Source, data: Any, keep: bool) -> dict[str, Survey]:
     shape = "x".join(map(str, source.splits["train"].image_shape))
-    family = f"{source.place}-{shape}-{resize}"
+    fitted = data.resize if data.center_crop == 1 else f"{data.resize}{data.center_crop}"
+    family = f"{source.place}-{shape}-{fitted}"
     _say_what_changed(family, source)
     # Which pictures are bad depends on what they are held against.
     key = "-".join([family, source.fingerprint, *(f"own_{name}" for name in source.read_off)])

@@ -4,8 +4,9 @@ import math
 import os
 import shutil
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -14,6 +15,10 @@ from cnn_jax.data.folder import SPLIT_NAMES, check_file, file_state, fingerprint
 from cnn_jax.data.pictures import Arrays, Pictures
 from cnn_jax.data.splits import Source
 from cnn_jax.errors import InputError, shown
+
+# What is read into memory at once may not be a bomb: of labels and the like, so many bytes for each image.
+_BYTES_FOR_ALL, _BYTES_FOR_EACH = 1 << 20, 1 << 10
+_LONGEST_HEADER = 1 << 16
 
 
 def load_npz(data: Any) -> Source:
@@ -36,10 +41,10 @@ def load_npz(data: Any) -> Source:
     if former is not None and not np.array_equal(former, states):
         cache.remove(f"{here}-raw-{fingerprint(former)}")
     cache.remember(f"{here}-raw", states)
-    size = _check_image(path)
+    size = _check_image(path).size
     folder = cache.entry(
         key,
-        lambda folder: _unpack(path, folder / "image.npy"),
+        lambda folder: _unpack(path, folder / "image.npy", size),
         lambda folder: (folder / "image.npy").stat().st_size == size,
     )
     image = np.load(folder / "image.npy", mmap_mode="r", allow_pickle=False)
@@ -52,8 +57,17 @@ def load_npz(data: Any) -> Source:
         raise InputError(
             f"{path}: its classes are {', '.join(names[:5])}; a classifier needs two or more different ones"
         )
-    splits = {split: Pictures(reader, row, labels[row], shape, data.resize) for split, row in rows.items()}
+    splits = {
+        split: Pictures(reader, row, labels[row], shape, data.resize, data.center_crop) for split, row in rows.items()
+    }
     return Source(path.name, names, splits, here, fingerprint(states), identity(states), states=states)
+
+
+class _Image(NamedTuple):
+    """What is stored as `image`: the size in bytes of its .npy file, and its shape."""
+
+    size: int
+    shape: tuple[int, ...]
 
 
 def _read_small(path: Path) -> dict[str, np.ndarray]:
@@ -65,18 +79,29 @@ def _read_small(path: Path) -> dict[str, np.ndarray]:
                 raise InputError(f"{path}: this is a single array; it must be an .npz archive with 'image' and 'label'")
             missing = [name for name in ("image", "label") if name not in archive]
             if missing:
-                raise InputError(
-                    f"{path}: it has no array {' and no array '.join(missing)}; it has {', '.join(archive.files)}"
-                )
-            return {name: archive[name] for name in ("label", "split", "class_names") if name in archive}
+                others = ", ".join(map(shown, archive.files[:5]))
+                raise InputError(f"{path}: it has no array {' and no array '.join(missing)}; it has {others}")
+            small = [name for name in ("label", "split", "class_names") if name in archive]
+            _check_sizes(path, small)
+            return {name: archive[name] for name in small}
     except InputError:
         raise
     except Exception as error:  # zipfile, zlib and NumPy raise whatever a broken file makes them
         raise _no_archive(path, error) from error
 
 
-def _check_image(path: Path) -> int:
-    """The size in bytes of the .npy file `image`; raises InputError where it is of another form than wanted."""
+def _check_sizes(path: Path, names: Sequence[str]) -> None:
+    """Raises InputError before something is unpacked that no such number of images can need."""
+    count = _check_image(path).shape[0]
+    with zipfile.ZipFile(path) as archive:
+        for name in names:
+            size = archive.getinfo(f"{name}.npy").file_size
+            if size > _BYTES_FOR_ALL + count * _BYTES_FOR_EACH:
+                raise InputError(f"{path}: its array '{name}' takes {size:,} bytes, too many for {count:,} images")
+
+
+def _check_image(path: Path) -> _Image:
+    """Raises InputError where the array `image` is of another form than wanted."""
     try:
         with zipfile.ZipFile(path) as archive, archive.open("image.npy") as file:
             version = np.lib.format.read_magic(file)
@@ -89,13 +114,17 @@ def _check_image(path: Path) -> int:
         raise InputError(
             f"{path}: its array 'image' is {dtype} {list(shape)}; it must be uint8 [N, H, W] or [N, H, W, 1 or 3]"
         )
-    if size < math.prod(shape):
-        raise InputError(f"{path}: its array 'image' is cut off: {size} bytes for {list(shape)}")
-    return size
+    if not 0 <= size - math.prod(shape) <= _LONGEST_HEADER:
+        wrong = "cut off" if size < math.prod(shape) else "followed by something else"
+        raise InputError(f"{path}: its array 'image' is {wrong}: {size} bytes for {list(shape)}")
+    return _Image(size, shape)
 
 
-def _unpack(path: Path, to: Path) -> None:
+def _unpack(path: Path, to: Path, size: int) -> None:
     """The archive's image array as a .npy file, which needs no memory to be read from."""
+    free = shutil.disk_usage(to.parent).free
+    if free < size:
+        raise InputError(f"{path}: unpacked it takes {size:,} bytes, and {to.parent.parent} has {free:,} left")
     try:
         with zipfile.ZipFile(path) as archive, archive.open("image.npy") as source, open(to, "wb") as target:
             shutil.copyfileobj(source, target, 1 << 20)

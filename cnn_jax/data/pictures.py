@@ -35,7 +35,7 @@ class Pictures:
       rows: int64 [N], the reader's numbers of these pictures.
       labels: int32 [N].
       image_shape: (height, width, channels) that they are brought to.
-      resize: how; see `images.decode`.
+      resize, center_crop: how; see `images.decode`.
     """
 
     reader: Reader
@@ -43,6 +43,7 @@ class Pictures:
     labels: np.ndarray
     image_shape: tuple[int, int, int]
     resize: str
+    center_crop: float = 1.0
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -77,14 +78,14 @@ class Pictures:
     def fit(self, content: bytes | np.ndarray, name: object, region: Region | None = None) -> np.ndarray:
         """One picture of the reader as uint8 [height, width, channels]."""
         if isinstance(content, bytes):
-            return decode(content, name, self.image_shape, self.resize, region)
-        if content.shape == self.image_shape and region is None:
+            return decode(content, name, self.image_shape, self.resize, self.center_crop, region)
+        if content.shape == self.image_shape and region is None and self.center_crop == 1:
             return content
         from PIL import Image
 
         pixels = content[..., 0] if content.shape[-1] == 1 else content
         box = None if region is None else region(*content.shape[:2])
-        return fit_image(Image.fromarray(pixels), self.image_shape, self.resize, box)
+        return fit_image(Image.fromarray(pixels), self.image_shape, self.resize, self.center_crop, box)
 
 
 class Files:

@@ -47,7 +47,7 @@ def load_synthetic(data: Any) -> Source:
     shape = (*(data.image_size or (32, 32)), data.channels or 3)
     rows = np.arange(data.examples)
     labels = (rows % data.classes).astype(np.int32)
-    pictures = Pictures(_Waves(data.classes, shape), rows, labels, shape, data.resize)
+    pictures = Pictures(_Waves(data.classes, shape), rows, labels, shape, data.resize, data.center_crop)
     names = tuple(f"class{k:0{len(str(data.classes - 1))}}" for k in range(data.classes))
     version = f"1-{data.examples}-{data.classes}"
     return Source("synthetic", names, {"train": pictures}, "synthetic", version, version)

@@ -2,7 +2,6 @@
 
 import functools
 import hashlib
-import json
 import os
 import re
 from collections.abc import Sequence
@@ -14,7 +13,8 @@ import numpy as np
 from cnn_jax.data import cache
 from cnn_jax.data.pictures import Pictures, Whole
 from cnn_jax.data.splits import Source
-from cnn_jax.errors import InputError
+from cnn_jax.data.tfds_files import read_description
+from cnn_jax.errors import InputError, shown
 from cnn_jax.progress import command, progress_bar
 from cnn_jax.rules import did_you_mean
 
@@ -38,8 +38,8 @@ def load_tfds(data: Any) -> Source:
         raise InputError(
             f"the dataset '{data.name}' is not prepared in {root}; run {_prepare_command(data.name, root)}"
         )
+    description = read_description(folder)
     fingerprint = _fingerprint(folder)
-    description = json.loads((folder / "dataset_info.json").read_text())
     if description.get("fileFormat", "tfrecord") != "array_record":
         raise InputError(
             f"{folder} is prepared as {description.get('fileFormat', 'tfrecord')}, which needs TensorFlow to read; "
@@ -48,19 +48,24 @@ def load_tfds(data: Any) -> Source:
 
     import tensorflow_datasets as tfds
 
-    builder = tfds.builder_from_directory(str(folder))
+    try:
+        builder = tfds.builder_from_directory(str(folder))
+    except Exception as error:  # whatever a damaged description makes it raise
+        raise _damaged(folder, error) from error
     image_key, label_key = _feature_names(builder.info.features, data.name)
     shape = _image_shape(data, builder.info.features[image_key].shape)
-    names = tuple(builder.info.features[label_key].names)
+    names = tuple(map(shown, builder.info.features[label_key].names))
     place = f"tfds-{builder.info.full_name}"
     splits: dict[str, Pictures] = {}
     for split in ("train", "validation", "test"):
         if split not in builder.info.splits:
             continue
         reader = _Records(str(folder), split, image_key)
-        labels = _labels(reader, label_key, f"{place}-{split}-{fingerprint}", f"reading labels of {data.name} {split}")
+        labels = _labels(
+            folder, reader, label_key, f"{place}-{split}-{fingerprint}", f"reading labels of {data.name} {split}"
+        )
         if split == "train" or not np.all(labels == -1):  # -1: TFDS's sign for labels that were never published
-            splits[split] = Pictures(reader, np.arange(len(labels)), labels, shape, data.resize)
+            splits[split] = Pictures(reader, np.arange(len(labels)), labels, shape, data.resize, data.center_crop)
     if "train" not in splits:
         raise InputError(f"{data.name} has no split 'train'; it has {', '.join(builder.info.splits)}")
     return Source(builder.info.full_name, names, splits, place, fingerprint, _fingerprint(folder, times=False))
@@ -168,17 +173,25 @@ def _image_shape(data: Any, native: Any) -> tuple[int, int, int]:
     return int(size[0]), int(size[1]), int(data.channels or (1 if native[2] == 1 else 3))
 
 
-def _labels(reader: _Records, label_key: str, key: str, description: str) -> np.ndarray:
+def _damaged(folder: Path, error: Exception) -> InputError:
+    reason = shown(" ".join(str(error).split())[:160])
+    return InputError(f"{folder}: this dataset is damaged ({reason}); prepare it again")
+
+
+def _labels(folder: Path, reader: _Records, label_key: str, key: str, description: str) -> np.ndarray:
     """int32 [N], which takes a pass over all records, once."""
 
     def read() -> np.ndarray:
-        records = reader.records()
-        labels = np.empty(len(records), np.int32)
-        with progress_bar(len(records), description, "record") as bar:
-            for start in range(0, len(records), _RECORDS_AT_ONCE):
-                indices = list(range(start, min(start + _RECORDS_AT_ONCE, len(records))))
-                labels[indices] = [record[label_key] for record in records.__getitems__(indices)]
-                bar.update(len(indices))
+        try:
+            records = reader.records()
+            labels = np.empty(len(records), np.int32)
+            with progress_bar(len(records), description, "record") as bar:
+                for start in range(0, len(records), _RECORDS_AT_ONCE):
+                    indices = list(range(start, min(start + _RECORDS_AT_ONCE, len(records))))
+                    labels[indices] = [record[label_key] for record in records.__getitems__(indices)]
+                    bar.update(len(indices))
+        except Exception as error:  # array_record and the decoders of features raise whatever broken files make them
+            raise _damaged(folder, error) from error
         return labels
 
     return cache.array(f"{key}-labels", read)
