@@ -13,6 +13,12 @@ class NonFiniteError(RuntimeError):
     exit_status = 3
 
 
+class HostsError(RuntimeError):
+    """Another host did not come, or is gone. The status is EX_TEMPFAIL of sysexits.h: to try again may help."""
+
+    exit_status = 75
+
+
 class Interrupted(Exception):
     """A signal asked a run to stop; everything up to here is saved. The message says how to go on."""
 
