@@ -1,6 +1,7 @@
 """Where everything meets: config, data, model, optimizer and steps go through the loop into a run directory."""
 
 import dataclasses
+import functools
 import math
 import time
 from collections.abc import Callable, Mapping
@@ -22,8 +23,9 @@ from cnn_jax.data.augment.pipeline import CROP, Augment, crop_while_decoding, ma
 from cnn_jax.data.feed import resident_feed, streamed_feed
 from cnn_jax.data.normalize import Normalization, make_normalization, normalize
 from cnn_jax.data.order import distinct
-from cnn_jax.data.resident import place
+from cnn_jax.data.resident import Resident, own_part, place
 from cnn_jax.data.stream import Batches
+from cnn_jax.devices import Devices, check_batch, choose_devices
 from cnn_jax.errors import InputError, Interrupted, NonFiniteError
 from cnn_jax.inference import make_apply
 from cnn_jax.losses import LOSSES, balanced_weights
@@ -36,10 +38,14 @@ from cnn_jax.tracking import make_trackers
 from cnn_jax.tracking.local import read_rows
 from cnn_jax.training.evaluation import evaluate
 from cnn_jax.training.loop import Plan, Progress, train
+from cnn_jax.training.loss_scale import init_loss_scale
 from cnn_jax.training.parallel import compile_eval_step, compile_resident_step, compile_train_step
 from cnn_jax.training.signals import StopSignals
 from cnn_jax.training.state import TrainState, init_state
-from cnn_jax.training.step import Batch, make_eval_step, make_train_step
+from cnn_jax.training.step import Batch, StepOptions, make_eval_step, make_train_step
+
+_MOST_STEPS_PER_CALL = 50
+_OPERATIONS_PER_CALL = 2e12
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,6 +61,7 @@ class Experiment:
     schedule: Schedule
     steps_per_epoch: int
     table: Table
+    devices: Devices
 
     @property
     def resolved(self) -> dict[str, Any]:
@@ -93,12 +100,16 @@ def build(config: ml_collections.ConfigDict, loading: str | None = None) -> Expe
       InputError: whatever in the config, the data or their combination cannot work.
     """
     config = validate(config)
+    devices = choose_devices(config.parallel.strategy, config.parallel.devices, config.parallel.batch_norm)
     splits = data.load(config.data, loading)
     if config.batch_size > len(splits.train):
         raise InputError(
             f"config.batch_size={config.batch_size}: it is larger than the training split of {splits.name}, which has "
             f"{len(splits.train)} examples; choose at most that"
         )
+    parts = devices.count * config.accumulate_steps
+    among = f"{devices.count} devices" + (f" with {config.accumulate_steps} parts each" if config.accumulate_steps > 1 else "")
+    check_batch("batch_size", config.batch_size, parts, among, len(splits.train))
     if config.patience is not None and splits.validation is None:
         raise InputError(f"config.patience={config.patience}: it watches validation data; set data.validation above 0")
     cropped = splits.loading == "streamed" and crop_while_decoding(config.augment) is not None
@@ -107,6 +118,11 @@ def build(config: ml_collections.ConfigDict, loading: str | None = None) -> Expe
         how = "while photographs are decoded" if cropped else "of images that have their final size already"
         announce(f"{CROP}: crops {how} (data.loading={splits.loading})")
     model = make_model(config.model, splits.num_classes, config.precision)
+    if config.steps_per_call not in ("auto", 1) and splits.loading == "streamed":
+        raise InputError(
+            f"config.steps_per_call={config.steps_per_call}: several steps in one call need data that are resident; "
+            f"set it to auto, or data.loading=resident"
+        )
     try:
         table = make_table(model, splits.image_shape)
     except ValueError as error:
@@ -126,7 +142,7 @@ def build(config: ml_collections.ConfigDict, loading: str | None = None) -> Expe
     return Experiment(
         config, splits, augment, make_normalization(config.data.normalization, splits), model,
         make_optimizer(config.optimizer, scheduled), scheduled(config.optimizer.learning_rate), steps_per_epoch,
-        table,
+        table, devices,
     )  # fmt: skip
 
 
@@ -154,6 +170,10 @@ def fit(config: ml_collections.ConfigDict, workdir: str | Path) -> dict[str, Any
         announce(experiment.describe())
         try:
             return _run(experiment, workdir, stop, started)
+        except jax.errors.JaxRuntimeError as error:
+            if "RESOURCE_EXHAUSTED" not in str(error):
+                raise
+            raise InputError(out_of_memory(config, error)) from None
         except NonFiniteError as error:
             with open_checkpoints(workdir / "checkpoints") as checkpoints:
                 last = checkpoints.last()
@@ -161,14 +181,32 @@ def fit(config: ml_collections.ConfigDict, workdir: str | Path) -> dict[str, Any
             raise NonFiniteError(f"{error}; {kept} in {workdir}") from None
 
 
+def out_of_memory(config: ml_collections.ConfigDict, error: Exception) -> str:
+    """What to do where a device has not so much memory, the cheapest way first; as one line."""
+    ways = [f"a smaller config.batch_size (it is {config.batch_size})"]
+    if config.precision in ("float32", "float64"):
+        ways.append(f"config.precision=bfloat16 (it is {config.precision})")
+    if config.accumulate_steps < config.batch_size:
+        ways.append(f"config.accumulate_steps={2 * config.accumulate_steps} (it is {config.accumulate_steps})")
+    if config.remat == "none":
+        ways.append("config.remat=stage (it is none)")
+    reason = str(error).partition("RESOURCE_EXHAUSTED:")[2].strip().splitlines()
+    return f"the device has not enough memory for this ({' '.join(reason[:1])[:120]}); ways out: {', '.join(ways)}"
+
+
 def make_steps(experiment: Experiment) -> tuple[Callable[..., Any], Callable[..., Any]]:
     """The pure training and evaluation steps of an experiment; see `training.step`."""
     config, splits = experiment.config, experiment.splits
     balanced = config.data.sampling == "balanced"
 
+    axis = experiment.devices.axis
+
     def preprocess(batch: Batch, seed: jax.Array, step: jax.Array) -> tuple[jax.Array, jax.Array]:
-        numbers = distinct(batch["index"], len(splits.train), jnp) if balanced else batch["index"]
-        draws = Draws(seed, step, step // experiment.steps_per_epoch, numbers)
+        numbers = batch["index"]
+        if balanced:
+            whole = numbers if axis is None else jax.lax.all_gather(numbers, axis, tiled=True)
+            numbers = own_part(distinct(whole, len(splits.train), jnp), axis)
+        draws = Draws(seed, step, step // experiment.steps_per_epoch, numbers, axis)
         images, labels = experiment.augment(batch["image"], batch["label"], draws)
         return normalize(images, experiment.normalization), labels
 
@@ -176,35 +214,98 @@ def make_steps(experiment: Experiment) -> tuple[Callable[..., Any], Callable[...
     if config.loss.class_weights == "balanced":
         weights = jnp.asarray(balanced_weights(splits.train.labels, splits.num_classes))
     loss = partial(LOSSES[config.loss.name], label_smoothing=config.loss.label_smoothing, class_weights=weights)
-    step = make_train_step(experiment.model, experiment.optimizer, loss, preprocess)
+    options = StepOptions(
+        axis=axis,
+        accumulate_steps=config.accumulate_steps,
+        unroll=experiment.devices.platform == "cpu",  # a convolution in a loop is slow there
+        ema_decay=config.ema_decay,
+        skip_nonfinite=config.on_nonfinite == "skip",
+    )
+    step = make_train_step(experiment.model, experiment.optimizer, loss, preprocess, options)
     return step, make_eval_step(make_apply(experiment.model, experiment.normalization))
 
 
 def make_evaluation(experiment: Experiment) -> Callable[..., Any]:
-    """The compiled evaluation step: (variables, batch) -> sums."""
-    return compile_eval_step(make_steps(experiment)[1])
+    """The compiled evaluation step: (variables, this host's part of a batch) -> sums."""
+    program = compile_eval_step(make_steps(experiment)[1], experiment.devices)
+    return lambda variables, batch: program(variables, experiment.devices.spread(batch))
 
 
 def make_training(experiment: Experiment) -> tuple[Callable[..., Any], Callable[..., Any]]:
-    """What `Plan` wants of an experiment: the compiled training step and the feed that gives it each step's data."""
-    config, train_split = experiment.config, experiment.splits.train
+    """What `Plan` wants of an experiment: the compiled training step and the feed that gives each call its data."""
+    config, train_split, devices = experiment.config, experiment.splits.train, experiment.devices
     step, _ = make_steps(experiment)
-    seed = jnp.uint32(config.seed)
+    seed = np.uint32(config.seed)
     balanced = config.data.sampling == "balanced"
     if isinstance(train_split, data.Pictures):
-        program = compile_train_step(step)
+        program = compile_train_step(step, devices)
         crop = crop_while_decoding(config.augment)
-        batches = Batches(train_split, config.seed, config.batch_size, balanced, crop)
-        return lambda state, batch: program(state, batch, seed), partial(streamed_feed, batches, config.data.workers)
-    resident_program, resident = compile_resident_step(step), place(train_split)
-    feed = partial(resident_feed, train_split.labels, config.seed, config.batch_size, balanced)
-    return lambda state, order: resident_program(state, resident, order, seed), feed
+        batches = Batches(
+            train_split, config.seed, config.batch_size, balanced, crop, jax.process_index(), jax.process_count()
+        )
+        feed = partial(streamed_feed, batches, config.data.workers, devices)
+        return lambda state, batch: program(state, batch, seed), feed
+    resident = place(train_split, devices)
+    programs = functools.cache(partial(compile_resident_step, step, devices))
+    feed = partial(
+        resident_feed, train_split.labels, config.seed, config.batch_size, balanced, steps_per_call(experiment), devices
+    )
+    return lambda state, work: programs(work[1])(state, resident, work[0], seed), feed
+
+
+def compile_training(experiment: Experiment, steps: int) -> tuple[jax.stages.Compiled, TrainState]:
+    """The training program for so many steps, and the shapes of the state; nothing is computed or moved."""
+    config, splits, devices = experiment.config, experiment.splits, experiment.devices
+    step, _ = make_steps(experiment)
+
+    def shape(dtype: Any, *sizes: int, spread: bool = False) -> jax.ShapeDtypeStruct:
+        if spread and devices.folded:
+            sizes = (devices.count, sizes[0] // devices.count, *sizes[1:])
+        return jax.ShapeDtypeStruct(sizes, dtype, sharding=devices.split if spread else devices.replicated)
+
+    state = jax.tree.map(lambda leaf: shape(leaf.dtype, *leaf.shape), jax.eval_shape(lambda: make_state(experiment)(0)))
+    if isinstance(splits.train, data.Pictures):
+        kinds = {"image": np.uint8, "label": np.int32, "index": np.int32, "mask": bool}
+        shapes = {"image": splits.image_shape}
+        batch = {k: shape(v, config.batch_size, *shapes.get(k, ()), spread=True) for k, v in kinds.items()}
+        lowered = compile_train_step(step, devices).lower(state, batch, np.uint32(0))  # type: ignore[attr-defined]
+    else:
+        count = -(-len(splits.train) // devices.count) * devices.count
+        resident = Resident(
+            shape(np.uint8, count, *splits.image_shape, spread=True), shape(np.int32, count, spread=True)
+        )
+        order = shape(np.int32, experiment.steps_per_epoch, config.batch_size)
+        program = compile_resident_step(step, devices, steps)
+        lowered = program.lower(state, resident, order, np.uint32(0))  # type: ignore[attr-defined]
+    return lowered.compile(), state
+
+
+def steps_per_call(experiment: Experiment) -> int:
+    """How many steps one compiled call makes of resident data."""
+    config, devices = experiment.config, experiment.devices
+    if config.steps_per_call != "auto":
+        return min(config.steps_per_call, experiment.steps_per_epoch)
+    if devices.platform == "cpu":  # a convolution in a loop is slow there
+        return 1
+    # Enough work to hide what a call costs, and little enough to stop soon when asked to.
+    work = 6 * experiment.table.multiply_adds * config.batch_size / devices.count
+    return max(1, min(_MOST_STEPS_PER_CALL, experiment.steps_per_epoch, int(_OPERATIONS_PER_CALL / max(work, 1))))
+
+
+def make_state(experiment: Experiment) -> Callable[[Any], TrainState]:
+    """From a seed to the state before the first step; not compiled."""
+    config = experiment.config
+    return partial(
+        init_state, experiment.model, experiment.optimizer, experiment.splits.image_shape,
+        with_ema=config.ema_decay is not None,
+        loss_scale=init_loss_scale() if config.precision == "float16" else None,
+    )  # fmt: skip
 
 
 def initial_state(experiment: Experiment) -> TrainState:
     """The state before the first step, made by one compiled call."""
-    init = partial(init_state, experiment.model, experiment.optimizer, experiment.splits.image_shape)
-    state: TrainState = jax.jit(init)(jnp.uint32(experiment.config.seed))
+    init = jax.jit(make_state(experiment), out_shardings=experiment.devices.replicated)
+    state: TrainState = init(np.uint32(experiment.config.seed))
     return state
 
 
@@ -214,6 +315,7 @@ def _run(experiment: Experiment, workdir: Path, stop: StopSignals, started: floa
     eval_program = make_evaluation(experiment)
     held_out = [part for part in (splits.validation, splits.test) if part is not None]
     eval_batch_size = min(config.eval_batch_size, max(map(len, held_out), default=1))
+    eval_batch_size += -eval_batch_size % experiment.devices.count
 
     def measure(examples: data.Split, variables: Any, on_batch: Callable[[int], None]) -> dict[str, float]:
         return evaluate(eval_program, variables, examples, eval_batch_size, on_batch)
@@ -285,6 +387,7 @@ def _summary(
         "skipped_images": len(experiment.splits.skipped),
         "stopped_early": progress.epoch < config.num_epochs,
         "parameters": experiment.table.parameters,
+        "devices": {"count": experiment.devices.count, "kind": experiment.devices.kind},
         "seed": config.seed,
         "wall_seconds": round(wall_seconds, 3),
         "images_per_second": round(progress.timed_examples / max(progress.timed_seconds, 1e-9), 1),

@@ -14,8 +14,15 @@ from cnn_jax import command_line
 def main(argv: Sequence[str]) -> None:
     parser = command_line.Parser(__doc__, with_config=True)
     parser.add_argument("--workdir", metavar="DIR", help="the run directory (default: runs/CONFIG_NAME)")
+    parser.add_argument("--dry_run", action="store_true", help="say what a step would take, and train nothing")
     arguments = parser.parse(argv)
     config = parser.load_config(arguments.config)
+    if arguments.dry_run:
+        from cnn_jax.dry_run import describe_costs
+        from cnn_jax.experiment import build
+
+        print(describe_costs(build(config)))
+        return
     workdir = arguments.workdir or command_line.default_workdir(arguments.config)
 
     from cnn_jax.experiment import fit

@@ -11,7 +11,7 @@ from conftest import ROOT
 FLOORS = {
     0: [
         "config", "config_keys", "rules", "errors", "random", "host_random", "streams", "progress", "ops",
-        "environment",
+        "environment", "devices",
     ],
     1: [
         "data", "models", "losses", "metrics", "schedules", "optimizers", "tracking", "checkpoints", "reports",
@@ -19,7 +19,7 @@ FLOORS = {
     ],
     2: ["training", "inference"],
     3: ["experiment", "assessment", "prediction", "gallery", "audit"],
-    4: ["command_line", "benchmarks"],
+    4: ["command_line", "benchmarks", "dry_run"],
 }  # fmt: skip
 # metrics reports the plain cross-entropy, which is defined once, in losses
 NEIGHBOURS = {("metrics", "losses")}

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from cnn_jax.data.order import epoch_order
 from cnn_jax.data.stream import Batches, stream
+from cnn_jax.devices import Devices
 from cnn_jax.errors import InputError
 
 _BATCHES_AHEAD = 2
@@ -18,33 +18,41 @@ _BATCHES_AHEAD = 2
 
 @contextlib.contextmanager
 def resident_feed(
-    labels: np.ndarray, seed: int, batch_size: int, balanced: bool, first: int, end: int
-) -> Iterator[Iterator[jax.Array]]:
-    """For each of the steps first, ..., end - 1 its epoch's order; the compiled step takes its own row of it."""
+    labels: np.ndarray, seed: int, batch_size: int, balanced: bool, steps_per_call: int, devices: Devices,
+    first: int, end: int,
+) -> Iterator[Iterator[tuple[tuple[jax.Array, int], int]]]:  # fmt: skip
+    """For each call: ((its epoch's order, of which it takes its own rows, how many steps it makes), how many)."""
+    steps = len(labels) // batch_size
 
-    def orders() -> Iterator[jax.Array]:
-        steps = len(labels) // batch_size
+    def orders() -> Iterator[tuple[tuple[jax.Array, int], int]]:
         for epoch in range(first // steps, -(-end // steps)):
-            order = jnp.asarray(epoch_order(seed, epoch, len(labels), batch_size, labels if balanced else None))
-            for _ in range(max(first, epoch * steps), min(end, (epoch + 1) * steps)):
-                yield order
+            order = devices.copy(epoch_order(seed, epoch, len(labels), batch_size, labels if balanced else None))
+            start, stop = max(first, epoch * steps), min(end, (epoch + 1) * steps)
+            while start < stop:
+                # Calls end at the same steps wherever a run goes on, so that few lengths are compiled.
+                done = start - epoch * steps
+                count = min(stop - start, steps_per_call - done % steps_per_call)
+                yield (order, count), count
+                start += count
 
     yield orders()
 
 
 @contextlib.contextmanager
-def streamed_feed(batches: Batches, workers: int | None, first: int, end: int) -> Iterator[Iterator[Any]]:
-    """For each of the steps its batch."""
+def streamed_feed(
+    batches: Batches, workers: int | None, devices: Devices, first: int, end: int
+) -> Iterator[Iterator[tuple[Any, int]]]:
+    """For each call: (its batch, 1 step)."""
     with stream(batches, first, end, workers) as decoded:
-        yield on_device(decoded)
+        yield ((batch, 1) for batch in on_devices(decoded, devices))
 
 
-def on_device(batches: Iterator[Any]) -> Iterator[Any]:
-    """The batches, two of them on their way to the device while a third is worked on."""
+def on_devices(batches: Iterator[Any], devices: Devices) -> Iterator[Any]:
+    """The batches, two of them on their way to the devices while a third is worked on."""
     ahead: collections.deque[Any] = collections.deque()
     try:
         for batch in batches:
-            ahead.append(jax.device_put(batch))
+            ahead.append(devices.spread(batch, devices.folded))
             if len(ahead) > _BATCHES_AHEAD:
                 yield ahead.popleft()
     except InputError:

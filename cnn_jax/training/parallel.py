@@ -1,38 +1,100 @@
-"""How the pure steps are compiled and where their arrays live. One device for now; the steps know nothing of it."""
+"""How the pure steps are spread over devices and compiled.
+
+With `jit` and statistics of the whole batch there is one program: its batch is spread over the devices, and the compiler
+finds out what they must tell each other. Otherwise each device runs the step on its own part of the batch, and the
+step itself adds gradients and sums over the axis: under `shard_map`, or under `pmap`.
+"""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax
+from jax import lax
+from jax.experimental import multihost_utils
+from jax.sharding import PartitionSpec
 
 from cnn_jax.data.resident import Resident, take
+from cnn_jax.devices import AXIS, Devices
 from cnn_jax.training.state import TrainState
 from cnn_jax.training.step import Batch, Sums
 
 TrainStep = Callable[[TrainState, Batch, jax.Array], tuple[TrainState, Sums]]
+_WHOLE, _PART = PartitionSpec(), PartitionSpec(AXIS)
 
 
-def compile_train_step(train_step: TrainStep) -> TrainStep:
-    """(state, batch, seed) -> (state, sums), with the old state's memory reused."""
-    return jax.jit(train_step, donate_argnums=0)
+def compile_train_step(
+    train_step: TrainStep, devices: Devices
+) -> Callable[[TrainState, Batch, Any], tuple[TrainState, Sums]]:
+    """(state, batch, seed) -> (state, sums [1]), with the old state's memory reused."""
+
+    def program(state: TrainState, batch: Batch, seed: jax.Array) -> tuple[TrainState, Sums]:
+        state, sums = train_step(state, batch, seed)
+        return state, jax.tree.map(lambda value: value[None], sums)
+
+    return _compile(program, devices, (_WHOLE, _PART, _WHOLE))
 
 
 def compile_resident_step(
-    train_step: TrainStep,
-) -> Callable[[TrainState, Resident, jax.Array, jax.Array], tuple[TrainState, Sums]]:
-    """(state, data, order, seed) -> (state, sums), with the batch gathered inside and the old state's memory reused.
+    train_step: TrainStep, devices: Devices, steps: int = 1
+) -> Callable[[TrainState, Resident, Any, Any], tuple[TrainState, Sums]]:
+    """(state, data, order, seed) -> (state, sums [steps]), with the batches gathered inside.
 
-    `order` is an epoch's [steps, batch_size] of indices; the state's step says which row is next.
+    `order` is an epoch's [number of steps, batch_size] of indices; the state's step says which row is next.
     """
+
+    def one(state: TrainState, data: Resident, order: jax.Array, seed: jax.Array) -> tuple[TrainState, Sums]:
+        index = order[state.step % order.shape[0]]
+        return train_step(state, _take(data, index, devices), seed)
 
     def program(
         state: TrainState, data: Resident, order: jax.Array, seed: jax.Array
     ) -> tuple[TrainState, Sums]:  # the data are arguments: what a program closes over is folded into it as constants
-        index = order[state.step % order.shape[0]]
-        return train_step(state, take(data, index), seed)
+        if steps == 1:
+            state, sums = one(state, data, order, seed)
+            return state, jax.tree.map(lambda value: value[None], sums)
+        return lax.scan(lambda now, _: one(now, data, order, seed), state, length=steps)
 
-    return jax.jit(program, donate_argnums=0)
+    return _compile(program, devices, (_WHOLE, _PART, _WHOLE, _WHOLE))
 
 
-def compile_eval_step(eval_step: Callable[[Any, Batch], Sums]) -> Callable[[Any, Batch], Sums]:
-    return jax.jit(eval_step)
+def compile_eval_step(eval_step: Callable[[Any, Batch], Sums], devices: Devices) -> Callable[[Any, Batch], Sums]:
+    """(variables, batch) -> sums; one program for all devices, whatever the strategy of training."""
+    return jax.jit(
+        eval_step, in_shardings=(devices.replicated, devices.split), out_shardings=devices.replicated
+    )
+
+
+def _take(data: Resident, index: jax.Array, devices: Devices) -> Batch:
+    if devices.axis is not None or devices.count == 1:
+        return take(data, index, devices.axis)
+    spread = jax.shard_map(
+        partial(take, axis=AXIS), mesh=devices.mesh, in_specs=(_PART, _WHOLE), out_specs=_PART, check_vma=False
+    )
+    return spread(data, index)
+
+
+def _compile(program: Callable[..., Any], devices: Devices, specs: tuple[PartitionSpec, ...]) -> Callable[..., Any]:
+    """Arguments are whole or in parts, as `specs` say; state and sums come out whole."""
+    if devices.axis is None:
+        shardings = tuple(devices.split if spec == _PART else devices.replicated for spec in specs)
+        return jax.jit(program, in_shardings=shardings, out_shardings=devices.replicated, donate_argnums=0)
+    if devices.strategy == "jit":
+        # check_vma would make gradients of whole parameters sums over the devices, and the step adds them itself.
+        mapped = jax.shard_map(program, mesh=devices.mesh, in_specs=specs, out_specs=_WHOLE, check_vma=False)
+        return jax.jit(mapped, donate_argnums=0)
+    return _pmap(program, devices, specs)
+
+
+def _pmap(program: Callable[..., Any], devices: Devices, specs: tuple[PartitionSpec, ...]) -> Callable[..., Any]:
+    mapped = jax.pmap(
+        program, axis_name=AXIS, in_axes=tuple(0 if spec == _PART else None for spec in specs), out_axes=None,
+        devices=list(devices.mesh.devices.flat), donate_argnums=0,
+    )  # fmt: skip
+
+    if jax.process_count() == 1:
+        return mapped
+    # What pmap gives back on several hosts is each host's own.
+    return lambda *arguments: multihost_utils.host_local_array_to_global_array(
+        mapped(*arguments), devices.mesh, _WHOLE
+    )

@@ -13,23 +13,61 @@ from cnn_jax.random import stream_key
 
 @struct.dataclass
 class TrainState:
-    """`step` counts the updates made so far; params, batch_stats and opt_state are pytrees of arrays."""
+    """What a step takes and gives; pytrees of arrays.
+
+    Attributes:
+      step: counts the steps made so far.
+      ema: averages of {"params", "batch_stats"}; {} where none are taken.
+      loss_scale: {"scale", "good_steps"} of float16; {} in other precisions.
+    """
 
     step: jax.Array
     params: Any
     batch_stats: Any
     opt_state: Any
+    ema: Any = struct.field(default_factory=dict)
+    loss_scale: Any = struct.field(default_factory=dict)
 
     @property
     def variables(self) -> dict[str, Any]:
         """What `model.apply` takes."""
         return {"params": self.params, "batch_stats": self.batch_stats}
 
+    @property
+    def averaged(self) -> dict[str, Any] | None:
+        """The averaged variables, where they are taken."""
+        return self.ema or None
+
 
 def init_state(
-    model: nn.Module, optimizer: optax.GradientTransformation, image_shape: tuple[int, int, int], seed: jax.Array | int
+    model: nn.Module,
+    optimizer: optax.GradientTransformation,
+    image_shape: tuple[int, int, int],
+    seed: jax.Array | int,
+    *,
+    with_ema: bool = False,
+    loss_scale: Any = None,
 ) -> TrainState:
     """The state before the first step, a function of the seed; fit for `jit` and `eval_shape`."""
     variables = model.init(stream_key(seed, "init"), jnp.zeros((1, *image_shape), jnp.float32))
-    params = variables["params"]
-    return TrainState(jnp.zeros((), jnp.int32), params, variables.get("batch_stats", {}), optimizer.init(params))
+    params, batch_stats = variables["params"], variables.get("batch_stats", {})
+    return TrainState(
+        step=jnp.zeros((), jnp.int32),
+        params=params,
+        batch_stats=batch_stats,
+        opt_state=optimizer.init(params),
+        ema={"params": params, "batch_stats": batch_stats} if with_ema else {},
+        loss_scale=loss_scale or {},
+    )
+
+
+def update_ema(ema: Any, variables: Any, decay: float, step: jax.Array) -> Any:
+    """decay * average + (1 - decay) * newest, with a smaller decay in the beginning.
+
+    After t steps the decay is at most (1 + t) / (10 + t), so that the arbitrary first values are soon forgotten (as in
+    TensorFlow's ExponentialMovingAverage with num_updates). The running statistics of BatchNorm are averaged with the
+    parameters: averaged parameters want theirs.
+    """
+    t = step.astype(jnp.float32)
+    share = 1 - jnp.minimum(decay, (1 + t) / (10 + t))
+    return jax.tree.map(lambda average, newest: average + share.astype(average.dtype) * (newest - average), ema, variables)

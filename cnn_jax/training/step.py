@@ -1,25 +1,53 @@
 """The pure steps: state in, state out. Compilation, devices and loops are elsewhere."""
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import flax.linen as nn
 import jax
+import jax.numpy as jnp
 import optax
+from jax import lax
 
 from cnn_jax.metrics import batch_sums, evaluation_sums
 from cnn_jax.random import stream_key
-from cnn_jax.training.state import TrainState
+from cnn_jax.training.loss_scale import update_loss_scale
+from cnn_jax.training.state import TrainState, update_ema
 
 Batch = Mapping[str, jax.Array]
 Sums = dict[str, jax.Array]
+Loss = Callable[[jax.Array, jax.Array], jax.Array]
+Preprocess = Callable[[Batch, jax.Array, jax.Array], tuple[jax.Array, jax.Array]]
+
+
+@dataclasses.dataclass(frozen=True)
+class StepOptions:
+    """What a training step may do beside the plain update.
+
+    Attributes:
+      axis: of the devices, where the step is a program for each of them that sees a part of the batch.
+      accumulate_steps: parts of a batch whose gradients are added before the one update.
+      unroll: write these parts out instead of looping over them.
+      ema_decay: None takes no averages.
+      skip_nonfinite: a step whose loss or gradients are not finite changes nothing but the step's number.
+      frozen: from parameters to a tree of bools, True for those that are not trained.
+    """
+
+    axis: str | None = None
+    accumulate_steps: int = 1
+    unroll: bool = True
+    ema_decay: float | None = None
+    skip_nonfinite: bool = False
+    frozen: Callable[[Any], Any] | None = None
 
 
 def make_train_step(
     model: nn.Module,
     optimizer: optax.GradientTransformation,
-    loss: Callable[[jax.Array, jax.Array], jax.Array],
-    preprocess: Callable[[Batch, jax.Array, jax.Array], tuple[jax.Array, jax.Array]],
+    loss: Loss,
+    preprocess: Preprocess,
+    options: StepOptions = StepOptions(),  # noqa: B008 (it is frozen)
 ) -> Callable[[TrainState, Batch, jax.Array], tuple[TrainState, Sums]]:
     """One update.
 
@@ -29,36 +57,118 @@ def make_train_step(
       loss: (logits [B, K], labels) -> [B].
       preprocess: (batch, seed, step) -> the images that the model takes and their labels, integers [B] or
         probabilities [B, K]: augmentation and normalisation.
+      options: see there.
 
     Returns:
-      (state, batch, seed) -> (state, sums of the batch); the batch is {image, label, index, mask}. The seed is an
-      argument so that another seed needs no other program.
+      (state, batch, seed) -> (state, sums over the whole batch); the batch is {image, label, index, mask}. The seed is
+      an argument so that another seed needs no other program. `sums["nonfinite"]` is 1 where the loss or a gradient
+      was not finite.
     """
+    differentiate = _make_differentiate(model, loss, options)
 
     def train_step(state: TrainState, batch: Batch, seed: jax.Array) -> tuple[TrainState, Sums]:
         images, labels = preprocess(batch, seed, state.step)
-        dropout_key = stream_key(seed, "dropout", state.step)
-
-        def objective(params: Any) -> tuple[jax.Array, tuple[jax.Array, jax.Array, Any]]:
-            logits, updated = model.apply(
-                {"params": params, "batch_stats": state.batch_stats}, images, train=True,
-                mutable=["batch_stats"], rngs={"dropout": dropout_key},
-            )  # fmt: skip
-            losses = loss(logits, labels)
-            count = batch["mask"].sum()
-            return (losses * batch["mask"]).sum() / count, (logits, losses, updated)
-
-        gradients, (logits, losses, updated) = jax.grad(objective, has_aux=True)(state.params)
-        updates, opt_state = optimizer.update(gradients, state.opt_state, state.params)
-        new_state = TrainState(
-            step=state.step + 1,
-            params=optax.apply_updates(state.params, updates),
-            batch_stats=updated.get("batch_stats", {}),
-            opt_state=opt_state,
-        )
-        return new_state, batch_sums(logits, labels, batch["mask"], losses)
+        key = stream_key(seed, "dropout", state.step)
+        if options.axis is not None:
+            key = jax.random.fold_in(key, lax.axis_index(options.axis))
+        gradients, batch_stats, sums = differentiate(state, images, labels, batch["mask"], key)
+        finite = jnp.isfinite(sums["loss"]) & _all_finite(gradients)
+        new = _updated(state, gradients, batch_stats, optimizer)
+        if options.ema_decay is not None:
+            new = new.replace(ema=update_ema(state.ema, new.variables, options.ema_decay, state.step))
+        if options.skip_nonfinite or state.loss_scale:
+            new = jax.tree.map(lambda after, before: jnp.where(finite, after, before), new, state)
+            sums = {name: jnp.where(finite, value, 0) for name, value in sums.items()}
+        broken = ~finite
+        if state.loss_scale:
+            # Too large a scale is found out by overflowing; that is no failure as long as it can be lowered.
+            broken &= state.loss_scale["scale"] <= 1
+            new = new.replace(loss_scale=update_loss_scale(state.loss_scale, finite))
+        return new.replace(step=state.step + 1), {**sums, "nonfinite": broken.astype(jnp.float32)}
 
     return train_step
+
+
+def _make_differentiate(model: nn.Module, loss: Loss, options: StepOptions) -> Callable[..., tuple[Any, Any, Sums]]:
+    """(state, images, labels, mask, key) -> (gradients of the mean loss, new batch statistics, sums), of the whole batch."""
+
+    def objective(
+        params: Any, batch_stats: Any, part: tuple[jax.Array, ...], key: jax.Array, weight: jax.Array
+    ) -> tuple[jax.Array, tuple[Sums, Any]]:
+        images, labels, mask = part
+        if options.frozen is not None:
+            params = jax.tree.map(
+                lambda leaf, still: lax.stop_gradient(leaf) if still else leaf, params, options.frozen(params)
+            )
+        logits, updated = model.apply(
+            {"params": params, "batch_stats": batch_stats}, images, train=True,
+            mutable=["batch_stats"], rngs={"dropout": key},
+        )  # fmt: skip
+        losses = loss(logits, labels)
+        sums = batch_sums(logits, labels, mask, losses)
+        return (losses * mask).sum() * weight.astype(losses.dtype), (sums, updated.get("batch_stats", {}))
+
+    def differentiate(
+        state: TrainState, images: jax.Array, labels: jax.Array, mask: jax.Array, key: jax.Array
+    ) -> tuple[Any, Any, Sums]:
+        scale = state.loss_scale.get("scale", jnp.float32(1))
+        weight = scale / _total(mask.sum(), options.axis)
+        gradient = jax.grad(objective, has_aux=True)
+        if options.accumulate_steps == 1:
+            gradients, (sums, stats) = gradient(state.params, state.batch_stats, (images, labels, mask), key, weight)
+        else:
+            parts = jax.tree.map(lambda x: _in_parts(x, options.accumulate_steps), (images, labels, mask))
+            gradients, sums, stats = _accumulate(gradient, state, parts, key, weight, options)
+        gradients, sums = _total((gradients, sums), options.axis)
+        if state.loss_scale:
+            gradients = jax.tree.map(lambda g: g / scale.astype(g.dtype), gradients)
+        # Already the same everywhere but for statistics of each device's part, of which the mean is kept.
+        return gradients, stats if options.axis is None else lax.pmean(stats, options.axis), sums
+
+    return differentiate
+
+
+def _in_parts(x: jax.Array, count: int) -> jax.Array:
+    """[B, ...] -> [count, B / count, ...]; part i takes every count-th row from i on.
+
+    So each part is spread over the devices as the batch is, and nothing moves between them.
+    """
+    return x.reshape(-1, count, *x.shape[1:]).swapaxes(0, 1)
+
+
+def _accumulate(
+    gradient: Callable[..., Any], state: TrainState, parts: Any, key: jax.Array, weight: jax.Array, options: StepOptions
+) -> tuple[Any, Sums, Any]:
+    """Gradients and sums added over the parts; each part's BatchNorm goes on from the statistics of the one before."""
+
+    def add(carry: tuple[Any, Any, Any], numbered: tuple[jax.Array, Any]) -> tuple[tuple[Any, Any, Any], None]:
+        gradients, sums, stats = carry
+        number, part = numbered
+        more, (more_sums, stats) = gradient(state.params, stats, part, jax.random.fold_in(key, number), weight)
+        return (jax.tree.map(jnp.add, gradients, more), jax.tree.map(jnp.add, sums, more_sums), stats), None
+
+    first, rest = jax.tree.map(lambda x: x[0], parts), jax.tree.map(lambda x: x[1:], parts)
+    gradients, (sums, stats) = gradient(state.params, state.batch_stats, first, jax.random.fold_in(key, 0), weight)
+    numbers = jnp.arange(1, options.accumulate_steps)
+    (gradients, sums, stats), _ = lax.scan(add, (gradients, sums, stats), (numbers, rest), unroll=options.unroll)
+    return gradients, sums, stats
+
+
+def _updated(
+    state: TrainState, gradients: Any, batch_stats: Any, optimizer: optax.GradientTransformation
+) -> TrainState:
+    updates, opt_state = optimizer.update(gradients, state.opt_state, state.params)
+    params = optax.apply_updates(state.params, updates)
+    return state.replace(params=params, batch_stats=batch_stats, opt_state=opt_state)
+
+
+def _total(tree: Any, axis: str | None) -> Any:
+    """Summed over the devices, inside a program for each of them."""
+    return tree if axis is None else lax.psum(tree, axis)
+
+
+def _all_finite(tree: Any) -> jax.Array:
+    return jnp.array([jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(tree)]).all()
 
 
 def make_eval_step(

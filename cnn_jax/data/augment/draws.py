@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax import lax
 
 from cnn_jax.random import example_keys, stream_key
 
@@ -15,13 +16,15 @@ _EVERY_STEP = 2**32 - 1
 class Draws(NamedTuple):
     """All that a batch's random changes depend on; traced scalars, and the examples' global indices [B].
 
-    Which other examples are in the batch, in what order and on how many devices makes no difference to them.
+    Which other examples are in the batch, in what order and on how many devices makes no difference to them. `axis`
+    names the devices inside a program for each of them, which sees a part of the batch.
     """
 
     seed: Any
     step: Any
     epoch: Any
     index: Any
+    axis: str | None = None
 
     def keys(self, position: int) -> jax.Array:
         """Keys [B] of the operation at this place of the pipeline, new at every step."""
@@ -30,6 +33,19 @@ class Draws(NamedTuple):
     def fixed_keys(self, position: int) -> jax.Array:
         """Keys [B] that stay the same at every step."""
         return fold(example_keys(stream_key(self.seed, "augment", jnp.uint32(_EVERY_STEP)), self.index), position)
+
+    def following(self, rows: jax.Array) -> jax.Array:
+        """For each of the rows [B, ...] the next one of the batch."""
+        return following(rows, self.axis)
+
+
+def following(rows: jax.Array, axis: str | None = None) -> jax.Array:
+    """For each row [B, ...] the next one of the whole batch; after the last comes the first."""
+    if axis is None:
+        return jnp.roll(rows, -1, axis=0)
+    count = lax.axis_size(axis)
+    first_of_next = lax.ppermute(rows[:1], axis, [(i, (i - 1) % count) for i in range(count)])
+    return jnp.concatenate([rows[1:], first_of_next])
 
 
 def fold(keys: jax.Array, number: int) -> jax.Array:

@@ -143,7 +143,7 @@ def _apply(
         return (geometry.alternating_flip(images, draws, position) if strength else images), labels
     keys = draws.keys(position)
     if name in MIXING:
-        return MIXING[name](images, labels, keys, strength)
+        return MIXING[name](images, labels, keys, strength, draws.following)
     if name == "translate":
         return geometry.translate(images, keys, strength, edges), labels
     if name in AT_EDGES:
