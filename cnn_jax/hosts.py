@@ -8,6 +8,8 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -16,11 +18,13 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from cnn_jax.errors import HostsError, InputError
-from cnn_jax.roll_call import call_roll, is_loopback, name_hosts
+from cnn_jax.roll_call import Roll, call_roll, is_loopback, name_hosts
 
 _HEARTBEAT_SECONDS = 60
-_LEAVING_SECONDS = 10
+_LEAVING_SECONDS = 5
 _LEAD_LEAVES_LATER_SECONDS = 1.0
+
+_rolls: list[Roll] = []  # one at most: a process is one host
 
 
 def lead() -> bool:
@@ -59,7 +63,7 @@ def connect(
     if place is None:
         return
     coordinator, num_hosts, host, local_devices = place
-    call_roll(coordinator, num_hosts, host, timeout)
+    roll = call_roll(coordinator, num_hosts, host, timeout)
     # JAX would catch SIGTERM for itself, and keep it; here the loop looks for signals, and hosts agree on when to stop.
     jax.config.update("jax_enable_preemption_service", False)
     name, _, port = coordinator.rpartition(":")
@@ -71,6 +75,8 @@ def connect(
         initialization_timeout=max(1, round(timeout)),
         heartbeat_timeout_seconds=_HEARTBEAT_SECONDS,
     )  # fmt: skip
+    _rolls.append(roll)
+    roll.watch(partial(_end_without, num_hosts))
 
 
 @contextlib.contextmanager
@@ -80,21 +86,18 @@ def connected(
     """`connect`, and if what is done within fails on some host, an end on all of them that waits for nobody for long.
 
     Raises:
-      HostsError: see `connect`; or what failed here is that another host is gone.
+      HostsError: see `connect`.
     """
     connect(coordinator, num_hosts, host, timeout)
     try:
         yield
     except BaseException as error:
-        if not jax.distributed.is_initialized():
-            raise
-        missing = _leave(error)
-        if missing and isinstance(error, jax.errors.JaxRuntimeError):
-            raise HostsError(
-                f"{name_hosts(missing, count())} is gone, and the others cannot go on alone; the last checkpoint is "
-                f"whole: run the same command again on all hosts"
-            ) from error
+        if _rolls:
+            _leave(error)
         raise
+    for roll in _rolls:
+        barrier("the end", timeout)  # the lead writes the summary
+        roll.leave()
 
 
 def barrier(name: str, timeout: float = 300) -> None:
@@ -212,20 +215,32 @@ def _absent(name: str, timeout: float) -> list[int]:
     return []
 
 
-def _leave(error: BaseException) -> list[int]:
+def _end_without(num_hosts: int, gone: int) -> None:
+    """Ends this process at once: whatever it waits for will not come."""
+    line = (
+        f"{Path(sys.argv[0]).name}: host {gone} of {num_hosts} is gone, and the others cannot go on alone; the last "
+        f"checkpoint is whole: run the same command again on all hosts\n"
+    )
+    os.write(2, line.encode(errors="replace"))
+    os._exit(HostsError.exit_status)
+
+
+def _leave(error: BaseException) -> None:
     """Has this process end without the farewell of JAX's runtime, for which hosts wait that cannot come any more.
 
-    Who is missing: hosts that fail for the same reason come here together.
+    Hosts that fail for the same reason come here together and end together; to others, this one is gone.
     """
-    missing = _absent("leaving", _LEAVING_SECONDS)
-    status = 75 if missing and isinstance(error, jax.errors.JaxRuntimeError) else getattr(error, "exit_status", 1)
+    if not _absent("leaving", _LEAVING_SECONDS):
+        for roll in _rolls:
+            roll.leave()
+    status = getattr(error, "exit_status", 1)
     if isinstance(error, KeyboardInterrupt):
         status = 130
     if isinstance(error, SystemExit):
         status = error.code if isinstance(error.code, int) else int(error.code is not None)
 
     def end() -> None:
-        if index() == 0:
+        if lead():
             time.sleep(_LEAD_LEAVES_LATER_SECONDS)  # JAX aborts hosts whose lead is gone
         for stream in (sys.stdout, sys.stderr):
             with contextlib.suppress(Exception):
@@ -233,4 +248,3 @@ def _leave(error: BaseException) -> list[int]:
         os._exit(status)
 
     atexit.register(end)  # what is registered last comes first
-    return missing

@@ -1,14 +1,16 @@
-"""Who is there, before JAX's distributed runtime starts.
+"""Who is there: before JAX's distributed runtime starts, and while it runs.
 
-That runtime, if a host is missing, aborts those that came without saying which one it waited for; and it lets nobody
-ask before all have come. So the hosts first call at the coordinator's port, which it takes over afterwards.
+That runtime, if a host is missing, aborts those that came without saying which one it waited for, and lets nobody ask
+before all have come. So the hosts first call at the coordinator's port, which the runtime takes over afterwards. The
+calls stay open: a process that ends, however it does, closes them, and the others need not wait for its heartbeats.
 """
 
 import contextlib
 import selectors
 import socket
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from cnn_jax.errors import HostsError, InputError
 
@@ -16,7 +18,45 @@ _RETRY_SECONDS = 0.2
 _MOST_TEXT = 1 << 24
 
 
-def call_roll(coordinator: str, num_hosts: int, host: int, timeout: float) -> None:
+class Roll:
+    """The open calls: on host 0 those of all others, on the others the one to host 0."""
+
+    def __init__(self, calls: dict[int, socket.socket]):
+        self._calls = calls
+
+    def watch(self, on_gone: Callable[[int], None]) -> None:
+        """Until `leave`, tells in a thread when a host has gone without saying so."""
+        threading.Thread(target=self._watch, args=(on_gone,), daemon=True).start()
+
+    def leave(self) -> None:
+        """Tells the others that what they hear no more of this host is no accident."""
+        for call in self._calls.values():
+            _send(call, "done")
+
+    def _watch(self, on_gone: Callable[[int], None]) -> None:
+        with selectors.DefaultSelector() as selector:
+            for host, call in self._calls.items():
+                call.settimeout(None)
+                selector.register(call, selectors.EVENT_READ, host)
+            while selector.get_map():
+                for key, _ in selector.select():
+                    said = _receive(self._calls[key.data])
+                    words = said.split()
+                    if not words:
+                        gone = key.data
+                    elif words[0] == "gone":
+                        gone = int(words[1])
+                    else:
+                        selector.unregister(key.fileobj)
+                        continue
+                    for host, call in self._calls.items():
+                        if host != gone:
+                            _send(call, f"gone {gone}")
+                    on_gone(gone)
+                    return
+
+
+def call_roll(coordinator: str, num_hosts: int, host: int, timeout: float) -> Roll:
     """Returns when all hosts have called it.
 
     Args:
@@ -29,14 +69,16 @@ def call_roll(coordinator: str, num_hosts: int, host: int, timeout: float) -> No
     name, _, port = coordinator.rpartition(":")
     deadline = time.monotonic() + timeout
     if host == 0:
-        missing = _Lead(name.strip("[]"), int(port), num_hosts).wait(deadline)
+        lead = _Lead(name.strip("[]"), int(port), num_hosts)
+        missing, calls = lead.wait(deadline), lead.calls
     else:
-        missing = _report((name.strip("[]"), int(port)), num_hosts, host, deadline)
+        missing, calls = _report((name.strip("[]"), int(port)), num_hosts, host, deadline)
     if missing:
         raise HostsError(
             f"{name_hosts(missing, num_hosts)} did not arrive at {coordinator} within {timeout:g} s; look at the first "
             f"error there (--num_hosts=1 trains without other hosts)"
         )
+    return Roll(calls)
 
 
 def name_hosts(hosts: Sequence[int], num_hosts: int) -> str:
@@ -54,7 +96,7 @@ class _Lead:
 
     def __init__(self, name: str, port: int, num_hosts: int):
         self._name, self._port, self._num_hosts = name, port, num_hosts
-        self._arrived: dict[int, socket.socket] = {}
+        self.calls: dict[int, socket.socket] = {}
         self._selector = selectors.DefaultSelector()
 
     def wait(self, deadline: float) -> list[int]:
@@ -63,17 +105,12 @@ class _Lead:
             server = stack.enter_context(self._open())
             stack.callback(self._selector.close)
             self._selector.register(server, selectors.EVENT_READ)
-            try:
-                while self._missing() and (left := deadline - time.monotonic()) > 0:
-                    for key, _ in self._selector.select(left):
-                        if key.fileobj is server:
-                            self._accept(server)
-                        else:
-                            self._read(key.fileobj)  # type: ignore[arg-type]
-            finally:
-                for key in list(self._selector.get_map().values()):
-                    if key.fileobj is not server:
-                        key.fileobj.close()  # type: ignore[union-attr]
+            while self._missing() and (left := deadline - time.monotonic()) > 0:
+                for key, _ in self._selector.select(left):
+                    if key.fileobj is server:
+                        self._accept(server)
+                    else:
+                        self._read(key.fileobj)  # type: ignore[arg-type]
         return self._missing()
 
     def _open(self) -> socket.socket:
@@ -100,37 +137,41 @@ class _Lead:
         try:
             host, num_hosts = map(int, connection.recv(64).split())
         except (OSError, ValueError):
-            self._arrived = {host: other for host, other in self._arrived.items() if other is not connection}
+            self.calls = {host: other for host, other in self.calls.items() if other is not connection}
             self._selector.unregister(connection)
             connection.close()
             return
-        if num_hosts != self._num_hosts or not 0 < host < num_hosts or host in self._arrived:
+        if num_hosts != self._num_hosts or not 0 < host < num_hosts or host in self.calls:
             problem = (
                 f"two hosts say that they are host {host} of {num_hosts}; each needs its own number"
                 if num_hosts == self._num_hosts
                 else f"host 0 counts {self._num_hosts} hosts and another one {num_hosts}; give all the same --num_hosts"
             )
-            for other in (*self._arrived.values(), connection):
+            for other in (*self.calls.values(), connection):
                 _send(other, f"problem {problem}")
             raise InputError(problem)
-        self._arrived[host] = connection
-        for other in self._arrived.values():
+        self.calls[host] = connection
+        for other in self.calls.values():
             _send(other, " ".join(["missing", *map(str, self._missing())]))
 
     def _missing(self) -> list[int]:
-        return [host for host in range(1, self._num_hosts) if host not in self._arrived]
+        return [host for host in range(1, self._num_hosts) if host not in self.calls]
 
 
-def _report(address: tuple[str, int], num_hosts: int, host: int, deadline: float) -> list[int]:
-    """Another host: calls until host 0 answers, and waits until it misses nobody; who is missing at the deadline."""
+def _report(
+    address: tuple[str, int], num_hosts: int, host: int, deadline: float
+) -> tuple[list[int], dict[int, socket.socket]]:
+    """Another host: calls until host 0 answers, and waits until it misses nobody; who is missing, and the call."""
     while (left := deadline - time.monotonic()) > 0:
-        with contextlib.suppress(OSError), socket.create_connection(address, timeout=left) as connection:
+        with contextlib.suppress(OSError):
+            connection = socket.create_connection(address, timeout=left)
             _send(connection, f"{host} {num_hosts}")
             missing = _listen(connection, deadline)
             if missing is not None:
-                return missing
+                return missing, {0: connection}
+            connection.close()
         time.sleep(min(_RETRY_SECONDS, max(0.0, deadline - time.monotonic())))  # nobody there yet
-    return [0]
+    return [0], {}
 
 
 def _listen(connection: socket.socket, deadline: float) -> list[int] | None:
@@ -138,10 +179,7 @@ def _listen(connection: socket.socket, deadline: float) -> list[int] | None:
     missing, text = None, ""
     while (left := deadline - time.monotonic()) > 0:
         connection.settimeout(left)
-        try:
-            received = connection.recv(4096).decode(errors="replace")
-        except OSError:
-            break
+        received = _receive(connection)
         if not received or len(text) > _MOST_TEXT:
             break
         text += received
@@ -153,6 +191,14 @@ def _listen(connection: socket.socket, deadline: float) -> list[int] | None:
             if not missing:
                 break
     return missing
+
+
+def _receive(connection: socket.socket) -> str:
+    """What was said; nothing where the other end is closed, or the time is over."""
+    try:
+        return connection.recv(4096).decode(errors="replace")
+    except OSError:
+        return ""
 
 
 def _send(connection: socket.socket, line: str) -> None:
