@@ -16,6 +16,7 @@ from cnn_jax.errors import HostsError, InputError
 
 _RETRY_SECONDS = 0.2
 _MOST_TEXT = 1 << 24
+_OVER = "over\n"  # who waits no longer says so: then all end, and miss the same hosts
 
 
 class Roll:
@@ -32,6 +33,10 @@ class Roll:
         """Tells the others that what they hear no more of this host is no accident."""
         for call in self._calls.values():
             _send(call, "done")
+
+    def close(self) -> None:
+        for call in self._calls.values():
+            call.close()
 
     def _watch(self, on_gone: Callable[[int], None]) -> None:
         with selectors.DefaultSelector() as selector:
@@ -97,20 +102,25 @@ class _Lead:
     def __init__(self, name: str, port: int, num_hosts: int):
         self._name, self._port, self._num_hosts = name, port, num_hosts
         self.calls: dict[int, socket.socket] = {}
+        self._over = False
         self._selector = selectors.DefaultSelector()
 
     def wait(self, deadline: float) -> list[int]:
         """The hosts that are missing at the deadline; none as soon as all have come."""
-        with contextlib.ExitStack() as stack:
-            server = stack.enter_context(self._open())
-            stack.callback(self._selector.close)
+        with self._open() as server, self._selector:
             self._selector.register(server, selectors.EVENT_READ)
-            while self._missing() and (left := deadline - time.monotonic()) > 0:
-                for key, _ in self._selector.select(left):
-                    if key.fileobj is server:
-                        self._accept(server)
-                    else:
-                        self._read(key.fileobj)  # type: ignore[arg-type]
+            try:
+                while self._missing() and not self._over and (left := deadline - time.monotonic()) > 0:
+                    for key, _ in self._selector.select(left):
+                        if key.fileobj is server:
+                            self._accept(server)
+                        else:
+                            self._read(key.fileobj)  # type: ignore[arg-type]
+            finally:
+                wanted = [] if self._missing() else list(self.calls.values())
+                for key in self._selector.get_map().values():
+                    if key.fileobj not in (server, *wanted):
+                        key.fileobj.close()  # type: ignore[union-attr]
         return self._missing()
 
     def _open(self) -> socket.socket:
@@ -134,9 +144,13 @@ class _Lead:
 
     def _read(self, connection: socket.socket) -> None:
         """One line from a host, or its end: a host that goes before all have come is missing again."""
+        said = _receive(connection)
+        if said == _OVER:
+            self._over = True
+            return
         try:
-            host, num_hosts = map(int, connection.recv(64).split())
-        except (OSError, ValueError):
+            host, num_hosts = map(int, said.split())
+        except ValueError:
             self.calls = {host: other for host, other in self.calls.items() if other is not connection}
             self._selector.unregister(connection)
             connection.close()
@@ -163,13 +177,15 @@ def _report(
 ) -> tuple[list[int], dict[int, socket.socket]]:
     """Another host: calls until host 0 answers, and waits until it misses nobody; who is missing, and the call."""
     while (left := deadline - time.monotonic()) > 0:
-        with contextlib.suppress(OSError):
-            connection = socket.create_connection(address, timeout=left)
+        with contextlib.suppress(OSError), contextlib.ExitStack() as stack:
+            connection = stack.enter_context(socket.create_connection(address, timeout=left))
             _send(connection, f"{host} {num_hosts}")
             missing = _listen(connection, deadline)
-            if missing is not None:
-                return missing, {0: connection}
-            connection.close()
+            if missing == []:
+                stack.pop_all()
+                return [], {0: connection}
+            if missing:
+                return missing, {}
         time.sleep(min(_RETRY_SECONDS, max(0.0, deadline - time.monotonic())))  # nobody there yet
     return [0], {}
 
@@ -189,7 +205,8 @@ def _listen(connection: socket.socket, deadline: float) -> list[int] | None:
         if word == "missing":
             missing = [int(number) for number in rest.split() if number.isdigit()]
             if not missing:
-                break
+                return []
+    _send(connection, _OVER.strip())
     return missing
 
 

@@ -11,7 +11,7 @@ from conftest import ROOT
 FLOORS = {
     0: [
         "config", "config_keys", "rules", "errors", "random", "host_random", "streams", "progress", "ops",
-        "environment", "devices",
+        "environment", "hosts", "roll_call", "devices",
     ],
     1: [
         "data", "models", "losses", "metrics", "schedules", "optimizers", "tracking", "checkpoints", "reports",
