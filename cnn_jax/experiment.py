@@ -208,7 +208,7 @@ def make_steps(experiment: Experiment) -> tuple[Callable[..., Any], Callable[...
             numbers = own_part(distinct(whole, len(splits.train), jnp), axis)
         draws = Draws(seed, step, step // experiment.steps_per_epoch, numbers, axis)
         images, labels = experiment.augment(batch["image"], batch["label"], draws)
-        return normalize(images, experiment.normalization), labels
+        return normalize(images, experiment.normalization, experiment.model.setting.param_dtype), labels
 
     weights = None
     if config.loss.class_weights == "balanced":

@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import ml_collections
@@ -19,17 +18,18 @@ from cnn_jax.data.normalize import Normalization, normalize
 from cnn_jax.data.reading import padded_batches
 from cnn_jax.data.splits import Examples, Split
 from cnn_jax.errors import InputError, shown
-from cnn_jax.models import make_model
+from cnn_jax.models import Classifier, make_model
 from cnn_jax.run_directory import read_run_file
 
 Apply = Callable[[Any, jax.Array], jax.Array]
 
 
-def make_apply(model: nn.Module, normalization: Normalization) -> Apply:
-    """(variables, uint8 images [B, H, W, C]) -> float32 logits [B, K], in evaluation mode. Pure; not compiled."""
+def make_apply(model: Classifier, normalization: Normalization) -> Apply:
+    """(variables, uint8 images [B, H, W, C]) -> logits [B, K], in evaluation mode. Pure; not compiled."""
 
     def apply(variables: Any, images: jax.Array) -> jax.Array:
-        logits: jax.Array = model.apply(variables, normalize(images, normalization), train=False)  # type: ignore[assignment]
+        inputs = normalize(images, normalization, model.setting.param_dtype)
+        logits: jax.Array = model.apply(variables, inputs, train=False)  # type: ignore[assignment]
         return logits
 
     return apply
@@ -61,7 +61,8 @@ class Run:
         model = make_model(self.config.model, len(self.class_names), self.config.precision)
 
         def embed(variables: Any, images: jax.Array) -> jax.Array:
-            features: jax.Array = model.apply(variables, normalize(images, self.normalization), method="embed")  # type: ignore[assignment]
+            inputs = normalize(images, self.normalization, model.setting.param_dtype)
+            features: jax.Array = model.apply(variables, inputs, method="embed")  # type: ignore[assignment]
             return features
 
         return jax.jit(embed)

@@ -15,6 +15,7 @@ from cnn_jax.models.initializers import INITIALIZERS, bias_initializer
 from cnn_jax.models.layers import make_norm
 from cnn_jax.models.lenet import LeNet5
 from cnn_jax.models.resnet import ResNet18
+from cnn_jax.models.setting import Setting
 
 # Half the compile time; what is computed stays the same.
 QUICK = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
@@ -81,7 +82,7 @@ def test_every_model(name: str, precision: str) -> None:
 
 def test_bfloat16_computes_in_bfloat16() -> None:
     images = jax.random.normal(jax.random.key(0), (2, 8, 8, 1))
-    exact, half = CNN(filters=(4,)), CNN(filters=(4,), dtype=jnp.bfloat16)
+    exact, half = CNN(filters=(4,)), CNN(filters=(4,), setting=Setting(jnp.bfloat16))
     variables = exact.init(jax.random.key(1), images)
     assert jax.eval_shape(lambda: half.apply(variables, images, capture_intermediates=True)[1])["intermediates"][
         "block1"]["conv1"]["__call__"][0].dtype == jnp.bfloat16  # fmt: skip
@@ -137,7 +138,7 @@ def test_choices_of_the_configurable_network(activation: str, norm: str, pooling
 def test_layer_norm_is_over_the_whole_image_and_group_norm_over_groups() -> None:
     x = np.random.default_rng(0).standard_normal((2, 3, 4, 8)).astype(np.float32) * 3 + 1
     for kind, groups in (("layer", 1), ("group", 4)):
-        module = make_norm(kind, True, jnp.float32, 4)
+        module = make_norm(kind, True, Setting(), 4)
         ours = module.apply(module.init(jax.random.key(0), x), x)
         parts = x.reshape(2, 12, groups, 8 // groups)
         mean, var = parts.mean((1, 3), keepdims=True), parts.var((1, 3), keepdims=True)

@@ -16,6 +16,7 @@ from cnn_jax.config_keys import OPTIMIZERS as OPTIMIZER_KEYS
 from cnn_jax.config_keys import SCHEDULES as SCHEDULE_KEYS
 from cnn_jax.losses import cross_entropy
 from cnn_jax.models.layers import make_norm
+from cnn_jax.models.setting import Setting
 from cnn_jax.optimizers import make_optimizer
 from cnn_jax.schedules import make_schedule
 
@@ -65,7 +66,7 @@ def test_convolution(torch_results: dict[str, np.ndarray], name: str) -> None:
 def test_batchnorm(torch_results: dict[str, np.ndarray]) -> None:
     t = part(torch_results, "batchnorm")
     params = {"scale": jnp.asarray(t["scale"]), "bias": jnp.asarray(t["bias"])}
-    train, evaluate = (make_norm("batch", train, jnp.float32) for train in (True, False))
+    train, evaluate = (make_norm("batch", train, Setting()) for train in (True, False))
     statistics = train.init(jax.random.key(0), nhwc(t["0/x"]))["batch_stats"]
     count = t["0/x"].size // t["0/x"].shape[1]
     for step in range(4):

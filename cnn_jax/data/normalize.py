@@ -1,6 +1,7 @@
 """The four ways to bring pixels near zero, as one small value that is saved with the model."""
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -36,16 +37,16 @@ def make_normalization(name: str, splits: Splits) -> Normalization:
     return Normalization(name, (mean,) * channels, (std,) * channels)
 
 
-def normalize(images: jax.Array, normalization: Normalization) -> jax.Array:
-    """uint8 or float pixels in 0..255 [B, H, W, C] -> float32 of the same shape.
+def normalize(images: jax.Array, normalization: Normalization, dtype: Any = jnp.float32) -> jax.Array:
+    """uint8 or float pixels in 0..255 [B, H, W, C] -> the same shape, computed in `dtype`: float32 or float64.
 
     `per_image` divides by at least 1/sqrt(pixels) of one gray level, so that a blank image becomes zeros.
     """
-    pixels = images.astype(jnp.float32)
+    pixels = images.astype(dtype)
     if normalization.name == "per_image":
         centered = pixels - pixels.mean(axis=(1, 2, 3), keepdims=True)
         return centered / jnp.maximum(
-            pixels.std(axis=(1, 2, 3), keepdims=True), 1.0 / np.sqrt(np.prod(images.shape[1:]))
+            pixels.std(axis=(1, 2, 3), keepdims=True), 1.0 / math.sqrt(math.prod(images.shape[1:]))
         )
     mean, std = (np.array(values).reshape(1, 1, 1, -1) for values in (normalization.mean, normalization.std))
-    return pixels * np.float32(1 / (255.0 * std)) - np.float32(mean / std)
+    return pixels * (1 / (255.0 * std)).astype(dtype) - (mean / std).astype(dtype)

@@ -5,14 +5,16 @@ from typing import Any
 
 import jax.numpy as jnp
 
+from cnn_jax.errors import InputError
 from cnn_jax.models.cnn import CNN
 from cnn_jax.models.layers import Classifier
 from cnn_jax.models.lenet import LeNet5
 from cnn_jax.models.mlp import MLP, Linear
 from cnn_jax.models.resnet import ResNet18, ResNet34, ResNet50
+from cnn_jax.models.setting import Setting
 from cnn_jax.models.table import Table, make_table
 
-__all__ = ["MODELS", "Classifier", "Table", "make_model", "make_table"]
+__all__ = ["MODELS", "Classifier", "Setting", "Table", "make_model", "make_table"]
 
 MODELS: dict[str, Callable[..., Classifier]] = {
     "linear": Linear,
@@ -25,7 +27,23 @@ MODELS: dict[str, Callable[..., Classifier]] = {
 }
 
 
-def make_model(model: Mapping[str, Any], num_classes: int, precision: str = "float32") -> Classifier:
-    """The module for a config's `model` block: a name and that model's own arguments."""
+def make_model(
+    model: Mapping[str, Any],
+    num_classes: int,
+    precision: str = "float32",
+    remat: str = "none",
+    axis: str | None = None,
+    freeze: str | None = None,
+) -> Classifier:
+    """The module for a config's `model` block: a name and that model's own arguments; the rest is `Setting`'s.
+
+    Raises:
+      InputError: JAX was not told to keep 64 bits.
+    """
+    if precision == "float64" and jnp.result_type(float) != jnp.float64:
+        raise InputError(
+            "config.precision='float64': JAX keeps 64 bits only where the environment says JAX_ENABLE_X64=1"
+        )
     arguments = {key: value for key, value in model.items() if key != "name"}
-    return MODELS[model["name"]](num_classes=num_classes, dtype=jnp.dtype(precision), **arguments)
+    setting = Setting(jnp.dtype(precision), axis, freeze, remat)
+    return MODELS[model["name"]](num_classes=num_classes, setting=setting, **arguments)

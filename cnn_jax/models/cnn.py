@@ -26,7 +26,7 @@ class Block(nn.Module):
         for i in range(1, self.convs + 1):
             x = self.conv(self.filters, stride=self.stride if i == 1 else 1, name=f"conv{i}")(x)
             if self.norm is not None:
-                x = self.norm(name=f"norm{i}")(x)
+                x = self.norm(path=self.path, name=f"norm{i}")(x)
             x = self.activation(x)
         return x if self.pool is None else self.pool(name="pool")(x)
 
@@ -60,9 +60,9 @@ class CNN(Classifier):
             edges=self.edges,
             use_bias=self.norm == "none",  # a normalisation brings its own bias
             initialization=self.initialization,
-            dtype=self.dtype,
+            setting=self.setting,
         )
-        norm = None if self.norm == "none" else partial(make_norm, self.norm, train, self.dtype, self.norm_groups)
+        norm = None if self.norm == "none" else partial(make_norm, self.norm, train, self.setting, self.norm_groups)
         pool = None if self.pooling == "none" else partial(Pool, self.pooling, self.pool_window, self.pool_stride)
         parts = (self.convs_per_block, self.stride, conv, norm, ACTIVATIONS[self.activation], pool)
         for i, filters in enumerate(self.filters, start=1):
@@ -73,5 +73,5 @@ class CNN(Classifier):
 
     def head(self, x: jax.Array, train: bool) -> jax.Array:
         return Head(
-            self.num_classes, self.hidden, self.dropout, self.activation, self.initialization, self.dtype, name="head"
+            self.num_classes, self.hidden, self.dropout, self.activation, self.initialization, self.setting, name="head"
         )(x, train)  # fmt: skip

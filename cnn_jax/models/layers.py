@@ -10,6 +10,7 @@ import jax.numpy as jnp
 
 from cnn_jax import ops
 from cnn_jax.models.initializers import INITIALIZERS, bias_initializer
+from cnn_jax.models.setting import Setting
 
 ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
     "relu": nn.relu,
@@ -31,19 +32,20 @@ class Conv(nn.Module):
     use_bias: bool = True
     initialization: str = "he_normal"
     kernel_init: nn.initializers.Initializer | None = None
-    dtype: Any = jnp.float32
+    setting: Setting = Setting()
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
+        dtype, param_dtype = self.setting.dtype, self.setting.param_dtype
         shape = (*self.kernel_size, x.shape[-1], self.features)
-        kernel = self.param("kernel", self.kernel_init or INITIALIZERS[self.initialization], shape, jnp.float32)
+        kernel = self.param("kernel", self.kernel_init or INITIALIZERS[self.initialization], shape, param_dtype)
         try:
-            y = ops.conv(x.astype(self.dtype), kernel.astype(self.dtype), (self.stride, self.stride), self.edges)
+            y = ops.conv(x.astype(dtype), kernel.astype(dtype), (self.stride, self.stride), self.edges)
         except ValueError as error:
             raise ValueError(f"{_name(self)}: {error}") from error
         if self.use_bias:
             init = bias_initializer(self.initialization, math.prod(shape[:3]))
-            y = y + self.param("bias", init, (self.features,), jnp.float32).astype(self.dtype).reshape(1, 1, 1, -1)
+            y = y + self.param("bias", init, (self.features,), param_dtype).astype(dtype).reshape(1, 1, 1, -1)
         return y
 
 
@@ -52,14 +54,15 @@ class Dense(nn.Module):
 
     features: int
     initialization: str = "he_normal"
-    dtype: Any = jnp.float32
+    setting: Setting = Setting()
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
+        dtype, param_dtype = self.setting.dtype, self.setting.param_dtype
         shape = (x.shape[-1], self.features)
-        kernel = self.param("kernel", INITIALIZERS[self.initialization], shape, jnp.float32)
-        bias = self.param("bias", bias_initializer(self.initialization, shape[0]), (self.features,), jnp.float32)
-        return x.astype(self.dtype) @ kernel.astype(self.dtype) + bias.astype(self.dtype).reshape(1, -1)
+        kernel = self.param("kernel", INITIALIZERS[self.initialization], shape, param_dtype)
+        bias = self.param("bias", bias_initializer(self.initialization, shape[0]), (self.features,), param_dtype)
+        return x.astype(dtype) @ kernel.astype(dtype) + bias.astype(dtype).reshape(1, -1)
 
 
 class Pool(nn.Module):
@@ -80,16 +83,33 @@ class Pool(nn.Module):
             raise ValueError(f"{_name(self)}: {error}") from error
 
 
-def make_norm(kind: str, train: bool, dtype: Any, groups: int = 8, **kwargs: Any) -> nn.Module:
-    """A normalisation of [B, H, W, C] with a scale and a bias per channel, epsilon 1e-5; statistics in float32.
+def make_norm(
+    kind: str, train: bool, setting: Setting, groups: int = 8, path: tuple[str, ...] = (), **kwargs: Any
+) -> nn.Module:
+    """A normalisation of [B, H, W, C] with a scale and a bias per channel, epsilon 1e-5; `path` is its module's.
 
-    batch: over B, H, W (Ioffe & Szegedy 2015). Its running statistics keep 0.9 of the old value, which PyTorch calls
-      momentum 0.1; the running variance is the biased one, PyTorch's is larger by n / (n - 1).
+    Its statistics are computed and kept in float32 (float64 in a network of float64).
+
+    batch: over B, H, W (Ioffe & Szegedy 2015), and over the devices of `setting.axis`. Its running statistics keep 0.9
+      of the old value, which PyTorch calls momentum 0.1; the running variance is the biased one, PyTorch's is larger by
+      n / (n - 1). Where its scale and its bias are both frozen it is frozen as a whole, as in Keras: also in training
+      it normalises with its running statistics and leaves them as they are. (PyTorch's requires_grad=False does not:
+      there new data change a network that was to stay as it is.)
     group: over H, W and the channels of a group; layer: over H, W and all channels (Wu & He 2018, eq. 3 to 7).
     """
+    param_dtype = setting.param_dtype
+    types = {
+        "dtype": setting.dtype,
+        "param_dtype": param_dtype,
+        # Flax would keep running statistics in float32 even where everything else is float64.
+        "force_float32_reductions": param_dtype == jnp.float32,
+    }
     if kind == "batch":
-        return nn.BatchNorm(use_running_average=not train, momentum=0.9, epsilon=1e-5, dtype=dtype, **kwargs)
-    return nn.GroupNorm(num_groups=1 if kind == "layer" else groups, epsilon=1e-5, dtype=dtype, **kwargs)
+        train = train and not setting.freezes_norm((*path, kwargs.get("name") or ""))
+        return nn.BatchNorm(
+            use_running_average=not train, momentum=0.9, epsilon=1e-5, axis_name=setting.axis, **types, **kwargs
+        )
+    return nn.GroupNorm(num_groups=1 if kind == "layer" else groups, epsilon=1e-5, **types, **kwargs)
 
 
 class Head(nn.Module):
@@ -100,27 +120,28 @@ class Head(nn.Module):
     dropout: float = 0.0
     activation: str = "relu"
     initialization: str = "he_normal"
-    dtype: Any = jnp.float32
+    setting: Setting = Setting()
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool) -> jax.Array:
         for i, units in enumerate(self.hidden, start=1):
             x = nn.Dropout(self.dropout, deterministic=not train)(x)
-            x = Dense(units, self.initialization, self.dtype, name=f"hidden{i}")(x)
+            x = Dense(units, self.initialization, self.setting, name=f"hidden{i}")(x)
             x = ACTIVATIONS[self.activation](x)
         x = nn.Dropout(self.dropout, deterministic=not train)(x)
-        return Dense(self.num_classes, self.initialization, self.dtype, name="logits")(x)
+        return Dense(self.num_classes, self.initialization, self.setting, name="logits")(x)
 
 
 class Classifier(nn.Module):
     """A backbone and a head; subclasses say what these are.
 
-    `apply(variables, images [B, H, W, C], train=bool)` gives float32 logits [B, num_classes];
+    `apply(variables, images [B, H, W, C], train=bool)` gives logits [B, num_classes];
     `apply(variables, images, method="embed")` the feature vector [B, D] that the head sees.
+    Both are float32 (float64 in a network of float64).
     """
 
     num_classes: int = 10
-    dtype: Any = jnp.float32
+    setting: Setting = Setting()
 
     def backbone(self, x: jax.Array, train: bool) -> jax.Array:
         raise NotImplementedError(f"{type(self).__name__} must define backbone()")
@@ -130,11 +151,11 @@ class Classifier(nn.Module):
 
     @nn.compact
     def __call__(self, images: jax.Array, train: bool = False, features_only: bool = False) -> jax.Array:
-        features = self.backbone(images.astype(self.dtype), train)
-        return (features if features_only else self.head(features, train)).astype(jnp.float32)
+        features = self.backbone(images.astype(self.setting.dtype), train)
+        return (features if features_only else self.head(features, train)).astype(self.setting.param_dtype)
 
     def embed(self, images: jax.Array, train: bool = False) -> jax.Array:
-        """The feature vector [B, D], float32."""
+        """The feature vector [B, D]."""
         return self(images, train, features_only=True)
 
 

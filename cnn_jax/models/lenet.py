@@ -21,12 +21,12 @@ class LeNet5(Classifier):
         activation = ACTIVATIONS[self.activation]
         for i, (filters, edges) in enumerate(((6, self.edges), (16, "crop")), start=1):
             x = Conv(
-                filters, (5, 5), edges=edges, initialization=self.initialization, dtype=self.dtype, name=f"conv{i}"
+                filters, (5, 5), edges=edges, initialization=self.initialization, setting=self.setting, name=f"conv{i}"
             )(x)
             x = Pool(self.pooling, name=f"pool{i}")(activation(x))
-        return activation(Dense(120, self.initialization, self.dtype, name="dense")(flatten(x)))
+        return activation(Dense(120, self.initialization, self.setting, name="dense")(flatten(x)))
 
     def head(self, x: jax.Array, train: bool) -> jax.Array:
         return Head(
-            self.num_classes, (84,), 0.0, self.activation, self.initialization, self.dtype, name="head"
+            self.num_classes, (84,), 0.0, self.activation, self.initialization, self.setting, name="head"
         )(x, train)  # fmt: skip

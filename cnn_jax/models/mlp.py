@@ -15,7 +15,7 @@ class Linear(Classifier):
         return flatten(x)
 
     def head(self, x: jax.Array, train: bool) -> jax.Array:
-        return Head(self.num_classes, initialization=self.initialization, dtype=self.dtype, name="head")(x, train)
+        return Head(self.num_classes, initialization=self.initialization, setting=self.setting, name="head")(x, train)
 
 
 class MLP(Linear):
@@ -29,6 +29,6 @@ class MLP(Linear):
     def backbone(self, x: jax.Array, train: bool) -> jax.Array:
         x = flatten(x)
         for i, units in enumerate(self.hidden, start=1):
-            x = Dense(units, self.initialization, self.dtype, name=f"hidden{i}")(x)
+            x = Dense(units, self.initialization, self.setting, name=f"hidden{i}")(x)
             x = nn.Dropout(self.dropout, deterministic=not train)(ACTIVATIONS[self.activation](x))
         return x

@@ -6,10 +6,10 @@ from typing import Any
 
 import flax.linen as nn
 import jax
-import jax.numpy as jnp
 from jax.nn.initializers import ones, variance_scaling, zeros
 
 from cnn_jax.models.layers import Classifier, Conv, Head, Pool, make_norm
+from cnn_jax.models.setting import Setting
 
 # The gradient keeps its size on the way back (He et al. 2015, section 2.2), as in torchvision.
 _fan_out = variance_scaling(2.0, "fan_out", "normal")
@@ -23,15 +23,16 @@ class ConvNorm(nn.Module):
     stride: int = 1
     relu: bool = True
     zero: bool = False
-    dtype: Any = jnp.float32
+    setting: Setting = Setting()
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool) -> jax.Array:
         size = (self.kernel_size, self.kernel_size)
         x = Conv(
-            self.features, size, self.stride, use_bias=False, kernel_init=_fan_out, dtype=self.dtype, name="conv"
+            self.features, size, self.stride, use_bias=False, kernel_init=_fan_out, setting=self.setting, name="conv"
         )(x)  # fmt: skip
-        x = make_norm("batch", train, self.dtype, name="norm", scale_init=zeros if self.zero else ones)(x)
+        scale_init = zeros if self.zero else ones
+        x = make_norm("batch", train, self.setting, path=self.path, name="norm", scale_init=scale_init)(x)
         return nn.relu(x) if self.relu else x
 
 
@@ -41,12 +42,12 @@ class BasicBlock(nn.Module):
     width: int
     stride: int
     zero_init: bool
-    dtype: Any
+    setting: Setting
     expansion = 1
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool) -> jax.Array:
-        unit = partial(ConvNorm, dtype=self.dtype)
+        unit = partial(ConvNorm, setting=self.setting)
         y = unit(self.width, 3, self.stride, name="conv1")(x, train)
         y = unit(self.width, 3, relu=False, zero=self.zero_init, name="conv2")(y, train)
         return nn.relu(y + _shortcut(x, y, self.stride, unit, train))
@@ -58,12 +59,12 @@ class Bottleneck(nn.Module):
     width: int
     stride: int
     zero_init: bool
-    dtype: Any
+    setting: Setting
     expansion = 4
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool) -> jax.Array:
-        unit = partial(ConvNorm, dtype=self.dtype)
+        unit = partial(ConvNorm, setting=self.setting)
         y = unit(self.width, 1, name="conv1")(x, train)
         y = unit(self.width, 3, self.stride, name="conv2")(y, train)
         y = unit(self.width * self.expansion, 1, relu=False, zero=self.zero_init, name="conv3")(y, train)
@@ -87,17 +88,19 @@ class ResNet(Classifier):
 
     def backbone(self, x: jax.Array, train: bool) -> jax.Array:
         kernel, stride = (3, 1) if self.small_images else (7, 2)
-        x = ConvNorm(64, kernel, stride, dtype=self.dtype, name="stem")(x, train)
+        x = ConvNorm(64, kernel, stride, setting=self.setting, name="stem")(x, train)
         if not self.small_images:
             x = Pool("max", window=3, stride=2, padding=1, name="stem_pool")(x)
         for i, depth in enumerate(self.blocks):
-            x = Stage(self.block, depth, 64 * 2**i, 1 if i == 0 else 2, self.zero_init_residual, self.dtype,
+            x = Stage(self.block, depth, 64 * 2**i, 1 if i == 0 else 2, self.zero_init_residual, self.setting,
                       name=f"stage{i + 1}")(x, train)  # fmt: skip
         return x.mean(axis=(1, 2))
 
     def head(self, x: jax.Array, train: bool) -> jax.Array:
         # PyTorch's default for its last layer, as in torchvision
-        return Head(self.num_classes, (), self.dropout, initialization="torch", dtype=self.dtype, name="head")(x, train)
+        return Head(self.num_classes, (), self.dropout, initialization="torch", setting=self.setting, name="head")(
+            x, train
+        )
 
 
 class Stage(nn.Module):
@@ -108,13 +111,13 @@ class Stage(nn.Module):
     width: int
     stride: int
     zero_init: bool
-    dtype: Any
+    setting: Setting
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool) -> jax.Array:
         for i in range(self.depth):
             stride = self.stride if i == 0 else 1
-            x = self.block(self.width, stride, self.zero_init, self.dtype, name=f"block{i + 1}")(x, train)
+            x = self.block(self.width, stride, self.zero_init, self.setting, name=f"block{i + 1}")(x, train)
         return x
 
 

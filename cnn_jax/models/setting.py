@@ -1,0 +1,35 @@
+"""How a network is computed, whatever its architecture: one value that all its modules share."""
+
+import dataclasses
+import re
+from typing import Any
+
+import jax.numpy as jnp
+
+
+@dataclasses.dataclass(frozen=True)
+class Setting:
+    """Of the computation, not of the function that is computed.
+
+    Attributes:
+      dtype: of activations.
+      axis: the name of the device axis over which BatchNorm takes its statistics, inside a program for one device;
+        None: over what it sees.
+      freeze: a regular expression over the names of parameters that are not trained.
+      remat: "stage": stages keep their inputs only and are computed again on the way back; "none": all is kept.
+    """
+
+    dtype: Any = jnp.float32
+    axis: str | None = None
+    freeze: str | None = None
+    remat: str = "none"
+
+    @property
+    def param_dtype(self) -> Any:
+        """Of parameters, statistics, logits and loss: at least float32."""
+        return jnp.promote_types(self.dtype, jnp.float32)
+
+    def freezes_norm(self, path: tuple[str, ...]) -> bool:
+        """Whether the scale and the bias of the normalisation with this path are both frozen."""
+        names = ("/".join((*path, leaf)) for leaf in ("scale", "bias"))
+        return self.freeze is not None and all(re.search(self.freeze, name) for name in names)
