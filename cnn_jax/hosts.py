@@ -22,6 +22,7 @@ from cnn_jax.roll_call import Roll, call_roll, is_loopback, name_hosts
 
 _HEARTBEAT_SECONDS = 60
 _LEAVING_SECONDS = 5
+_FOR_EVER = 7 * 86_400  # a host that is gone ends the others long before
 _LEAD_LEAVES_LATER_SECONDS = 1.0
 
 _rolls: list[Roll] = []  # one at most: a process is one host
@@ -113,6 +114,36 @@ def barrier(name: str, timeout: float = 300) -> None:
     missing = _absent(name, timeout)
     if missing:
         raise HostsError(f"{name_hosts(missing, count())} did not come to '{name}' within {timeout:g} s")
+
+
+@contextlib.contextmanager
+def lead_first(name: str) -> Iterator[None]:
+    """What is within is done by the lead, and when it has finished by the others: they find what it left on disk.
+
+    Args:
+      name: of this place; no name may serve twice.
+    """
+    if not lead():
+        barrier(name, _FOR_EVER)
+    yield
+    if lead():
+        barrier(name, _FOR_EVER)
+
+
+def gather(name: str, value: str) -> list[str]:
+    """The values of all hosts, by their number; for what is to be the same on all, before anything is computed.
+
+    Args:
+      name: of this place; no name may serve twice.
+    """
+    from jax._src import distributed
+
+    client = distributed.global_state.client
+    if client is None:
+        return [value]
+    client.key_value_set(f"cnn_jax/{name}/{index()}", value)
+    barrier(name, _FOR_EVER)
+    return [client.blocking_key_value_get(f"cnn_jax/{name}/{host}", 10_000) for host in range(count())]
 
 
 def ask(mesh: Mesh) -> Callable[[int], Any]:

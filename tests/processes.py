@@ -38,7 +38,7 @@ def environment(devices: int = DEVICES_EACH, **more: str) -> dict[str, str]:
 def start(script: Path | str, *arguments: str | Path, **more: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, str(ROOT / script), *map(str, arguments)], env=environment(**more),  # type: ignore[arg-type]
-        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
 
 

@@ -6,6 +6,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import jax
 import pytest
@@ -257,3 +258,20 @@ def test_strangers_at_the_port_do_no_harm() -> None:
                 time.sleep(0.01)
     thread.join()
     assert "host 1 of 2 did not arrive" in str(results[0])
+
+
+def test_processes_that_start_with_one_cold_cache(tmp_path: Path) -> None:
+    processes = [start(WORKER, "cold", XDG_CACHE_HOME=str(tmp_path)) for _ in range(3)]
+    for process in processes:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    results = ended(processes)
+    assert [result.status for result in results] == [0] * 3, results
+    assert results[0].out
+    assert len({result.out for result in results}) == 1
+    names = [path.name for path in (tmp_path / "cnn_jax").rglob("*")]
+    assert not any(name.startswith(".writing") or name.endswith(".tmp") for name in names), names

@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 import time
+import zlib
 from collections.abc import Sequence
 
 import jax
@@ -22,8 +23,27 @@ def main(argv: Sequence[str]) -> None:
     parser.add_argument("--host", type=int)
     parser.add_argument("--timeout", type=float, default=60)
     arguments = parser.parse_args(argv)
+    if arguments.what == "cold":
+        load_cold()
+        return
     with hosts.connected(arguments.coordinator, arguments.num_hosts, arguments.host, arguments.timeout):
         do(arguments.what)
+
+
+def load_cold() -> None:
+    """Reads data with others that begin at the same moment, and prints what it got."""
+    import numpy as np
+
+    from cnn_jax import data
+    from cnn_jax.config import default_config, override
+
+    print("ready", flush=True)
+    sys.stdin.readline()
+    for loading in ("resident", "streamed"):
+        settings = [("data.source", "digits"), ("data.loading", loading)]
+        splits = data.load(override(default_config(), settings).data)
+        images = splits.train.read(np.arange(len(splits.train)))
+        print(splits.mean, splits.std, zlib.crc32(images.tobytes()), zlib.crc32(splits.train.labels.tobytes()))
 
 
 def do(what: str) -> None:
@@ -31,6 +51,7 @@ def do(what: str) -> None:
     ask = hosts.ask(mesh)
     here = hosts.index()
     answers = [jax.device_get(ask(value)) for value in (0, 15 * here, 0, 7 - here)]
+    assert hosts.gather("names", f"host {here}") == [f"host {host}" for host in range(hosts.count())]
     facts = (here, hosts.count(), hosts.lead(), jax.device_count(), *map(int, answers))
     print("JOINED", *facts, file=sys.stderr, flush=True)
     if what == "killed" and here == 1:
