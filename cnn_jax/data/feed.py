@@ -19,24 +19,24 @@ _BATCHES_AHEAD = 2
 @contextlib.contextmanager
 def resident_feed(
     labels: np.ndarray, seed: int, batch_size: int, balanced: bool, first: int, end: int
-) -> Iterator[Iterator[jax.Array]]:
-    """For each of the steps first, ..., end - 1 its epoch's order; the compiled step takes its own row of it."""
+) -> Iterator[Iterator[tuple[jax.Array, int]]]:
+    """For each of the steps first, ..., end - 1 (its epoch's order, 1); the compiled step takes its own row of it."""
 
-    def orders() -> Iterator[jax.Array]:
+    def orders() -> Iterator[tuple[jax.Array, int]]:
         steps = len(labels) // batch_size
         for epoch in range(first // steps, -(-end // steps)):
             order = jnp.asarray(epoch_order(seed, epoch, len(labels), batch_size, labels if balanced else None))
             for _ in range(max(first, epoch * steps), min(end, (epoch + 1) * steps)):
-                yield order
+                yield order, 1
 
     yield orders()
 
 
 @contextlib.contextmanager
-def streamed_feed(batches: Batches, workers: int | None, first: int, end: int) -> Iterator[Iterator[Any]]:
-    """For each of the steps its batch."""
+def streamed_feed(batches: Batches, workers: int | None, first: int, end: int) -> Iterator[Iterator[tuple[Any, int]]]:
+    """For each of the steps (its batch, 1)."""
     with stream(batches, first, end, workers) as decoded:
-        yield on_device(decoded)
+        yield ((batch, 1) for batch in on_device(decoded))
 
 
 def on_device(batches: Iterator[Any]) -> Iterator[Any]:

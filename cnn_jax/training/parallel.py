@@ -14,7 +14,11 @@ TrainStep = Callable[[TrainState, Batch, jax.Array], tuple[TrainState, Sums]]
 
 def compile_train_step(train_step: TrainStep) -> TrainStep:
     """(state, batch, seed) -> (state, sums), with the old state's memory reused."""
-    return jax.jit(train_step, donate_argnums=0)
+
+    def program(state: TrainState, batch: Batch, seed: jax.Array) -> tuple[TrainState, Sums]:
+        return _as_steps(train_step(state, batch, seed))
+
+    return jax.jit(program, donate_argnums=0)
 
 
 def compile_resident_step(
@@ -29,9 +33,15 @@ def compile_resident_step(
         state: TrainState, data: Resident, order: jax.Array, seed: jax.Array
     ) -> tuple[TrainState, Sums]:  # the data are arguments: what a program closes over is folded into it as constants
         index = order[state.step % order.shape[0]]
-        return train_step(state, take(data, index), seed)
+        return _as_steps(train_step(state, take(data, index), seed))
 
     return jax.jit(program, donate_argnums=0)
+
+
+def _as_steps(result: tuple[TrainState, Sums]) -> tuple[TrainState, Sums]:
+    """The sums with a leading axis: the steps of the call."""
+    state, sums = result
+    return state, {name: value[None] for name, value in sums.items()}
 
 
 def compile_eval_step(eval_step: Callable[[Any, Batch], Sums]) -> Callable[[Any, Batch], Sums]:
