@@ -26,7 +26,7 @@ from cnn_jax.data.order import distinct
 from cnn_jax.data.resident import Resident, own_part, place
 from cnn_jax.data.stream import Batches
 from cnn_jax.devices import Devices, check_batch, choose_devices
-from cnn_jax.errors import InputError, Interrupted, NonFiniteError
+from cnn_jax.errors import InputError, Interrupted, NonFiniteError, SaveError
 from cnn_jax.inference import make_apply
 from cnn_jax.losses import LOSSES, balanced_weights
 from cnn_jax.models import Classifier, Table, make_model, make_table
@@ -36,10 +36,11 @@ from cnn_jax.run_directory import finished_summary, open_run_directory, read_run
 from cnn_jax.schedules import Schedule, make_schedule
 from cnn_jax.tracking import make_trackers
 from cnn_jax.tracking.local import read_rows
-from cnn_jax.training.evaluation import evaluate
-from cnn_jax.training.loop import Plan, Progress, train
+from cnn_jax.training.evaluation import Between, compile_evaluation, evaluate
+from cnn_jax.training.loop import train
 from cnn_jax.training.loss_scale import init_loss_scale
 from cnn_jax.training.parallel import compile_eval_step, compile_resident_step, compile_train_step
+from cnn_jax.training.plan import Plan, Progress
 from cnn_jax.training.signals import StopSignals
 from cnn_jax.training.state import TrainState, init_state
 from cnn_jax.training.step import Batch, StepOptions, make_eval_step, make_train_step
@@ -156,6 +157,7 @@ def fit(config: ml_collections.ConfigDict, workdir: str | Path) -> dict[str, Any
       InputError: the config or the data cannot work, or the directory belongs to another config.
       Interrupted: SIGINT or SIGTERM; everything is saved.
       NonFiniteError: the loss is NaN or infinite; the last good checkpoint is kept.
+      SaveError: the disk is full or cannot be written; the last whole checkpoint is kept.
     """
     config, workdir = validate(config), Path(workdir)
     started = time.monotonic()
@@ -175,7 +177,7 @@ def fit(config: ml_collections.ConfigDict, workdir: str | Path) -> dict[str, Any
                 raise
             raise InputError(out_of_memory(config, error)) from None
         except NonFiniteError as error:
-            with open_checkpoints(workdir / "checkpoints") as checkpoints:
+            with open_checkpoints(workdir / "checkpoints", read_only=True) as checkpoints:
                 last = checkpoints.last()
             kept = "no epoch had been finished" if last is None else f"the checkpoint of step {last} is kept"
             raise NonFiniteError(f"{error}; {kept} in {workdir}") from None
@@ -317,11 +319,11 @@ def _run(experiment: Experiment, workdir: Path, stop: StopSignals, started: floa
     eval_batch_size = min(config.eval_batch_size, max(map(len, held_out), default=1))
     eval_batch_size += -eval_batch_size % experiment.devices.count
 
-    def measure(examples: data.Split, variables: Any, on_batch: Callable[[int], None]) -> dict[str, float]:
-        return evaluate(eval_program, variables, examples, eval_batch_size, on_batch)
+    def measure(examples: data.Split, variables: Any, between: Between) -> dict[str, float]:
+        return evaluate(eval_program, variables, examples, eval_batch_size, between)
 
     with open_checkpoints(workdir / "checkpoints", config.checkpoint.keep) as checkpoints:
-        state, progress = _resume(checkpoints, initial_state(experiment))
+        state, progress = _resume(checkpoints, initial_state(experiment), workdir / "damaged")
         before = progress.wall_seconds
         if int(state.step):
             announce(f"resuming from step {int(state.step)} (epoch {progress.epoch} of {config.num_epochs} done)")
@@ -334,24 +336,29 @@ def _run(experiment: Experiment, workdir: Path, stop: StopSignals, started: floa
             num_epochs=config.num_epochs,
             patience=config.patience,
             checkpoint_every=config.checkpoint.every,
+            checkpoint_unit=config.checkpoint.unit,
             metric=config.checkpoint.metric,
             wall_seconds=lambda: before + time.monotonic() - started,
             config=to_json(config),
+            on_nonfinite=config.on_nonfinite,
         )
         announce("compiling")
+        if held_out:  # before there is anything to lose
+            compile_evaluation(eval_program, state.variables, splits.image_shape, eval_batch_size)
         trackers = make_trackers(config.tracking.wandb, workdir, to_json(config), progress.epoch)
         try:
             state = train(state, progress, plan, checkpoints, trackers.log, stop)
             test = None
             if splits.test is not None:
-                best = checkpoints.best()
+                best = checkpoints.restore_best(state.variables)
                 assert best is not None
-                variables = checkpoints.restore_variables(best, state.variables)
-                test = measure(splits.test, variables, partial(_leave_test, stop))
+                if progress.best is not None and best.step != progress.best["step"]:
+                    progress.best = None  # it is damaged; so these are the weights of the end
+                test = measure(splits.test, best.variables, Between(act=partial(_leave_test, stop)))
                 if not math.isfinite(test["loss"]):
-                    raise NonFiniteError(f"the test loss became {test['loss']} with the weights of step {best}")
+                    raise NonFiniteError(f"the test loss became {test['loss']} with the weights of step {best.step}")
                 trackers.log(int(state.step), {"epoch": progress.epoch, "split": "test", **test})
-        except (Interrupted, NonFiniteError):
+        except (Interrupted, NonFiniteError, SaveError):
             trackers.finish({})
             raise
     trackers.log_artifact(reports.plot_curves(read_rows(workdir / "metrics.jsonl"), workdir / "plots" / "curves.png"))
@@ -366,11 +373,9 @@ def _leave_test(stop: StopSignals, _: int) -> None:
         raise Interrupted("stopped in the final evaluation; everything is saved", stop.received)
 
 
-def _resume(checkpoints: Checkpoints, state: TrainState) -> tuple[TrainState, Progress]:
-    last = checkpoints.last()
-    if last is None:
-        return state, Progress()
-    return checkpoints.restore(last, state), Progress(**checkpoints.progress(last))
+def _resume(checkpoints: Checkpoints, state: TrainState, aside: Path) -> tuple[TrainState, Progress]:
+    restored = checkpoints.restore_last(state, aside)
+    return (state, Progress()) if restored is None else (restored[0], Progress(**restored[1]))
 
 
 def _summary(
@@ -382,9 +387,11 @@ def _summary(
         **({f"test_{name}": value for name, value in test.items()} if test else {}),
         **({f"validation_{name}": value for name, value in best["metrics"].items()} if best else {}),
         "best_epoch": best["epoch"] if best else progress.epoch,
+        "weights": progress.weights,
         "epochs": progress.epoch,
         "steps": steps,
         "skipped_images": len(experiment.splits.skipped),
+        "skipped_steps": progress.skipped_steps,
         "stopped_early": progress.epoch < config.num_epochs,
         "parameters": experiment.table.parameters,
         "devices": {"count": experiment.devices.count, "kind": experiment.devices.kind},

@@ -86,7 +86,7 @@ class Run:
 
 
 def load_run(workdir: str | Path) -> Run:
-    """The best weights of a run directory (the last, where there is no validation split).
+    """The best weights of a run directory (the last, where there is no validation split), or its averages of weights.
 
     Raises:
       InputError: this is no run directory, or nothing has been saved in it yet.
@@ -106,13 +106,12 @@ def load_run(workdir: str | Path) -> Run:
     like = {"params": like["params"], "batch_stats": like.get("batch_stats", {})}
     if not (workdir / "checkpoints").is_dir():
         raise InputError(f"{workdir}: nothing has been trained here yet; run scripts/train.py with this --workdir")
-    with open_checkpoints(workdir / "checkpoints") as checkpoints:
-        step = checkpoints.best()
-        if step is None:
-            raise InputError(f"{workdir}: no epoch has been finished here yet; go on training first")
-        variables = checkpoints.restore_variables(step, like)
+    with open_checkpoints(workdir / "checkpoints", read_only=True) as checkpoints:
+        best = checkpoints.restore_best(like)
+    if best is None:
+        raise InputError(f"{workdir}: no epoch has been finished here yet; go on training first")
     apply = make_apply(model, normalization)
-    return Run(config, image_shape, class_names, normalization, variables, apply, resolved)
+    return Run(config, image_shape, class_names, normalization, best.variables, apply, resolved)
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:

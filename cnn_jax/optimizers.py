@@ -137,7 +137,6 @@ def make_optimizer(
     name, base = arguments.pop("name"), arguments.pop("learning_rate")
     arguments.pop("rate_multipliers")
     clip_norm, decay_all = arguments.pop("clip_norm"), arguments.pop("decay_bias_and_norm")
-    arguments.pop("rate_multipliers")
     if "adam_learning_rate" in arguments:
         arguments["adam_learning_rate"] = schedule(arguments["adam_learning_rate"])
 

@@ -11,18 +11,18 @@ from conftest import ROOT
 FLOORS = {
     0: [
         "config", "config_keys", "rules", "errors", "random", "host_random", "streams", "progress", "ops",
-        "environment", "hosts", "roll_call", "devices",
+        "environment", "stopping", "hosts", "roll_call", "devices",
     ],
     1: [
         "data", "models", "losses", "metrics", "schedules", "optimizers", "tracking", "checkpoints", "reports",
-        "audit_page", "views", "run_directory",
+        "audit_page", "views", "run_directory", "checksums",
     ],
     2: ["training", "inference"],
     3: ["experiment", "assessment", "prediction", "gallery", "audit"],
     4: ["command_line", "benchmarks", "dry_run"],
 }  # fmt: skip
-# metrics reports the plain cross-entropy, which is defined once, in losses
-NEIGHBOURS = {("metrics", "losses")}
+# metrics reports the plain cross-entropy, which is defined once, in losses; a checkpoint holds checksums
+NEIGHBOURS = {("metrics", "losses"), ("checkpoints", "checksums")}
 ROOM_FLOOR = {room: floor for floor, rooms in FLOORS.items() for room in rooms}
 MODULES = sorted((ROOT / "cnn_jax").rglob("*.py"))
 
@@ -61,7 +61,7 @@ def test_imports_point_downwards(path: Path) -> None:
 
 
 def test_training_order_inside_its_room() -> None:
-    order = ["state", "step", "parallel", "evaluation", "signals", "loop"]
+    order = ["state", "step", "parallel", "evaluation", "signals", "plan", "saving", "loop"]
     for i, name in enumerate(order):
         for imported in imports(ROOT / f"cnn_jax/training/{name}.py"):
             if imported.startswith("cnn_jax.training."):
