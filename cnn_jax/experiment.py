@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import json
 import math
 import time
 from collections.abc import Callable, Mapping
@@ -15,7 +16,7 @@ import ml_collections
 import numpy as np
 import optax
 
-from cnn_jax import data, reports
+from cnn_jax import data, hosts, reports
 from cnn_jax.checkpoints import Checkpoints, open_checkpoints
 from cnn_jax.config import to_json, validate
 from cnn_jax.data.augment.draws import Draws
@@ -34,7 +35,7 @@ from cnn_jax.optimizers import make_optimizer
 from cnn_jax.progress import announce
 from cnn_jax.run_directory import finished_summary, open_run_directory, read_run_file, write_json
 from cnn_jax.schedules import Schedule, make_schedule
-from cnn_jax.tracking import make_trackers
+from cnn_jax.tracking import make_trackers, no_trackers
 from cnn_jax.tracking.local import read_rows
 from cnn_jax.training.evaluation import Between, compile_evaluation, evaluate
 from cnn_jax.training.loop import train
@@ -102,7 +103,7 @@ def build(config: ml_collections.ConfigDict, loading: str | None = None) -> Expe
     """
     config = validate(config)
     devices = choose_devices(config.parallel.strategy, config.parallel.devices, config.parallel.batch_norm)
-    splits = data.load(config.data, loading)
+    splits = _load_on_all_hosts(config, loading)
     if config.batch_size > len(splits.train):
         raise InputError(
             f"config.batch_size={config.batch_size}: it is larger than the training split of {splits.name}, which has "
@@ -147,6 +148,16 @@ def build(config: ml_collections.ConfigDict, loading: str | None = None) -> Expe
     )  # fmt: skip
 
 
+def _load_on_all_hosts(config: ml_collections.ConfigDict, loading: str | None) -> data.Splits:
+    """The same data fed in the same way on all hosts; what can be cached, the lead caches for all."""
+    with hosts.lead_first("the data"):
+        splits = data.load(config.data, loading)
+    if "streamed" in hosts.gather("the loading", splits.loading) and splits.loading != "streamed":
+        splits = data.load(config.data, "streamed")  # another host has less memory
+    hosts.agree("the fingerprints", str(splits.fingerprint), "other data (config.data)")
+    return splits
+
+
 def fit(config: ml_collections.ConfigDict, workdir: str | Path) -> dict[str, Any]:
     """Trains what the config describes in a run directory, and returns its summary.
 
@@ -166,9 +177,12 @@ def fit(config: ml_collections.ConfigDict, workdir: str | Path) -> dict[str, Any
         announce(f"{workdir} holds the finished run of this config: nothing to do")
         return finished
     began = read_run_file(workdir, "config.json").get("resolved", {}) if (workdir / "config.json").exists() else {}
+    hosts.agree("the config", json.dumps([to_json(config), began]), f"another config, or sees another {workdir},")
     experiment = build(config, began.get("loading"))
     with StopSignals() as stop:
-        open_run_directory(workdir, config, experiment.resolved)
+        with hosts.lead_first("the run directory"):
+            if hosts.lead():
+                open_run_directory(workdir, config, experiment.resolved)
         announce(experiment.describe())
         try:
             return _run(experiment, workdir, stop, started)
@@ -341,11 +355,14 @@ def _run(experiment: Experiment, workdir: Path, stop: StopSignals, started: floa
             wall_seconds=lambda: before + time.monotonic() - started,
             config=to_json(config),
             on_nonfinite=config.on_nonfinite,
+            ask=hosts.ask(experiment.devices.mesh),
         )
         announce("compiling")
         if held_out:  # before there is anything to lose
-            compile_evaluation(eval_program, state.variables, splits.image_shape, eval_batch_size)
-        trackers = make_trackers(config.tracking.wandb, workdir, to_json(config), progress.epoch)
+            compile_evaluation(eval_program, state.variables, splits.image_shape, eval_batch_size // hosts.count())
+        trackers = no_trackers()
+        if hosts.lead():
+            trackers = make_trackers(config.tracking.wandb, workdir, to_json(config), progress.epoch)
         try:
             state = train(state, progress, plan, checkpoints, trackers.log, stop)
             test = None
@@ -354,23 +371,25 @@ def _run(experiment: Experiment, workdir: Path, stop: StopSignals, started: floa
                 assert best is not None
                 if progress.best is not None and best.step != progress.best["step"]:
                     progress.best = None  # it is damaged; so these are the weights of the end
-                test = measure(splits.test, best.variables, Between(act=partial(_leave_test, stop)))
+                test = measure(splits.test, best.variables, Between(lambda: plan.ask(stop.received or 0), _leave_test))
                 if not math.isfinite(test["loss"]):
                     raise NonFiniteError(f"the test loss became {test['loss']} with the weights of step {best.step}")
                 trackers.log(int(state.step), {"epoch": progress.epoch, "split": "test", **test})
         except (Interrupted, NonFiniteError, SaveError):
             trackers.finish({})
             raise
-    trackers.log_artifact(reports.plot_curves(read_rows(workdir / "metrics.jsonl"), workdir / "plots" / "curves.png"))
     summary = _summary(experiment, progress, int(state.step), test, plan.wall_seconds())
-    write_json(workdir / "summary.json", summary)
+    if hosts.lead():
+        curves = reports.plot_curves(read_rows(workdir / "metrics.jsonl"), workdir / "plots" / "curves.png")
+        trackers.log_artifact(curves)
+        write_json(workdir / "summary.json", summary)
     trackers.finish(summary)
     return summary
 
 
-def _leave_test(stop: StopSignals, _: int) -> None:
-    if stop.received is not None:
-        raise Interrupted("stopped in the final evaluation; everything is saved", stop.received)
+def _leave_test(answer: int) -> None:
+    if answer:
+        raise Interrupted("stopped in the final evaluation; everything is saved", answer)
 
 
 def _resume(checkpoints: Checkpoints, state: TrainState, aside: Path) -> tuple[TrainState, Progress]:
@@ -394,7 +413,9 @@ def _summary(
         "skipped_steps": progress.skipped_steps,
         "stopped_early": progress.epoch < config.num_epochs,
         "parameters": experiment.table.parameters,
-        "devices": {"count": experiment.devices.count, "kind": experiment.devices.kind},
+        "devices": {
+            "count": experiment.devices.count, "kind": experiment.devices.kind, "hosts": hosts.count(),
+        },
         "seed": config.seed,
         "wall_seconds": round(wall_seconds, 3),
         "images_per_second": round(progress.timed_examples / max(progress.timed_seconds, 1e-9), 1),

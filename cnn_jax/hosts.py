@@ -17,6 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from cnn_jax import progress
 from cnn_jax.errors import HostsError, InputError
 from cnn_jax.roll_call import Roll, call_roll, is_loopback, name_hosts
 
@@ -76,6 +77,8 @@ def connect(
         initialization_timeout=max(1, round(timeout)),
         heartbeat_timeout_seconds=_HEARTBEAT_SECONDS,
     )  # fmt: skip
+    if host > 0:
+        progress.be_silent()
     _rolls.append(roll)
     roll.watch(partial(_end_without, num_hosts))
 
@@ -144,6 +147,14 @@ def gather(name: str, value: str) -> list[str]:
     client.key_value_set(f"cnn_jax/{name}/{index()}", value)
     barrier(name, _FOR_EVER)
     return [client.blocking_key_value_get(f"cnn_jax/{name}/{host}", 10_000) for host in range(count())]
+
+
+def agree(name: str, value: str, what: str) -> None:
+    """Raises InputError on every host where `value` is not the same on all; `what` it is, for the message."""
+    values = gather(name, value)
+    others = [host for host, other in enumerate(values) if other != values[0]]
+    if others:
+        raise InputError(f"{name_hosts(others, count())} {'have' if len(others) > 1 else 'has'} {what} than host 0")
 
 
 def ask(mesh: Mesh) -> Callable[[int], Any]:

@@ -9,10 +9,18 @@ from typing import Any, Self
 
 _SECONDS_BETWEEN_LINES = 30.0
 
+_silent = False
+
+
+def be_silent() -> None:
+    """From here on nothing is shown: another host of the same job speaks for this one."""
+    global _silent
+    _silent = True
+
 
 def progress_bar(total: int, description: str, unit: str, initial: int = 0) -> Any:
     """A tqdm bar; where nobody watches (a log file), a plain line every half minute instead."""
-    if not sys.stderr.isatty():
+    if _silent or not sys.stderr.isatty():
         return Lines(total, description, unit, initial)
     from tqdm import tqdm
 
@@ -48,11 +56,13 @@ class Lines:
         self._postfix = "".join(f"  {name} {value}" for name, value in figures.items())
 
     def write(self, line: str, file: Any = None) -> None:
-        print(line, file=file or sys.stderr, flush=True)
+        if not _silent:
+            print(line, file=file or sys.stderr, flush=True)
 
 
 def announce(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
+    if not _silent:
+        print(line, file=sys.stderr, flush=True)
 
 
 def command(*words: str) -> str:

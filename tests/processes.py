@@ -32,12 +32,14 @@ def environment(devices: int = DEVICES_EACH, **more: str) -> dict[str, str]:
     job = ("SLURM_", "OMPI_", "TPU_", "MEGASCALE_")
     own = {name: value for name, value in os.environ.items() if not name.startswith(job)}
     flags = f"--xla_force_host_platform_device_count={devices}"
-    return {**own, "XLA_FLAGS": flags, "PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu", **more}
+    return {**own, "XLA_FLAGS": flags, "PYTHONPATH": f"{ROOT}:{ROOT}/tests", "JAX_PLATFORMS": "cpu", **more}
 
 
-def start(script: Path | str, *arguments: str | Path, **more: str) -> subprocess.Popen[str]:
+def start(
+    script: Path | str, *arguments: str | Path, devices: int = DEVICES_EACH, **more: str
+) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, str(ROOT / script), *map(str, arguments)], env=environment(**more),  # type: ignore[arg-type]
+        [sys.executable, str(ROOT / script), *map(str, arguments)], env=environment(devices, **more),
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
 
