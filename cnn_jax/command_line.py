@@ -10,7 +10,7 @@ from typing import NoReturn
 import ml_collections
 
 from cnn_jax import config as config_module
-from cnn_jax.errors import InputError, Interrupted, NonFiniteError, shown
+from cnn_jax.errors import HostsError, InputError, Interrupted, NonFiniteError, shown
 from cnn_jax.progress import command
 
 
@@ -59,13 +59,13 @@ def default_workdir(config_path: str) -> str:
 
 
 def run(main: Callable[[Sequence[str]], int | None]) -> NoReturn:
-    """Runs a script's `main` and exits: 0, or 2 for bad input, 3 for a non-finite loss, 128 + the signal's number."""
+    """Runs a script's `main` and exits: 0, or 2 for bad input, 3 for a non-finite loss, 75 for a missing host, 128 + the signal's number."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # names of classes and files may not be printable here
             stream.reconfigure(errors="backslashreplace")
     try:
         sys.exit(main(sys.argv[1:]) or 0)
-    except (InputError, NonFiniteError) as error:
+    except (InputError, NonFiniteError, HostsError) as error:
         print(f"{Path(sys.argv[0]).name}: {shown(' '.join(str(error).split()))}", file=sys.stderr)  # always one line
         sys.exit(error.exit_status)
     except Interrupted as error:

@@ -24,6 +24,7 @@ def describe_environment() -> dict[str, Any]:
         "platform": platform.platform(),
         "packages": {name: version for name in _PACKAGES if (version := _version(name)) is not None},
         "devices": [f"{device.platform}: {device.device_kind}" for device in jax.devices()],
+        "hosts": jax.process_count(),
         "git_commit": _git("rev-parse", "HEAD"),
         "git_diff": _git("diff", "HEAD"),
     }

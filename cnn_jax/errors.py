@@ -7,10 +7,26 @@ class InputError(ValueError):
     exit_status = 2
 
 
+class DamagedError(InputError):
+    """A checkpoint cannot be read, or does not hold what was saved in it."""
+
+
 class NonFiniteError(RuntimeError):
-    """The loss became NaN or infinite; the last good checkpoint is kept."""
+    """The loss or a gradient became NaN or infinite; the last good checkpoint is kept."""
 
     exit_status = 3
+
+
+class HostsError(RuntimeError):
+    """Another host did not come, or is gone. The status is EX_TEMPFAIL of sysexits.h: to try again may help."""
+
+    exit_status = 75
+
+
+class SaveError(RuntimeError):
+    """What a run made cannot be saved; the last whole checkpoint is kept. The message is one line."""
+
+    exit_status = 4
 
 
 class Interrupted(Exception):

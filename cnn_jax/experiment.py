@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import json
 import math
 import time
 from collections.abc import Callable, Mapping
@@ -15,7 +16,7 @@ import ml_collections
 import numpy as np
 import optax
 
-from cnn_jax import data, reports
+from cnn_jax import data, hosts, reports
 from cnn_jax.checkpoints import Checkpoints, open_checkpoints
 from cnn_jax.config import to_json, validate
 from cnn_jax.data.augment.draws import Draws
@@ -26,7 +27,7 @@ from cnn_jax.data.order import distinct
 from cnn_jax.data.resident import Resident, own_part, place
 from cnn_jax.data.stream import Batches
 from cnn_jax.devices import AXIS, Devices, check_batch, choose_devices
-from cnn_jax.errors import InputError, Interrupted, NonFiniteError
+from cnn_jax.errors import InputError, Interrupted, NonFiniteError, SaveError
 from cnn_jax.inference import make_apply
 from cnn_jax.losses import LOSSES, balanced_weights
 from cnn_jax.models import Classifier, Table, make_model, make_table, variable_shapes
@@ -35,12 +36,13 @@ from cnn_jax.parameter_names import check_patterns, frozen
 from cnn_jax.progress import announce
 from cnn_jax.run_directory import finished_summary, open_run_directory, read_run_file, write_json
 from cnn_jax.schedules import Schedule, make_schedule
-from cnn_jax.tracking import make_trackers
+from cnn_jax.tracking import make_trackers, no_trackers
 from cnn_jax.tracking.local import read_rows
-from cnn_jax.training.evaluation import evaluate
-from cnn_jax.training.loop import Plan, Progress, train
+from cnn_jax.training.evaluation import Between, compile_evaluation, evaluate
+from cnn_jax.training.loop import train
 from cnn_jax.training.loss_scale import init_loss_scale
 from cnn_jax.training.parallel import compile_eval_step, compile_resident_step, compile_train_step, map_parts
+from cnn_jax.training.plan import Plan, Progress
 from cnn_jax.training.signals import StopSignals
 from cnn_jax.training.state import TrainState, init_state
 from cnn_jax.training.step import Batch, StepOptions, make_eval_step, make_train_step
@@ -103,7 +105,7 @@ def build(config: ml_collections.ConfigDict, loading: str | None = None) -> Expe
     """
     config = validate(config)
     devices = choose_devices(config.parallel.strategy, config.parallel.devices, config.parallel.batch_norm)
-    splits = data.load(config.data, loading)
+    splits = _load_on_all_hosts(config, loading)
     if config.batch_size > len(splits.train):
         raise InputError(
             f"config.batch_size={config.batch_size}: it is larger than the training split of {splits.name}, which has "
@@ -153,6 +155,16 @@ def build(config: ml_collections.ConfigDict, loading: str | None = None) -> Expe
     )  # fmt: skip
 
 
+def _load_on_all_hosts(config: ml_collections.ConfigDict, loading: str | None) -> data.Splits:
+    """The same data fed in the same way on all hosts; what can be cached, the lead caches for all."""
+    with hosts.lead_first("the data"):
+        splits = data.load(config.data, loading)
+    if "streamed" in hosts.gather("the loading", splits.loading) and splits.loading != "streamed":
+        splits = data.load(config.data, "streamed")  # another host has less memory
+    hosts.agree("the fingerprints", str(splits.fingerprint), "other data (config.data)")
+    return splits
+
+
 def fit(config: ml_collections.ConfigDict, workdir: str | Path) -> dict[str, Any]:
     """Trains what the config describes in a run directory, and returns its summary.
 
@@ -163,6 +175,7 @@ def fit(config: ml_collections.ConfigDict, workdir: str | Path) -> dict[str, Any
       InputError: the config or the data cannot work, or the directory belongs to another config.
       Interrupted: SIGINT or SIGTERM; everything is saved.
       NonFiniteError: the loss is NaN or infinite; the last good checkpoint is kept.
+      SaveError: the disk is full or cannot be written; the last whole checkpoint is kept.
     """
     config, workdir = validate(config), Path(workdir)
     started = time.monotonic()
@@ -171,11 +184,14 @@ def fit(config: ml_collections.ConfigDict, workdir: str | Path) -> dict[str, Any
         announce(f"{workdir} holds the finished run of this config: nothing to do")
         return finished
     began = read_run_file(workdir, "config.json").get("resolved", {}) if (workdir / "config.json").exists() else {}
+    hosts.agree("the config", json.dumps([to_json(config), began]), f"another config, or sees another {workdir},")
     experiment = build(config, began.get("loading"))
     begun = any(path.name.isdigit() for path in (workdir / "checkpoints").glob("*"))
     start = None if begun else read_start(experiment)
     with StopSignals() as stop:
-        open_run_directory(workdir, config, experiment.resolved)
+        with hosts.lead_first("the run directory"):
+            if hosts.lead():
+                open_run_directory(workdir, config, experiment.resolved)
         announce(experiment.describe())
         try:
             return _run(experiment, workdir, stop, started, start)
@@ -184,7 +200,7 @@ def fit(config: ml_collections.ConfigDict, workdir: str | Path) -> dict[str, Any
                 raise
             raise InputError(out_of_memory(config, error)) from None
         except NonFiniteError as error:
-            with open_checkpoints(workdir / "checkpoints") as checkpoints:
+            with open_checkpoints(workdir / "checkpoints", read_only=True) as checkpoints:
                 last = checkpoints.last()
             kept = "no epoch had been finished" if last is None else f"the checkpoint of step {last} is kept"
             raise NonFiniteError(f"{error}; {kept} in {workdir}") from None
@@ -341,12 +357,12 @@ def _run(
     eval_batch_size = min(config.eval_batch_size, max(map(len, held_out), default=1))
     eval_batch_size += -eval_batch_size % experiment.devices.count
 
-    def measure(examples: data.Split, variables: Any, on_batch: Callable[[int], None]) -> dict[str, float]:
-        return evaluate(eval_program, variables, examples, eval_batch_size, on_batch)
+    def measure(examples: data.Split, variables: Any, between: Between) -> dict[str, float]:
+        return evaluate(eval_program, variables, examples, eval_batch_size, between)
 
     with open_checkpoints(workdir / "checkpoints", config.checkpoint.keep) as checkpoints:
-        state, progress = _resume(checkpoints, initial_state(experiment))
-        if start is not None and checkpoints.last() is None:
+        state, progress = _resume(checkpoints, initial_state(experiment), workdir / "damaged")
+        if start is not None:
             announce("\n".join(start.notes))
             state = warm_start(state, experiment.optimizer, start)
         before = progress.wall_seconds
@@ -361,43 +377,51 @@ def _run(
             num_epochs=config.num_epochs,
             patience=config.patience,
             checkpoint_every=config.checkpoint.every,
+            checkpoint_unit=config.checkpoint.unit,
             metric=config.checkpoint.metric,
             wall_seconds=lambda: before + time.monotonic() - started,
             config=to_json(config),
+            on_nonfinite=config.on_nonfinite,
+            ask=hosts.ask(experiment.devices.mesh),
         )
         announce("compiling")
-        trackers = make_trackers(config.tracking.wandb, workdir, to_json(config), progress.epoch)
+        if held_out:  # before there is anything to lose
+            compile_evaluation(eval_program, state.variables, splits.image_shape, eval_batch_size // hosts.count())
+        trackers = no_trackers()
+        if hosts.lead():
+            trackers = make_trackers(config.tracking.wandb, workdir, to_json(config), progress.epoch)
         try:
             state = train(state, progress, plan, checkpoints, trackers.log, stop)
             test = None
             if splits.test is not None:
-                best = checkpoints.best()
+                best = checkpoints.restore_best(state.variables)
                 assert best is not None
-                variables = checkpoints.restore_variables(best, state.variables)
-                test = measure(splits.test, variables, partial(_leave_test, stop))
+                if progress.best is not None and best.step != progress.best["step"]:
+                    progress.best = None  # it is damaged; so these are the weights of the end
+                test = measure(splits.test, best.variables, Between(lambda: plan.ask(stop.received or 0), _leave_test))
                 if not math.isfinite(test["loss"]):
-                    raise NonFiniteError(f"the test loss became {test['loss']} with the weights of step {best}")
+                    raise NonFiniteError(f"the test loss became {test['loss']} with the weights of step {best.step}")
                 trackers.log(int(state.step), {"epoch": progress.epoch, "split": "test", **test})
-        except (Interrupted, NonFiniteError):
+        except (Interrupted, NonFiniteError, SaveError):
             trackers.finish({})
             raise
-    trackers.log_artifact(reports.plot_curves(read_rows(workdir / "metrics.jsonl"), workdir / "plots" / "curves.png"))
     summary = _summary(experiment, progress, int(state.step), test, plan.wall_seconds())
-    write_json(workdir / "summary.json", summary)
+    if hosts.lead():
+        curves = reports.plot_curves(read_rows(workdir / "metrics.jsonl"), workdir / "plots" / "curves.png")
+        trackers.log_artifact(curves)
+        write_json(workdir / "summary.json", summary)
     trackers.finish(summary)
     return summary
 
 
-def _leave_test(stop: StopSignals, _: int) -> None:
-    if stop.received is not None:
-        raise Interrupted("stopped in the final evaluation; everything is saved", stop.received)
+def _leave_test(answer: int) -> None:
+    if answer:
+        raise Interrupted("stopped in the final evaluation; everything is saved", answer)
 
 
-def _resume(checkpoints: Checkpoints, state: TrainState) -> tuple[TrainState, Progress]:
-    last = checkpoints.last()
-    if last is None:
-        return state, Progress()
-    return checkpoints.restore(last, state), Progress(**checkpoints.progress(last))
+def _resume(checkpoints: Checkpoints, state: TrainState, aside: Path) -> tuple[TrainState, Progress]:
+    restored = checkpoints.restore_last(state, aside)
+    return (state, Progress()) if restored is None else (restored[0], Progress(**restored[1]))
 
 
 def _summary(
@@ -409,12 +433,16 @@ def _summary(
         **({f"test_{name}": value for name, value in test.items()} if test else {}),
         **({f"validation_{name}": value for name, value in best["metrics"].items()} if best else {}),
         "best_epoch": best["epoch"] if best else progress.epoch,
+        "weights": progress.weights,
         "epochs": progress.epoch,
         "steps": steps,
         "skipped_images": len(experiment.splits.skipped),
+        "skipped_steps": progress.skipped_steps,
         "stopped_early": progress.epoch < config.num_epochs,
         "parameters": experiment.table.parameters,
-        "devices": {"count": experiment.devices.count, "kind": experiment.devices.kind},
+        "devices": {
+            "count": experiment.devices.count, "kind": experiment.devices.kind, "hosts": hosts.count(),
+        },
         "seed": config.seed,
         "wall_seconds": round(wall_seconds, 3),
         "images_per_second": round(progress.timed_examples / max(progress.timed_seconds, 1e-9), 1),

@@ -88,7 +88,7 @@ class Run:
 
 
 def load_run(workdir: str | Path) -> Run:
-    """The best weights of a run directory (the last, where there is no validation split).
+    """The best weights of a run directory (the last, where there is no validation split), or its averages of weights.
 
     Raises:
       InputError: this is no run directory, or nothing has been saved in it yet.
@@ -116,17 +116,16 @@ def load_run(workdir: str | Path) -> Run:
     like = {"params": like["params"], "batch_stats": like.get("batch_stats", {})}
     if not (workdir / "checkpoints").is_dir():
         raise InputError(f"{workdir}: nothing has been trained here yet; run scripts/train.py with this --workdir")
-    with open_checkpoints(workdir / "checkpoints") as checkpoints:
-        step = checkpoints.best()
-        if step is None:
-            raise InputError(f"{workdir}: no epoch has been finished here yet; go on training first")
-        variables = checkpoints.restore_variables(step, like)
-    if jax.tree.map(jnp.shape, variables) != jax.tree.map(jnp.shape, like):
+    with open_checkpoints(workdir / "checkpoints", read_only=True) as checkpoints:
+        best = checkpoints.restore_best(like)
+    if best is None:
+        raise InputError(f"{workdir}: no epoch has been finished here yet; go on training first")
+    if jax.tree.map(jnp.shape, best.variables) != jax.tree.map(jnp.shape, like):
         raise InputError(
             f"{workdir}: its checkpoint and its config.json are of different models; restore the right one"
         )
     apply = make_apply(model, normalization)
-    return Run(config, image_shape, class_names, normalization, variables, apply, resolved)
+    return Run(config, image_shape, class_names, normalization, best.variables, apply, resolved)
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:

@@ -11,10 +11,18 @@ from cnn_jax.errors import shown
 
 _SECONDS_BETWEEN_LINES = 30.0
 
+_silent = False
+
+
+def be_silent() -> None:
+    """From here on nothing is shown: another host of the same job speaks for this one."""
+    global _silent
+    _silent = True
+
 
 def progress_bar(total: int, description: str, unit: str, initial: int = 0) -> Any:
     """A tqdm bar; where nobody watches (a log file), a plain line every half minute instead."""
-    if not sys.stderr.isatty():
+    if _silent or not sys.stderr.isatty():
         return Lines(total, description, unit, initial)
     from tqdm import tqdm
 
@@ -50,12 +58,14 @@ class Lines:
         self._postfix = "".join(f"  {name} {value}" for name, value in figures.items())
 
     def write(self, line: str, file: Any = None) -> None:
-        print(line, file=file or sys.stderr, flush=True)
+        if not _silent:
+            print(line, file=file or sys.stderr, flush=True)
 
 
 def announce(text: str) -> None:
     """Prints lines. They may hold names out of files: what a terminal would obey is escaped."""
-    print("\n".join(map(shown, text.split("\n"))), file=sys.stderr, flush=True)
+    if not _silent:
+        print("\n".join(map(shown, text.split("\n"))), file=sys.stderr, flush=True)
 
 
 def command(*words: str) -> str:

@@ -12,6 +12,12 @@ from cnn_jax.config import differences, from_json, to_json
 from cnn_jax.environment import describe_environment
 from cnn_jax.errors import InputError
 
+# They say how and where a run is made, not what comes out.
+_MAY_CHANGE = (
+    "data.workers", "eval_batch_size", "steps_per_call", "on_nonfinite", "parallel.devices", "parallel.strategy",
+    "checkpoint.every", "checkpoint.unit", "checkpoint.keep",
+)  # fmt: skip
+
 
 def finished_summary(config: ml_collections.ConfigDict, workdir: Path) -> dict[str, Any] | None:
     """The summary of a run that this config would only repeat; None where there is something to do.
@@ -33,8 +39,7 @@ def finished_summary(config: ml_collections.ConfigDict, workdir: Path) -> dict[s
     saved = read_run_file(workdir, "config.json")
     saved.pop("resolved", None)
     old = from_json(saved)
-    changes = differences(old, config)
-    changes.pop("data.workers", None)  # it changes no figure
+    changes = {key: change for key, change in differences(old, config).items() if key not in _MAY_CHANGE}
     if config.num_epochs > old.num_epochs:
         del changes["num_epochs"]
     if changes:

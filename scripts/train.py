@@ -3,10 +3,13 @@
   scripts/train.py                                              handwritten digits, no download
   scripts/train.py --config=configs/mnist_cnn.py --workdir=runs/first --config.optimizer.learning_rate=0.05
 
-The same command again resumes an interrupted run; a larger num_epochs extends a finished one.
+The same command again resumes an interrupted run; a larger num_epochs extends a finished one. On several hosts the
+command runs once on each, all with the same --workdir on a file system that they share; in a job of SLURM, Open MPI, GKE
+or a Cloud TPU they find each other, elsewhere by --coordinator, --num_hosts and --host.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from cnn_jax import command_line
 
@@ -15,6 +18,10 @@ def main(argv: Sequence[str]) -> None:
     parser = command_line.Parser(__doc__, with_config=True)
     parser.add_argument("--workdir", metavar="DIR", help="the run directory (default: runs/CONFIG_NAME)")
     parser.add_argument("--dry_run", action="store_true", help="say what a step would take, and train nothing")
+    group = parser.add_argument_group("several hosts")
+    group.add_argument("--coordinator", metavar="HOST:PORT", help="where host 0 can be reached, and a port free there")
+    group.add_argument("--num_hosts", type=int, metavar="N", help="how many there are; 1: only this one, in a job too")
+    group.add_argument("--host", type=int, metavar="I", help="the number of this one, from 0")
     arguments = parser.parse(argv)
     config = parser.load_config(arguments.config)
     if arguments.dry_run:
@@ -25,9 +32,17 @@ def main(argv: Sequence[str]) -> None:
         return
     workdir = arguments.workdir or command_line.default_workdir(arguments.config)
 
-    from cnn_jax.experiment import fit
+    from cnn_jax import hosts
 
-    summary = fit(config, workdir)
+    with hosts.connected(arguments.coordinator, arguments.num_hosts, arguments.host):
+        from cnn_jax.experiment import fit
+
+        summary = fit(config, workdir)
+        if hosts.lead():
+            _report(summary, config, workdir)
+
+
+def _report(summary: Mapping[str, Any], config: Any, workdir: str) -> None:
     for split in ("validation", "test"):
         if f"{split}_accuracy" in summary:
             print(f"{split} accuracy {summary[f'{split}_accuracy']:.2%}  loss {summary[f'{split}_loss']:.4f}")

@@ -81,11 +81,11 @@ def test_a_signal_at_any_step_changes_nothing(
     assert_same_run(reference, tmp_path / "run", tiny_config())
 
 
-@pytest.mark.parametrize("call", [1, 2, 3])
+@pytest.mark.parametrize("call", [1, 2, 3, 4])
 def test_a_signal_in_an_evaluation_changes_nothing(
     reference: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: int
 ) -> None:
-    """Calls 1 and 2 evaluate validation data, the third one the test split."""
+    """Call 1 is for the compiler; calls 2 and 3 evaluate validation data, the fourth one the test split."""
     with monkeypatch.context() as patch:
         signal_at(patch, call, which=1)
         with pytest.raises(Interrupted, match="everything is saved"):

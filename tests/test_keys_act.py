@@ -138,7 +138,7 @@ def one_step(config: Any) -> list[np.ndarray]:
     experiment = build(config)
     train, feed = make_training(experiment)
     with feed(0, 1) as works:
-        state, sums = train(initial_state(experiment), next(works))
+        state, sums = train(initial_state(experiment), next(works)[0])
     return [np.asarray(leaf) for leaf in (*jax.tree.leaves(state.params), sums["loss"])]
 
 

@@ -11,18 +11,19 @@ from conftest import ROOT
 FLOORS = {
     0: [
         "config", "config_keys", "rules", "errors", "random", "host_random", "streams", "progress", "ops",
-        "environment", "devices", "parameter_names",
+        "environment", "stopping", "hosts", "roll_call", "devices", "parameter_names",
     ],
     1: [
         "data", "models", "losses", "metrics", "schedules", "optimizers", "tracking", "checkpoints", "reports",
-        "audit_page", "views", "run_directory",
+        "audit_page", "views", "run_directory", "checksums",
     ],
     2: ["training", "inference"],
     3: ["experiment", "warm_start", "assessment", "prediction", "gallery", "audit"],
     4: ["command_line", "benchmarks", "dry_run"],
 }  # fmt: skip
-# metrics reports the plain cross-entropy, which is defined once, in losses; warm_start needs a run and a training state
-NEIGHBOURS = {("metrics", "losses"), ("experiment", "warm_start")}
+# metrics reports the plain cross-entropy, which is defined once, in losses; a checkpoint holds checksums; a warm start
+# needs a run and a training state
+NEIGHBOURS = {("metrics", "losses"), ("checkpoints", "checksums"), ("experiment", "warm_start")}
 ROOM_FLOOR = {room: floor for floor, rooms in FLOORS.items() for room in rooms}
 MODULES = sorted((ROOT / "cnn_jax").rglob("*.py"))
 
@@ -61,7 +62,7 @@ def test_imports_point_downwards(path: Path) -> None:
 
 
 def test_training_order_inside_its_room() -> None:
-    order = ["loss_scale", "state", "step", "parallel", "evaluation", "signals", "loop"]
+    order = ["loss_scale", "state", "step", "parallel", "evaluation", "signals", "plan", "saving", "loop"]
     for i, name in enumerate(order):
         for imported in imports(ROOT / f"cnn_jax/training/{name}.py"):
             if imported.startswith("cnn_jax.training."):

@@ -23,10 +23,12 @@ from cnn_jax.data.augment.boxes import resized_crop_boxes
 from cnn_jax.data.augment.draws import Draws, uniform
 from cnn_jax.data.augment.geometry import flip
 from cnn_jax.data.augment.pipeline import crop_while_decoding, make_augment
-from cnn_jax.data.feed import on_device
+from cnn_jax.data.feed import on_devices
 from cnn_jax.data.order import distinct, epoch_order
+from cnn_jax.data.pictures import Pictures
 from cnn_jax.data.reading import padded_batches, read_ahead
 from cnn_jax.data.stream import Batches, stream
+from cnn_jax.devices import choose_devices
 from cnn_jax.errors import InputError
 
 
@@ -73,6 +75,37 @@ def test_hosts_share_each_batch(hosts: int) -> None:
         expected = whole.work(step).read()
         for key in ("index", "image", "label"):
             assert np.array_equal(np.concatenate([part.work(step).read()[key] for part in parts]), expected[key])
+
+
+@pytest.mark.parametrize(("hosts", "batch_size"), [(2, 16), (4, 12), (3, 60)])
+def test_hosts_share_each_batch_of_an_evaluation(hosts: int, batch_size: int) -> None:
+    split = pictures()
+    whole = list(padded_batches(split, batch_size))
+    parts = [list(padded_batches(split, batch_size, host, hosts)) for host in range(hosts)]
+    for step, batch in enumerate(whole):
+        for key in ("index", "image", "label", "mask"):
+            assert np.array_equal(np.concatenate([part[step][key] for part in parts]), batch[key])
+    assert {len(part) for part in parts} == {len(whole)}
+    assert sum(int(batch["mask"].sum()) for part in parts for batch in part) == len(split)
+
+
+@pytest.mark.parametrize("hosts", [2, 4])
+def test_a_host_decodes_only_its_part(hosts: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[int] = []
+    original = Pictures.read
+
+    def noted(self: Pictures, rows: np.ndarray, *more: Any) -> np.ndarray:
+        read.extend(self.labels[rows])
+        return original(self, rows, *more)
+
+    monkeypatch.setattr(Pictures, "read", noted)
+    split = pictures()
+    for batch in padded_batches(split, 20, 1, hosts):
+        assert len(batch["image"]) == 20 // hosts
+    assert len(read) == 40 // hosts
+    read.clear()
+    Batches(split, seed=0, batch_size=8, host=1, hosts=hosts).work(0).read()
+    assert len(read) == 8 // hosts
 
 
 def test_balanced_sampling() -> None:
@@ -123,6 +156,7 @@ PROGRAM = """
     from helpers import data_settings
     from cnn_jax import data
     from cnn_jax.data.stream import Batches, stream
+from cnn_jax.devices import choose_devices
 
     def main():
         block = data_settings(source="synthetic", examples=400, classes=4, image_size=64, loading="streamed")
@@ -260,7 +294,7 @@ def test_what_was_read_before_a_failure_is_handed_out() -> None:
         yield from ({"index": np.array([i])} for i in range(4))
         raise InputError("gone")
 
-    handed_out = on_device(failing())
+    handed_out = on_devices(failing(), choose_devices(count=1))
     assert [int(next(handed_out)["index"][0]) for _ in range(4)] == [0, 1, 2, 3]
     with pytest.raises(InputError, match="gone"):
         next(handed_out)

@@ -87,7 +87,7 @@ def _step(experiment: Any) -> Callable[[], Any]:
     """Training steps, one a call, on the data of the first one."""
     train, feed = make_training(experiment)
     with feed(0, 1) as works:
-        work = next(works)
+        work = next(works)[0]
     state = initial_state(experiment)
 
     def call() -> Any:

@@ -94,7 +94,7 @@ def remember(name: str, states: np.ndarray) -> None:
     path = cache_folder() / "states" / f"{_file_name(name)}.npy"
     with contextlib.suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_suffix(f".{os.getpid()}.tmp")
+        temporary = path.with_suffix(f".{_here()}-{os.getpid()}.tmp")
         with open(temporary, "wb") as file:
             np.save(file, states)
         os.replace(temporary, path)

@@ -16,9 +16,14 @@ _PICTURES_AT_ONCE = 16
 _BATCHES_AHEAD = 2
 
 
-def padded_batches(split: Split, batch_size: int) -> Iterator[dict[str, np.ndarray]]:
-    """All examples in order; {image, label, index, mask}, mask False where the last batch is padded."""
-    orders = in_order(len(split), batch_size)
+def padded_batches(split: Split, batch_size: int, host: int = 0, hosts: int = 1) -> Iterator[dict[str, np.ndarray]]:
+    """All examples in order; {image, label, index, mask}, mask False where the last batch is padded.
+
+    Args:
+      batch_size: of all hosts together, a multiple of their number.
+      host, hosts: which part of each batch is read here; together they are the whole batch, in order.
+    """
+    orders = np.split(in_order(len(split), batch_size), hosts, axis=1)[host]
     padded = [np.where(index < len(split), index, 0) for index in orders]
     for index, safe, images in zip(orders, padded, read_ahead(split, padded), strict=True):
         yield {"image": images, "label": split.labels[safe], "index": index, "mask": index < len(split)}

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from cnn_jax.tracking.local import LocalTracker
 from cnn_jax.tracking.wandb import WandbTracker, wandb_mode
 
-__all__ = ["LocalTracker", "Tracker", "Trackers", "make_trackers"]
+__all__ = ["LocalTracker", "Tracker", "Trackers", "make_trackers", "no_trackers"]
 
 
 class Tracker(Protocol):
@@ -50,6 +50,21 @@ class Trackers:
             except Exception as error:
                 self._others.remove(tracker)
                 warnings.warn(f"{type(tracker).__name__} failed and is left out from here on: {error}", stacklevel=3)
+
+
+class _Nobody:
+    """Hears everything and keeps nothing."""
+
+    def log(self, step: int, metrics: Mapping[str, Any]) -> None: ...
+
+    def log_artifact(self, path: Path) -> None: ...
+
+    def finish(self, summary: Mapping[str, Any]) -> None: ...
+
+
+def no_trackers() -> Trackers:
+    """Those of a host that is not the lead."""
+    return Trackers(_Nobody(), [])
 
 
 def make_trackers(mode: str, workdir: Path, config: Mapping[str, Any], epoch: int) -> Trackers:

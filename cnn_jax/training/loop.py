@@ -1,75 +1,26 @@
-"""The one training loop: epochs of steps, each followed by an evaluation and a checkpoint; stoppable at any step."""
+"""The one training loop: epochs of steps, each followed by an evaluation; saved on the way; stoppable at any step."""
 
-import dataclasses
-import math
+import contextlib
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager
 from typing import Any, NoReturn
 
 import jax
-import jax.numpy as jnp
+import numpy as np
 
+from cnn_jax import stopping
 from cnn_jax.checkpoints import Checkpoints
 from cnn_jax.errors import InputError, Interrupted, NonFiniteError
 from cnn_jax.metrics import add, averages
 from cnn_jax.progress import progress_bar
-from cnn_jax.training.evaluation import lagging
+from cnn_jax.training.evaluation import Between, lagging
+from cnn_jax.training.plan import SAVE, Plan, Progress, close_epoch, is_finished
+from cnn_jax.training.saving import Saver, check_finite
 from cnn_jax.training.signals import StopSignals
 from cnn_jax.training.state import TrainState
 
 Log = Callable[[int, Mapping[str, Any]], None]
-
-
-@dataclasses.dataclass
-class Progress:
-    """Where a run stands, beside its state; saved in every checkpoint.
-
-    `epoch` counts finished epochs, `totals` are the training sums of the unfinished one, `best` is
-    {"step", "epoch", "metrics"}; the timed seconds and examples leave out each process's first step, which compiles.
-    """
-
-    epoch: int = 0
-    totals: dict[str, float] = dataclasses.field(default_factory=dict)
-    best: dict[str, Any] | None = None
-    epochs_without_better: int = 0
-    wall_seconds: float = 0.0
-    timed_seconds: float = 0.0
-    timed_examples: int = 0
-
-
-@dataclasses.dataclass(frozen=True)
-class Plan:
-    """What the loop does, compiled and chosen by the caller.
-
-    Attributes:
-      train_step: (state, what the feed gives for the step) -> (state, sums).
-      feed: (first step, last step + 1) -> a context with an iterator over what each of these steps takes.
-      evaluate: (variables, on_batch) -> validation metrics, or None where there is no validation split.
-      learning_rate: step -> the rate of the update that starts from it.
-      metric: "validation_accuracy", "validation_balanced_accuracy" or "validation_loss": which epoch is better.
-      wall_seconds: how long the run has taken by now, all its processes together.
-      config: saved in every checkpoint.
-    """
-
-    train_step: Callable[[TrainState, Any], tuple[TrainState, Mapping[str, jax.Array]]]
-    feed: Callable[[int, int], AbstractContextManager[Iterator[Any]]]
-    evaluate: Callable[[Any, Callable[[int], None]], dict[str, float]] | None
-    learning_rate: Callable[[int], float]
-    steps_per_epoch: int
-    num_epochs: int
-    patience: int | None
-    checkpoint_every: int
-    metric: str
-    wall_seconds: Callable[[], float]
-    config: Mapping[str, Any]
-
-
-def is_finished(progress: Progress, plan: Plan) -> bool:
-    """All epochs are done, or patience is over."""
-    out_of_patience = plan.patience is not None and progress.epochs_without_better >= plan.patience
-    return progress.epoch >= plan.num_epochs or out_of_patience
 
 
 def train(
@@ -80,134 +31,173 @@ def train(
     Raises:
       Interrupted: a signal came; everything up to that step is saved.
       InputError: an image cannot be read any more; likewise.
-      NonFiniteError: the loss of a step or of an evaluation is not finite; checkpoints stay as they were.
+      NonFiniteError: the loss of a step or of an evaluation, or a gradient, is not finite; checkpoints stay as they
+        were.
+      SaveError: the run cannot be saved, three times in a row or at its end; older checkpoints stay as they were.
     """
-    total = plan.num_epochs * plan.steps_per_epoch
-    saved = (checkpoints.last(), progress.epoch)
-
-    def save() -> None:
-        nonlocal saved
-        if saved != (int(state.step), progress.epoch):
-            if not _all_finite(state.variables):
-                _check_finite(math.nan, "a parameter", int(state.step) - 1, plan)
-            progress.wall_seconds = plan.wall_seconds()
-            checkpoints.save(int(state.step), state, dataclasses.asdict(progress), plan.config)
-            saved = (int(state.step), progress.epoch)
-
-    def leave_if_asked(_: int = 0) -> None:
-        if stop.received is not None:
-            save()
-            checkpoints.wait()
-            raise Interrupted(f"stopped at step {int(state.step)} of {total}; everything is saved", stop.received)
-
-    def give_up(failure: InputError) -> NoReturn:
-        save()
-        checkpoints.wait()
-        raise InputError(f"{failure}; everything up to step {int(state.step)} is saved")
-
     with (
-        progress_bar(total, "training", "step", initial=int(state.step)) as bar,
-        plan.feed(int(state.step), total) as works,
+        _nothing_unsaved_at_the_end(),
+        progress_bar(plan.total_steps, "training", "step", initial=int(state.step)) as bar,
+        plan.feed(int(state.step), plan.total_steps) as works,
     ):
-        compiled = False
+        loop = _Loop(state, progress, plan, Saver(checkpoints, progress, plan), stop, bar, works)
         while not is_finished(progress, plan):
-            state, failure = _train_epoch(state, progress, plan, stop, bar, works, compiled)
-            compiled = True
-            leave_if_asked()
-            if failure is not None:
-                give_up(failure)
-            metrics = {"train": {**averages(progress.totals), "learning_rate": plan.learning_rate(int(state.step) - 1)}}
-            if plan.evaluate is not None:
-                try:
-                    metrics["validation"] = plan.evaluate(state.variables, leave_if_asked)
-                except InputError as error:
-                    give_up(error)
-                _check_finite(metrics["validation"]["loss"], "the validation loss", int(state.step), plan)
-            _close_epoch(progress, metrics, int(state.step), plan.metric)
-            for split, figures in metrics.items():
-                log(int(state.step), {"epoch": progress.epoch, "split": split, **figures})
-            bar.write(_line(progress.epoch, plan.num_epochs, metrics, plan.metric), file=sys.stderr)
-            is_best = progress.best is not None and progress.best["epoch"] == progress.epoch
-            if is_best or progress.epoch % plan.checkpoint_every == 0 or is_finished(progress, plan):
-                save()
-    checkpoints.wait()
-    return state
+            loop.finish_epoch(log)
+        loop.saver.finish(loop.state)
+    return loop.state
 
 
-def _train_epoch(
-    state: TrainState, progress: Progress, plan: Plan, stop: StopSignals, bar: Any, works: Iterator[Any], compiled: bool
-) -> tuple[TrainState, InputError | None]:
-    """The rest of the current epoch, or as much of it as is done when a signal comes or the data fail."""
-    end = (progress.epoch + 1) * plan.steps_per_epoch
-    current, failure = state, None
+class _Loop:
+    """A run under way; `answer` is what all hosts have agreed on and not done yet."""
 
-    def steps() -> Iterator[tuple[int, Mapping[str, jax.Array]]]:
-        nonlocal current, failure
-        for step in range(int(state.step), end):
-            if stop.received is not None:
-                return
+    def __init__(
+        self, state: TrainState, progress: Progress, plan: Plan, saver: Saver, stop: StopSignals, bar: Any,
+        works: Iterator[tuple[Any, int]],
+    ):  # fmt: skip
+        self.state, self.saver = state, saver
+        self._progress, self._plan, self._stop, self._bar, self._works = progress, plan, stop, bar, works
+        self._answer = 0
+        self._compiled = False
+        self._failure: InputError | None = None
+        progress.averaged = getattr(state, "averaged", None) is not None
+
+    def finish_epoch(self, log: Log) -> None:
+        """The rest of the current epoch, its evaluation and, where it is due, its checkpoint."""
+        plan, progress = self._plan, self._progress
+        end = (progress.epoch + 1) * plan.steps_per_epoch
+        began = int(self.state.step)
+        while int(self.state.step) < end:
+            began = int(self.state.step)
+            self._make_steps(min(end, self.saver.next_stop(began)))
+            self._leave_if_asked()
+            if int(self.state.step) < end and (self._answer == SAVE or self.saver.due(began, int(self.state.step))):
+                self._save()
+        self._leave_if_asked()
+        step = int(self.state.step)
+        metrics = self._evaluate()
+        close_epoch(progress, metrics, step, plan.metric)
+        for split, figures in metrics.items():
+            log(step, {"epoch": progress.epoch, "split": split, **figures})
+        self._bar.write(_line(progress.epoch, plan.num_epochs, metrics, plan.metric), file=sys.stderr)
+        is_best = progress.best is not None and progress.best["epoch"] == progress.epoch
+        if is_best or self._answer == SAVE or self.saver.due(min(began, step - 1), step) or is_finished(progress, plan):
+            self._save()
+
+    def _make_steps(self, end: int) -> None:
+        """Steps until `end`, or until there is something else to do; at its end nothing is under way."""
+        mark = time.monotonic() if self._compiled else None
+        for first, sums, answer in lagging(self._dispatch(end)):
+            self._answer = max(self._answer, int(answer))
+            self._count(first, sums)
+            now = time.monotonic()
+            if mark is not None:
+                self._progress.timed_seconds += now - mark
+                self._progress.timed_examples += int(sums["count"].sum())
+            mark = now
+            if sums["count"].sum():
+                self._bar.set_postfix(loss=f"{sums['loss'].sum() / sums['count'].sum():.4f}", refresh=False)
+            self._bar.update(len(sums["count"]))
+            self.saver.poll()
+
+    def _dispatch(self, end: int) -> Iterator[tuple[int, Mapping[str, jax.Array], Any]]:
+        step = int(self.state.step)
+        while step < end and not self._answer and not (self._stop.received and _alone()):
             try:
-                work = next(works)
+                work, steps = next(self._works)
             except InputError as error:
-                failure = error
+                self._failure = error
                 return
-            current, sums = plan.train_step(current, work)
-            yield step, sums
+            self.state, sums = self._plan.train_step(self.state, work)
+            self._compiled = True
+            stopping.unsaved.set()
+            yield step, sums, self._ask()
+            step += steps
 
-    mark = time.monotonic() if compiled else None
-    for step, sums in lagging(steps()):
-        _check_finite(float(sums["loss"]), "the training loss", step, plan)
-        progress.totals = add(progress.totals, sums)
-        now = time.monotonic()
-        if mark is not None:
-            progress.timed_seconds += now - mark
-            progress.timed_examples += int(sums["count"])
-        mark = now
-        bar.set_postfix(loss=f"{float(sums['loss'] / sums['count']):.4f}", refresh=False)
-        bar.update(1)
-    return current, failure
+    def _count(self, first: int, sums: Mapping[str, Any]) -> None:
+        """Adds what the steps of a call gave; those that were left out have sums of 0."""
+        plan, progress = self._plan, self._progress
+        bad = np.asarray(sums.get("nonfinite", np.zeros(len(sums["count"]))))
+        for step, (loss, left_out) in enumerate(zip(sums["loss"], bad, strict=True), first):
+            if not left_out or plan.on_nonfinite == "stop":
+                check_finite(float(loss), "the training loss", step, plan)
+            if left_out and plan.on_nonfinite == "stop":
+                check_finite(np.nan, "a gradient", step, plan)
+            progress.skipped_steps += int(left_out)
+            progress.skipped_in_a_row = progress.skipped_in_a_row + 1 if left_out else 0
+            if progress.skipped_in_a_row >= plan.steps_per_epoch:
+                raise NonFiniteError(
+                    f"the loss or a gradient was not finite in {progress.skipped_in_a_row} steps in a row, up to step "
+                    f"{step}, all of which were left out; a lower optimizer.learning_rate would help"
+                )
+        progress.totals = add(progress.totals, {k: np.asarray(v, np.float64).sum(axis=0) for k, v in sums.items()})
+
+    def _evaluate(self) -> dict[str, dict[str, float]]:
+        """{"train", and with validation data "validation", and with averages "validation_ema"}: metrics."""
+        plan, totals = self._plan, self._progress.totals
+        rate = plan.learning_rate(int(self.state.step) - 1)
+        metrics = {"train": {**averages(totals), "learning_rate": rate}}
+        if totals.get("nonfinite"):
+            metrics["train"]["skipped_steps"] = int(totals["nonfinite"])
+        averaged = getattr(self.state, "averaged", None)
+        candidates = {"validation": self.state.variables, "validation_ema": averaged}
+        for split, variables in candidates.items():
+            if plan.evaluate is None or variables is None:
+                continue
+            try:
+                metrics[split] = plan.evaluate(variables, Between(self._ask, self._act))
+            except InputError as error:
+                self._give_up(error)
+            check_finite(metrics[split]["loss"], "the validation loss", int(self.state.step), plan)
+        return metrics
+
+    def _ask(self) -> Any:
+        """What this host wants, on its way to all; the clock is the lead host's."""
+        clock = SAVE if jax.process_index() == 0 and self.saver.due_by_clock() else 0
+        return self._plan.ask(self._stop.received or clock)
+
+    def _act(self, answer: int) -> None:
+        self._answer = max(self._answer, answer)
+        self._leave_if_asked()
+
+    def _leave_if_asked(self) -> None:
+        number = self._answer if self._answer > SAVE else self._stop.received if _alone() else None
+        if number:
+            self.saver.finish(self.state)
+            where = f"step {int(self.state.step)} of {self._plan.total_steps}"
+            raise Interrupted(f"stopped at {where}; everything is saved", number)
+        if self._failure is not None:
+            self._give_up(self._failure)
+
+    def _give_up(self, failure: InputError) -> NoReturn:
+        self.saver.finish(self.state)
+        raise InputError(f"{failure}; everything up to step {int(self.state.step)} is saved")
+
+    def _save(self) -> None:
+        self._answer = 0
+        self.saver.save(self.state)
 
 
-def _close_epoch(progress: Progress, metrics: Mapping[str, dict[str, float]], step: int, metric: str) -> None:
-    """Counts the epoch as finished and decides whether it is the best so far."""
-    progress.epoch += 1
-    progress.totals = {}
-    if "validation" not in metrics:
-        return
-    figures = metrics["validation"]
-    if progress.best is None or _rank(figures, metric) > _rank(progress.best["metrics"], metric):
-        progress.best = {"step": step, "epoch": progress.epoch, "metrics": figures}
-        progress.epochs_without_better = 0
-    else:
-        progress.epochs_without_better += 1
+@contextlib.contextmanager
+def _nothing_unsaved_at_the_end() -> Iterator[None]:
+    """However it came: what is not saved by then cannot be saved any more."""
+    try:
+        yield
+    finally:
+        stopping.unsaved.clear()
 
 
-def _rank(figures: Mapping[str, float], metric: str) -> tuple[float, ...]:
-    """Larger is better; ties of accuracy go to the lower loss, ties of both to the earlier epoch."""
-    name = metric.removeprefix("validation_")
-    return (-figures["loss"],) if name == "loss" else (figures[name], -figures["loss"])
-
-
-@jax.jit
-def _all_finite(tree: Any) -> jax.Array:
-    """The loss of a step is that of the parameters before it; what is saved must be good after it too."""
-    return jnp.array([jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(tree)]).all()
-
-
-def _check_finite(loss: float, what: str, step: int, plan: Plan) -> None:
-    if not math.isfinite(loss):
-        rate = plan.learning_rate(step)
-        raise NonFiniteError(
-            f"{what} became {loss} at step {step}, where the learning rate was {rate:.4g}; a lower "
-            f"optimizer.learning_rate, a warm-up or optimizer.clip_norm would help"
-        )
+def _alone() -> bool:
+    """A host that need not agree with others may stop sooner."""
+    return jax.process_count() == 1
 
 
 def _line(epoch: int, num_epochs: int, metrics: Mapping[str, Mapping[str, float]], metric: str) -> str:
     parts = [f"epoch {epoch}/{num_epochs}"]
     for split, figures in metrics.items():
         parts.append(f"{split} loss {figures['loss']:.4f} accuracy {figures['accuracy']:.2%}")
-        if metric == f"{split}_balanced_accuracy":
+        if metric.removeprefix("validation_") == "balanced_accuracy" and "balanced_accuracy" in figures:
             parts[-1] += f" balanced {figures['balanced_accuracy']:.2%}"
+    if "skipped_steps" in metrics["train"]:
+        parts.append(f"{metrics['train']['skipped_steps']} steps left out")
     parts.append(f"learning rate {metrics['train']['learning_rate']:.3g}")
     return "  ".join(parts)

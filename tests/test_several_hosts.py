@@ -1,0 +1,120 @@
+"""Two processes of four devices each train as one process of eight does, into one run directory; and stop together."""
+
+import json
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+from helpers import read_json
+from processes import Ended, by_flags, ended, start
+from runs import final_state
+
+from cnn_jax.assessment import assess
+from cnn_jax.config import load_config
+
+pytestmark = pytest.mark.slow
+
+CONFIG = """
+    from helpers import tiny_config
+
+    def get_config():
+        return tiny_config(batch_size=128, num_epochs=2, precision="float64", model__dropout=0)
+"""
+
+
+STREAMED = "--config.data.loading=streamed"
+
+
+@pytest.fixture(scope="module")
+def config_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("config") / "small.py"
+    path.write_text("\n".join(line.removeprefix("    ") for line in CONFIG.strip("\n").splitlines()))
+    return path
+
+
+@pytest.fixture(autouse=True)
+def float64() -> Iterator[None]:
+    with jax.enable_x64(True):
+        yield
+
+
+def hosts(script: str, config_file: Path, workdir: Path, *more: str) -> list[Ended]:
+    paths = (f"--config={config_file}", f"--workdir={workdir}", *more)
+    return ended([start(script, *paths, *flags, JAX_ENABLE_X64="1") for flags in by_flags(2)], 120)
+
+
+def alone(config_file: Path, workdir: Path, *more: str) -> Ended:
+    paths = (f"--config={config_file}", f"--workdir={workdir}", *more)
+    return ended([start("scripts/train.py", *paths, devices=8, JAX_ENABLE_X64="1")], 120)[0]
+
+
+@pytest.fixture(scope="module")
+def of_one(config_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    workdir = tmp_path_factory.mktemp("one") / "run"
+    result = alone(config_file, workdir)
+    assert result.status == 0, result
+    return workdir
+
+
+@pytest.fixture(scope="module")
+def of_two(config_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    workdir = tmp_path_factory.mktemp("two") / "run"
+    lead, other = hosts("scripts/train.py", config_file, workdir)
+    assert (lead.status, other.status) == (0, 0), (lead, other)
+    assert "run directory:" in lead.out
+    assert "epoch 2/2" in lead.err
+    assert "run directory:" not in other.out
+    assert "epoch" not in other.err
+    return workdir
+
+
+def assert_same_parameters(first: Path, second: Path, config_file: Path) -> None:
+    config = load_config(str(config_file))
+    one, other = final_state(first, config), final_state(second, config)
+    assert int(one.step) == int(other.step)
+    for a, b in zip(jax.tree.leaves(one.variables), jax.tree.leaves(other.variables), strict=True):
+        assert a.dtype == np.float64
+        assert np.linalg.norm(a - b) <= 1e-9 * np.linalg.norm(a)
+
+
+def test_they_train_as_one_process_does(of_one: Path, of_two: Path, config_file: Path) -> None:
+    assert_same_parameters(of_one, of_two, config_file)
+
+
+def test_they_write_one_log(of_one: Path, of_two: Path) -> None:
+    assert sorted(path.name for path in of_two.iterdir()) == sorted(path.name for path in of_one.iterdir())
+    rows = [[json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()] for run in (of_one, of_two)]
+    assert len(rows[0]) == len(rows[1]) == 5
+    for one, other in zip(*rows, strict=True):
+        assert (one.pop("split"), one) == (other.pop("split"), pytest.approx(other, rel=1e-9))
+    environment = read_json(of_two / "environment.json")
+    assert (environment["hosts"], len(environment["devices"])) == (2, 8)
+    devices = [read_json(run / "summary.json")["devices"] for run in (of_one, of_two)]
+    assert [(of["count"], of["hosts"]) for of in devices] == [(8, 1), (8, 2)]
+
+
+def test_one_checkpoint_that_a_single_process_evaluates(of_two: Path) -> None:
+    assert sorted(path.name for path in (of_two / "checkpoints").iterdir()) == ["10", "20"]
+    before = read_json(of_two / "summary.json")
+    with jax.default_device(jax.devices()[0]):
+        figures = assess(of_two, "test").figures
+    assert figures["loss"] == pytest.approx(before["test_loss"], abs=1e-6)
+    assert figures["accuracy"] == pytest.approx(before["test_accuracy"], abs=1e-6)
+
+
+def test_sigterm_to_one_stops_both_at_the_same_step(of_one: Path, config_file: Path, tmp_path: Path) -> None:
+    workdir = tmp_path / "run"
+    results = hosts("tests/tools/stopped_host.py", config_file, workdir, STREAMED)
+    assert [result.status for result in results] == [128 + signal.SIGTERM] * 2, results
+    said = [line for result in results for line in result.err.splitlines() if line.startswith("stopped at step")]
+    assert len(said) == 2
+    assert len({line.split(";")[0] for line in said}) == 1
+    step = said[0].split()[3]
+    assert 12 < int(step) < 20
+    assert step in [path.name for path in (workdir / "checkpoints").iterdir()]
+    assert alone(config_file, workdir, STREAMED).status == 0
+    assert_same_parameters(of_one, workdir, config_file)
+    assert (workdir / "metrics.jsonl").read_text().count("\n") == 5
