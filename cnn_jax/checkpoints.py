@@ -68,10 +68,12 @@ class Checkpoints:
         self._policy = _LastAndBest(keep)
         self._read_only = read_only
         if not read_only:
+            try:
+                self._folder.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise InputError(f"{folder}: it cannot be written ({error.strerror})") from error
             self._clean_up()
-        options = ocp.CheckpointManagerOptions(
-            preservation_policy=self._policy, create=not read_only, read_only=read_only
-        )
+        options = ocp.CheckpointManagerOptions(preservation_policy=self._policy, create=False, read_only=read_only)
         names = ("state", "progress", "config", "checksums")
         self._manager = ocp.CheckpointManager(self._folder, item_names=names, options=options)
         for step in () if read_only else self.steps():

@@ -10,8 +10,9 @@ from typing import NoReturn
 import ml_collections
 
 from cnn_jax import config as config_module
-from cnn_jax.errors import HostsError, InputError, Interrupted, NonFiniteError, shown
+from cnn_jax.errors import HostsError, InputError, Interrupted, NonFiniteError, SaveError, shown
 from cnn_jax.progress import command
+from cnn_jax.stopping import Stopped, end_on_signals
 
 
 class Parser(argparse.ArgumentParser):
@@ -59,19 +60,28 @@ def default_workdir(config_path: str) -> str:
 
 
 def run(main: Callable[[Sequence[str]], int | None]) -> NoReturn:
-    """Runs a script's `main` and exits: 0, or 2 for bad input, 3 for a non-finite loss, 75 for a missing host, 128 + the signal's number."""
+    """Runs a script's `main` and exits.
+
+    The status is 0, 2 for bad input, 3 for a loss that is not finite, 4 for what could not be saved, 75 for a host
+    that is missing, and 128 + the number of a signal.
+    """
+    again = command(*sys.argv)
+    end_on_signals(again)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # names of classes and files may not be printable here
             stream.reconfigure(errors="backslashreplace")
     try:
         sys.exit(main(sys.argv[1:]) or 0)
-    except (InputError, NonFiniteError, HostsError) as error:
+    except (InputError, NonFiniteError, SaveError, HostsError) as error:
         print(f"{Path(sys.argv[0]).name}: {shown(' '.join(str(error).split()))}", file=sys.stderr)  # always one line
         sys.exit(error.exit_status)
     except Interrupted as error:
-        print(f"\n{error}. To go on: {command(*sys.argv)}", file=sys.stderr)
+        print(f"\n{error}. To go on: {again}", file=sys.stderr)
         sys.exit(error.exit_status)
-    except KeyboardInterrupt:
+    except Stopped as error:
+        print(f"\n{error}. To go on: {again}", file=sys.stderr)
+        sys.exit(error.exit_status)
+    except KeyboardInterrupt:  # from a library that has handlers of its own
         print("\ninterrupted", file=sys.stderr)
         sys.exit(130)
     except BrokenPipeError:

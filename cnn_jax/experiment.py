@@ -406,10 +406,17 @@ def _run(
             trackers.finish({})
             raise
     summary = _summary(experiment, progress, int(state.step), test, plan.wall_seconds())
-    if hosts.lead():
-        curves = reports.plot_curves(read_rows(workdir / "metrics.jsonl"), workdir / "plots" / "curves.png")
-        trackers.log_artifact(curves)
-        write_json(workdir / "summary.json", summary)
+    try:
+        if hosts.lead():
+            curves = reports.plot_curves(read_rows(workdir / "metrics.jsonl"), workdir / "plots" / "curves.png")
+            trackers.log_artifact(curves)
+            write_json(workdir / "summary.json", summary)
+    except OSError as error:
+        trackers.finish({})
+        raise SaveError(
+            f"{workdir}: the run is at its end, but its summary cannot be written ({error.strerror}); make room, or "
+            f"make the folder writable, and run the same command again"
+        ) from error
     trackers.finish(summary)
     return summary
 

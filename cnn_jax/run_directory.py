@@ -1,5 +1,6 @@
 """The files of a run directory: what was asked for, what came out, and whether the two still belong together."""
 
+import contextlib
 import json
 import os
 from collections.abc import Mapping
@@ -102,7 +103,12 @@ def read_run_file(workdir: Path, name: str) -> dict[str, Any]:
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Writes the file whole or not at all."""
+    """Writes the file whole or not at all; raises OSError."""
     temporary = path.with_suffix(".tmp")
-    temporary.write_text(json.dumps(content, indent=2) + "\n")
-    os.replace(temporary, path)
+    try:
+        temporary.write_text(json.dumps(content, indent=2) + "\n")
+        os.replace(temporary, path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise

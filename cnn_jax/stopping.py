@@ -10,6 +10,8 @@ from types import FrameType
 
 # Set while a run has made steps that no checkpoint holds: then only the training loop may end the process.
 unsaved = threading.Event()
+# Set while a service is told of a run's end: that may take longer than a signal's patience.
+closing = threading.Event()
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _PATIENCE = 2.0  # seconds
@@ -50,7 +52,7 @@ def _watch(reader: int, again: str) -> None:
     first = _next_signal(reader)
     since = time.monotonic()
     while time.monotonic() - since < _PATIENCE:
-        if unsaved.is_set():
+        if unsaved.is_set() or closing.is_set():
             since = time.monotonic()
         if select.select([reader], [], [], 0.1)[0]:
             _leave(_next_signal(reader), "stopped at once", again)

@@ -54,6 +54,25 @@ def signal_at(monkeypatch: pytest.MonkeyPatch, call: int, which: int, number: in
     monkeypatch.setattr(experiment_module, name, make)
 
 
+def at_call(monkeypatch: pytest.MonkeyPatch, actions: dict[int, Callable[[], Any]]) -> None:
+    """Does something before the given calls (1, 2, ...) of the training program."""
+    original = experiment_module.make_training
+
+    def make(experiment: Any) -> Any:
+        program, feed = original(experiment)
+        count = 0
+
+        def counted(*arguments: Any) -> Any:
+            nonlocal count
+            count += 1
+            actions.get(count, lambda: None)()
+            return program(*arguments)
+
+        return counted, feed
+
+    monkeypatch.setattr(experiment_module, "make_training", make)
+
+
 def started(config: Path, workdir: Path) -> subprocess.Popen[str]:
     command = [sys.executable, str(ROOT / "scripts/train.py"), f"--config={config}", f"--workdir={workdir}"]
     return subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+from cnn_jax import stopping
 from cnn_jax.tracking.local import LocalTracker
 from cnn_jax.tracking.wandb import WandbTracker, wandb_mode
 
@@ -41,7 +42,11 @@ class Trackers:
 
     def finish(self, summary: Mapping[str, Any]) -> None:
         self._local.finish(summary)
-        self._pass_on(lambda tracker: tracker.finish(summary))
+        stopping.closing.set()
+        try:
+            self._pass_on(lambda tracker: tracker.finish(summary))
+        finally:
+            stopping.closing.clear()
 
     def _pass_on(self, call: Callable[[Tracker], None]) -> None:
         for tracker in list(self._others):
