@@ -279,8 +279,8 @@ KEYS: dict[str, Key] = {
     "num_epochs": Key(10, integer(1), "passes over the training split"),
     "precision": Key(
         "float32", choice("float32", "bfloat16", "float16", "float64"),
-        "of the computation; parameters, statistics and loss stay float32; float16 scales the loss as it goes; float64: "
-        "all of it, for exactness tests",
+        "of the computation; parameters, statistics and loss stay float32; float16 scales the loss as it goes; "
+        "float64: all of it, for exactness tests",
     ),
     "accumulate_steps": Key(1, integer(1), "parts into which a batch is split to save memory; one update for all"),
     "remat": Key("none", choice("none", "stage"), "stage: compute each stage again on the way back, to save memory"),

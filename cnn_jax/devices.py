@@ -78,7 +78,7 @@ class Devices:
         return {name: jax.make_array_from_process_local_data(self.split, rows) for name, rows in batch.items()}
 
     def spread_rows(self, rows: np.ndarray, folded: bool = False) -> jax.Array:
-        """Rows [N, ...], of which each device takes an equal part (the last is filled up); only this host's are read."""
+        """Rows [N, ...], an equal part for each device (the last one is filled up); only this host's are read."""
         each = -(-len(rows) // self.count)
         if folded:
             shape = (self.count, each, *rows.shape[1:])
@@ -101,9 +101,13 @@ def choose_devices(strategy: str = "jit", count: int | None = None, batch_norm: 
     wanted = len(there) if count is None else count
     if wanted > len(there):
         named = f"{len(there)} ({there[0].platform})"
-        raise InputError(f"config.parallel.devices={wanted}: there are only {named}; choose at most that, or None for all")
+        raise InputError(
+            f"config.parallel.devices={wanted}: there are only {named}; choose at most that, or None for all"
+        )
     if wanted % hosts:
-        raise InputError(f"config.parallel.devices={wanted}: {hosts} hosts must each give as many; choose a multiple of it")
+        raise InputError(
+            f"config.parallel.devices={wanted}: {hosts} hosts must each give as many; choose a multiple of it"
+        )
     each: dict[int, list[Any]] = {}
     for device in there:
         each.setdefault(device.process_index, []).append(device)

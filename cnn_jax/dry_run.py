@@ -39,7 +39,7 @@ def measure_costs(experiment: Experiment) -> Costs:
       JaxRuntimeError: the compiler itself finds that the devices have not so much memory.
     """
     compiled, state = compile_training(experiment, steps_per_call(experiment))
-    memory = compiled.memory_analysis()
+    memory: Any = compiled.memory_analysis()
     results = memory.output_size_in_bytes - memory.alias_size_in_bytes
     return Costs(
         parameters=experiment.table.parameters,
@@ -61,7 +61,8 @@ def describe_costs(experiment: Experiment) -> str:
         "batch": f"{config.batch_size} images of {'x'.join(map(str, experiment.splits.image_shape))}, "
         f"{config.batch_size // devices.count} on each device; {', '.join(settings)}",
         "parameters": f"{costs.parameters:,}",
-        "operations": f"{costs.operations / 1e9:,.1f} GFLOP a step ({experiment.table.multiply_adds:,} multiply-adds an image)",
+        "operations": f"{costs.operations / 1e9:,.1f} GFLOP a step "
+        f"({experiment.table.multiply_adds:,} multiply-adds an image, forward)",
         "steps": f"{experiment.steps_per_epoch:,} an epoch, {experiment.steps_per_epoch * config.num_epochs:,} in all, "
         f"{calls} a call",
         "memory of each device": f"{_size(costs.peak)} at the peak: {_size(costs.arguments)} for what goes in "

@@ -150,8 +150,8 @@ def build(config: ml_collections.ConfigDict, loading: str | None = None) -> Expe
         raise InputError(f"config.schedule: '{config.schedule.name}' with these arguments starts at a rate of {rate}")
     return Experiment(
         config, splits, augment, make_normalization(config.data.normalization, splits), model,
-        make_optimizer(config.optimizer, scheduled, config.freeze), scheduled(config.optimizer.learning_rate), steps_per_epoch,
-        table, devices,
+        make_optimizer(config.optimizer, scheduled, config.freeze), scheduled(config.optimizer.learning_rate),
+        steps_per_epoch, table, devices,
     )  # fmt: skip
 
 
@@ -448,7 +448,9 @@ def _summary(
         "stopped_early": progress.epoch < config.num_epochs,
         "parameters": experiment.table.parameters,
         "devices": {
-            "count": experiment.devices.count, "kind": experiment.devices.kind, "hosts": hosts.count(),
+            "count": experiment.devices.count,
+            "kind": experiment.devices.kind,
+            "hosts": hosts.count(),
         },
         "seed": config.seed,
         "wall_seconds": round(wall_seconds, 3),

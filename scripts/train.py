@@ -4,8 +4,8 @@
   scripts/train.py --config=configs/mnist_cnn.py --workdir=runs/first --config.optimizer.learning_rate=0.05
 
 The same command again resumes an interrupted run; a larger num_epochs extends a finished one. On several hosts the
-command runs once on each, all with the same --workdir on a file system that they share; in a job of SLURM, Open MPI, GKE
-or a Cloud TPU they find each other, elsewhere by --coordinator, --num_hosts and --host.
+command runs once on each, all with the same --workdir on a file system that they share; in a job of SLURM, Open MPI,
+GKE or a Cloud TPU they find each other, elsewhere by --coordinator, --num_hosts and --host.
 """
 
 from collections.abc import Mapping, Sequence

@@ -48,7 +48,7 @@ def evaluate(
 ) -> dict[str, float]:
     """{"loss", "accuracy", "balanced_accuracy", and "top5_accuracy" where there are more than 5 classes}.
 
-    `batch_size` is that of all hosts together; the step is given this host's part. Sums are added on the host in float64.
+    `batch_size` is that of all hosts together; the step is given this host's part. Sums are added in float64.
     """
     totals: dict[str, float] = {}
     batches = padded_batches(examples, batch_size, jax.process_index(), jax.process_count())

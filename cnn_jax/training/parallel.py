@@ -1,8 +1,8 @@
 """How the pure steps are spread over devices and compiled.
 
-With `jit` and statistics of the whole batch there is one program: its batch is spread over the devices, and the compiler
-finds out what they must tell each other. Otherwise each device runs the step on its own part of the batch, and the
-step itself adds gradients and sums over the axis: under `shard_map`, or under `pmap`.
+With `jit` and statistics of the whole batch there is one program: its batch is spread over the devices, and the
+compiler finds out what they must tell each other. Otherwise each device runs the step on its own part of the batch, and
+the step itself adds gradients and sums over the axis: under `shard_map`, or under `pmap`.
 """
 
 from collections.abc import Callable
@@ -60,9 +60,7 @@ def compile_resident_step(
 
 def compile_eval_step(eval_step: Callable[[Any, Batch], Sums], devices: Devices) -> Callable[[Any, Batch], Sums]:
     """(variables, batch) -> sums; one program for all devices, whatever the strategy of training."""
-    return jax.jit(
-        eval_step, in_shardings=(devices.replicated, devices.split), out_shardings=devices.replicated
-    )
+    return jax.jit(eval_step, in_shardings=(devices.replicated, devices.split), out_shardings=devices.replicated)
 
 
 def map_parts(function: Callable[..., Any], devices: Devices) -> Callable[..., Any]:
@@ -107,6 +105,4 @@ def _pmap(program: Callable[..., Any], devices: Devices, specs: tuple[PartitionS
     if jax.process_count() == 1:
         return mapped
     # What pmap gives back on several hosts is each host's own.
-    return lambda *arguments: multihost_utils.host_local_array_to_global_array(
-        mapped(*arguments), devices.mesh, _WHOLE
-    )
+    return lambda *arguments: multihost_utils.host_local_array_to_global_array(mapped(*arguments), devices.mesh, _WHOLE)

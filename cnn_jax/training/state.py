@@ -70,4 +70,6 @@ def update_ema(ema: Any, variables: Any, decay: float, step: jax.Array) -> Any:
     """
     t = step.astype(jnp.float32)
     share = 1 - jnp.minimum(decay, (1 + t) / (10 + t))
-    return jax.tree.map(lambda average, newest: average + share.astype(average.dtype) * (newest - average), ema, variables)
+    return jax.tree.map(
+        lambda average, newest: average + share.astype(average.dtype) * (newest - average), ema, variables
+    )

@@ -47,7 +47,7 @@ def make_train_step(
     optimizer: optax.GradientTransformation,
     loss: Loss,
     preprocess: Preprocess,
-    options: StepOptions = StepOptions(),  # noqa: B008 (it is frozen)
+    options: StepOptions = StepOptions(),
 ) -> Callable[[TrainState, Batch, jax.Array], tuple[TrainState, Sums]]:
     """One update.
 
@@ -75,7 +75,7 @@ def make_train_step(
         finite = jnp.isfinite(sums["loss"]) & _all_finite(gradients)
         new = _updated(state, gradients, batch_stats, optimizer)
         if options.ema_decay is not None:
-            new = new.replace(ema=update_ema(state.ema, new.variables, options.ema_decay, state.step))
+            new = dataclasses.replace(new, ema=update_ema(state.ema, new.variables, options.ema_decay, state.step))
         if options.skip_nonfinite or state.loss_scale:
             new = jax.tree.map(lambda after, before: jnp.where(finite, after, before), new, state)
             sums = {name: jnp.where(finite, value, 0) for name, value in sums.items()}
@@ -83,14 +83,14 @@ def make_train_step(
         if state.loss_scale:
             # Too large a scale is found out by overflowing; that is no failure as long as it can be lowered.
             broken &= state.loss_scale["scale"] <= 1
-            new = new.replace(loss_scale=update_loss_scale(state.loss_scale, finite))
-        return new.replace(step=state.step + 1), {**sums, "nonfinite": broken.astype(jnp.float32)}
+            new = dataclasses.replace(new, loss_scale=update_loss_scale(state.loss_scale, finite))
+        return dataclasses.replace(new, step=state.step + 1), {**sums, "nonfinite": broken.astype(jnp.float32)}
 
     return train_step
 
 
 def _make_differentiate(model: nn.Module, loss: Loss, options: StepOptions) -> Callable[..., tuple[Any, Any, Sums]]:
-    """(state, images, labels, mask, key) -> (gradients of the mean loss, new batch statistics, sums), of the whole batch."""
+    """(state, images, labels, mask, key) -> (gradients of the mean loss, batch statistics, sums) of the whole batch."""
 
     def objective(
         params: Any, batch_stats: Any, part: tuple[jax.Array, ...], key: jax.Array, weight: jax.Array
@@ -159,7 +159,7 @@ def _updated(
 ) -> TrainState:
     updates, opt_state = optimizer.update(gradients, state.opt_state, state.params)
     params = optax.apply_updates(state.params, updates)
-    return state.replace(params=params, batch_stats=batch_stats, opt_state=opt_state)
+    return dataclasses.replace(state, params=params, batch_stats=batch_stats, opt_state=opt_state)
 
 
 def _total(tree: Any, axis: str | None) -> Any:

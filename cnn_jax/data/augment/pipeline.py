@@ -38,7 +38,8 @@ AT_EDGES: dict[str, Callable[[jax.Array, jax.Array, Any, str], jax.Array]] = {
     "crop": geometry.translate, "randaugment": policies.randaugment, "trivial_augment": policies.trivial_augment,
 }  # fmt: skip
 # (images, labels, keys, strength) -> images, labels
-MIXING: dict[str, Callable[[jax.Array, jax.Array, jax.Array, Any], tuple[jax.Array, jax.Array]]] = {
+# (images, labels, keys, strength, what finds the next row of the batch) -> (images, labels)
+MIXING: dict[str, Callable[..., tuple[jax.Array, jax.Array]]] = {
     "mixup": mix.mixup, "cutmix": mix.cutmix,
 }  # fmt: skip
 CROP = "random_resized_crop"
