@@ -28,13 +28,13 @@ def defaults(callable_: Any, skip: tuple[str, ...]) -> dict[str, Any]:
 
 @pytest.mark.parametrize("name", k.MODELS)
 def test_models_arguments_are_the_keys_with_the_same_defaults(name: str) -> None:
-    ours = defaults(models.MODELS[name], ("num_classes", "dtype", "parent", "name", "blocks", "block"))
+    ours = defaults(models.MODELS[name], ("num_classes", "setting", "parent", "name", "blocks", "block"))
     assert {key: entry.default for key, entry in k.MODELS[name].items()} == ours
 
 
 @pytest.mark.parametrize("name", k.OPTIMIZERS)
 def test_optimizers_take_the_keys(name: str) -> None:
-    taken_before = {"learning_rate", "decay_bias_and_norm", "clip_norm"}
+    taken_before = {"learning_rate", "decay_bias_and_norm", "clip_norm", "rate_multipliers"}
     assert set(k.OPTIMIZERS[name]) - taken_before == set(defaults(optimizers.OPTIMIZERS[name], ("rate", "mask")))
 
 
@@ -112,7 +112,7 @@ def test_defaults_are_valid_and_survive_json(model: str, optimizer: str) -> None
         ("augment_edges", "crop", ["one of zero, extend, reflect, wrap"]),
         ("augment", "flip", ["pairs"]),
         ("augment", (("translate", -1),), ["translate"]),
-        ("precision", "float16", ["float32, bfloat16"]),
+        ("precision", "half", ["float32, bfloat16, float16, float64"]),
         ("data", 3, ["this is a block", "data.source"]),
         ("num_epochs", 10**20, ["whole number"]),
         ("data.image_size", 99_999_999, ["whole number of pixels"]),
