@@ -1,10 +1,12 @@
 """The arithmetic of the table in docs/scaling.md, by hand; and that the table is what the arithmetic gives."""
 
+from typing import Any
+
 import pytest
 from conftest import ROOT
 from helpers import tiny_config
 
-from cnn_jax.benchmarks.envelope import MACHINES, Assumptions, Machine, estimate, measure_envelope
+from cnn_jax.benchmarks.envelope import MACHINES, Assumptions, Estimate, Machine, count, estimate, measure_envelope
 from cnn_jax.benchmarks.timing import Settings
 from cnn_jax.config import load_config
 
@@ -14,8 +16,10 @@ RECIPE = "configs/imagenet_resnet50.py"
 def test_resnet50_by_hand() -> None:
     """4.089 billion multiply-adds (He et al. 2016, table 1: 3.8 with other strides) and 25,557,032 parameters."""
     machine = Machine("it", devices=4, peak=100e12, memory=0)
-    found = estimate(load_config(RECIPE), machine, Assumptions(share_of_peak=0.5, image_bytes=1e5, decoding_ms=2))
-    assert found.operations_an_image == pytest.approx(6 * 4.089e9, rel=1e-3)
+    config = load_config(RECIPE)
+    counts = count(config, 1000)
+    found = estimate(config, counts, machine, Assumptions(share_of_peak=0.5, image_bytes=1e5, decoding_ms=2))
+    assert counts.operations == pytest.approx(6 * 4.089e9, rel=1e-3)
     images = 4 * 100e12 * 0.5 / (6 * 4.089184256e9)
     assert found.images == pytest.approx(images)
     assert found.hours == pytest.approx(90 * 1_281_167 / images / 3600)
@@ -28,15 +32,15 @@ def test_resnet50_by_hand() -> None:
 
 
 def test_what_changes_what() -> None:
-    base, machine, assumed = tiny_config(data__image_size=8), Machine("it", 1, 1e12, 0), Assumptions(classes=10)
-    found = estimate(base, machine, assumed)
-    wide = estimate(tiny_config(data__image_size=8, precision="bfloat16"), machine, assumed)
-    averaged = estimate(tiny_config(data__image_size=8, ema_decay=0.9), machine, assumed)
-    split = estimate(tiny_config(data__image_size=8, accumulate_steps=4), machine, assumed)
-    assert wide.memory < found.memory
-    assert split.memory < found.memory
-    assert averaged.checkpoint > found.checkpoint
-    assert estimate(base, Machine("it", 2, 1e12, 0), assumed).images == 2 * found.images
+    def found(devices: int = 1, **changes: Any) -> Estimate:
+        config = tiny_config(data__image_size=8, **changes)
+        return estimate(config, count(config, 10), Machine("it", devices, 1e12, 0), Assumptions())
+
+    assert found(precision="bfloat16").memory < found().memory
+    assert found(accumulate_steps=4).memory < found().memory
+    assert found(devices=2).memory < found().memory
+    assert found(ema_decay=0.9).checkpoint > found().checkpoint
+    assert found(devices=2).images == 2 * found().images
 
 
 def test_the_document_has_the_figures_of_the_arithmetic() -> None:

@@ -1,4 +1,4 @@
-"""What training would take on machines that are not at hand: arithmetic on the back of an envelope, not a measurement."""
+"""What training would take on machines that are not at hand: arithmetic on the back of an envelope."""
 
 import dataclasses
 import math
@@ -42,7 +42,7 @@ class Assumptions:
     """What is not counted but assumed.
 
     Attributes:
-      share_of_peak: of a device's operations, that convolutions, their memory traffic and everything between them leave.
+      share_of_peak: of a device's operations, what memory traffic and everything beside convolutions leave of them.
       image_bytes: of an encoded picture. 110 kB: ImageNet's 138 GB by its number of pictures.
       decoding_ms: of one core for one picture; `scripts/benchmark.py --only=data --photos=DIR` measures it.
       examples, classes: of the data. Defaults: ImageNet-1k.
@@ -56,13 +56,25 @@ class Assumptions:
 
 
 @dataclasses.dataclass(frozen=True)
+class Counts:
+    """What is counted of a config: operations to train on one image, and bytes of what is kept.
+
+    `outputs` are those of all layers for one image; `state` is what a checkpoint holds.
+    """
+
+    operations: int
+    parameters: int
+    state: int
+    outputs: int
+
+
+@dataclasses.dataclass(frozen=True)
 class Estimate:
     """Rates per second of the whole machine, bytes, and hours for all epochs.
 
     `memory` is what a device holds: state, gradients, and every layer's output for its part of a batch.
     """
 
-    operations_an_image: float
     images: float
     hours: float
     read: float
@@ -71,28 +83,34 @@ class Estimate:
     memory: float
 
 
-def estimate(config: ml_collections.ConfigDict, machine: Machine, assumed: Assumptions) -> Estimate:
-    """The figures of a config with `data.image_size` on a machine; nothing is computed on a device."""
+def count(config: ml_collections.ConfigDict, classes: int) -> Counts:
+    """The counts of a config with `data.image_size`; nothing is computed on a device."""
     shape = (*config.data.image_size, config.data.channels or 3)
-    model = make_model(config.model, assumed.classes)
+    model = make_model(config.model, classes)
     table = make_table(model, shape)
-    operations = _OPERATIONS * table.multiply_adds
-    images = machine.devices * machine.peak * assumed.share_of_peak / operations
     variables = jax.eval_shape(lambda: model.init(jax.random.key(0), jnp.zeros((1, *shape))))
     optimizer = make_optimizer(config.optimizer, lambda base: lambda step: base)
     copies = 1 if config.ema_decay is None else 2
-    state = copies * _bytes(variables) + _bytes(jax.eval_shape(optimizer.init, variables["params"]))
-    outputs = sum(math.prod(layer.output_shape) for layer in table.layers)
     size = {"float64": 8, "float32": 4}.get(config.precision, 2)
+    return Counts(
+        operations=_OPERATIONS * table.multiply_adds,
+        parameters=_bytes(variables["params"]),
+        state=copies * _bytes(variables) + _bytes(jax.eval_shape(optimizer.init, variables["params"])),
+        outputs=size * sum(math.prod(layer.output_shape) for layer in table.layers),
+    )
+
+
+def estimate(config: ml_collections.ConfigDict, counts: Counts, machine: Machine, assumed: Assumptions) -> Estimate:
+    """The figures of a config on a machine."""
+    images = machine.devices * machine.peak * assumed.share_of_peak / counts.operations
     on_device = config.batch_size / machine.devices / config.accumulate_steps
     return Estimate(
-        operations_an_image=operations,
         images=images,
         hours=config.num_epochs * assumed.examples / images / 3600,
         read=images * assumed.image_bytes,
         decoding_cores=images * assumed.decoding_ms / 1000,
-        checkpoint=state,
-        memory=state + _bytes(variables["params"]) + on_device * outputs * size,
+        checkpoint=counts.state,
+        memory=counts.state + counts.parameters + on_device * counts.outputs,
     )
 
 
@@ -103,13 +121,13 @@ def measure_envelope(settings: Settings) -> list[dict[str, Any]]:
 
 
 def _table(path: str, config: ml_collections.ConfigDict, assumed: Assumptions) -> dict[str, Any]:
-    estimates = [(machine, estimate(config, machine, assumed)) for machine in MACHINES]
-    operations = estimates[0][1].operations_an_image
+    counts = count(config, assumed.classes)
+    estimates = [(machine, estimate(config, counts, machine, assumed)) for machine in MACHINES]
     return {
         "title": (
-            f"{path}: {operations / 1e9:.1f} billion operations an image, {config.num_epochs} epochs of "
-            f"{assumed.examples:,} images, ASSUMING {assumed.share_of_peak:.0%} of peak, {assumed.image_bytes / 1e3:.0f} kB "
-            f"and {assumed.decoding_ms:g} ms of a core an image"
+            f"{path}: {counts.operations / 1e9:.1f} billion operations an image, {config.num_epochs} epochs of "
+            f"{assumed.examples:,} images; ASSUMED: {assumed.share_of_peak:.0%} of peak, "
+            f"{assumed.image_bytes / 1e3:.0f} kB and {assumed.decoding_ms:g} ms of a core an image"
         ),
         "columns": [
             "machine", "images/s", "hours", "MB/s of files", "decoding cores", "checkpoint MB", "GB a device", "of",
