@@ -1,6 +1,7 @@
 """Measures what parts of training cost on this machine; prints tables and writes benchmark.json.
 
 scripts/benchmark.py                                        everything, with all configs of configs/
+scripts/benchmark.py --only=envelope --configs=configs/imagenet_resnet50.py    arithmetic for machines not at hand
 scripts/benchmark.py --only=augment --configs=configs/digits.py,configs/mnist_cnn.py --rounds=5
 """
 
@@ -14,7 +15,7 @@ from cnn_jax.errors import InputError
 
 def main(argv: Sequence[str]) -> None:
     parser = command_line.Parser(__doc__)
-    parser.add_argument("--only", metavar="NAME", help="one benchmark: augment or data (default: all)")
+    parser.add_argument("--only", metavar="NAME", help="one benchmark: augment, data or envelope (default: all)")
     parser.add_argument("--configs", metavar="FILES", help="config files, with commas (default: all of configs/)")
     parser.add_argument("--photos", metavar="DIR", help="JPEG files to decode (default: some are made up)")
     parser.add_argument("--rounds", type=int, default=7, help="of which the median is taken (default: %(default)s)")
