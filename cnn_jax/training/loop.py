@@ -169,6 +169,8 @@ class _Loop:
             self._give_up(self._failure)
 
     def _give_up(self, failure: InputError) -> NoReturn:
+        if not _alone():
+            raise failure  # the other hosts are in the middle of a step: they would not come to save with this one
         self.saver.finish(self.state)
         raise InputError(f"{failure}; everything up to step {int(self.state.step)} is saved")
 
