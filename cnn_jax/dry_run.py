@@ -7,7 +7,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from cnn_jax.experiment import Experiment, compile_training, steps_per_call
+from cnn_jax.building import Experiment
+from cnn_jax.programs import compile_training, steps_per_call
 
 
 @dataclasses.dataclass(frozen=True)

@@ -17,9 +17,10 @@ from cnn_jax import data
 from cnn_jax.config import default_config, override
 from cnn_jax.config_keys import KEYS, MODELS, OPTIMIZERS, SCHEDULES
 from cnn_jax.data.normalize import make_normalization
-from cnn_jax.experiment import build, fit, initial_state, make_training
+from cnn_jax.experiment import build, fit, initial_state
 from cnn_jax.models import make_model
 from cnn_jax.optimizers import make_optimizer
+from cnn_jax.programs import make_training
 from cnn_jax.schedules import make_schedule
 
 # Values for a key that another one must go with: (value, companions).

@@ -17,9 +17,10 @@ from cnn_jax.data.feed import resident_feed
 from cnn_jax.data.order import epoch_order
 from cnn_jax.devices import check_batch, choose_devices
 from cnn_jax.errors import InputError
-from cnn_jax.experiment import build, compile_training, initial_state, make_training
+from cnn_jax.experiment import build, initial_state
 from cnn_jax.losses import cross_entropy
 from cnn_jax.models import make_model
+from cnn_jax.programs import compile_training, make_training
 from cnn_jax.training.state import TrainState, init_state, update_ema
 from cnn_jax.training.step import Batch, StepOptions, make_train_step
 
@@ -133,7 +134,7 @@ def test_per_device_batch_norm_is_the_mean_of_what_each_device_does_alone(strate
 
 
 def make_steps_of(experiment: Any) -> Any:
-    from cnn_jax.experiment import make_steps
+    from cnn_jax.programs import make_steps
 
     return make_steps(experiment)[0]
 

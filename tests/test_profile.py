@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 from helpers import tiny_config
 
-from cnn_jax.experiment import build, initial_state, make_training
+from cnn_jax.experiment import build, initial_state
+from cnn_jax.programs import make_training
 from cnn_jax.training.profile import WARM_UP, profiled
 
 

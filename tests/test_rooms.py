@@ -18,12 +18,15 @@ FLOORS = {
         "audit_page", "views", "run_directory", "checksums",
     ],
     2: ["training", "inference"],
-    3: ["experiment", "warm_start", "assessment", "prediction", "gallery", "audit"],
+    3: ["building", "programs", "experiment", "warm_start", "assessment", "prediction", "gallery", "audit"],
     4: ["command_line", "benchmarks", "dry_run"],
 }  # fmt: skip
 # metrics reports the plain cross-entropy, which is defined once, in losses; a checkpoint holds checksums; a warm start
 # needs a run and a training state
-NEIGHBOURS = {("metrics", "losses"), ("checkpoints", "checksums"), ("experiment", "warm_start")}
+NEIGHBOURS = {
+    ("metrics", "losses"), ("checkpoints", "checksums"), ("experiment", "warm_start"),
+    ("experiment", "building"), ("experiment", "programs"), ("programs", "building"),
+}  # fmt: skip
 ROOM_FLOOR = {room: floor for floor, rooms in FLOORS.items() for room in rooms}
 MODULES = sorted((ROOT / "cnn_jax").rglob("*.py"))
 

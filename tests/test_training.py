@@ -14,11 +14,12 @@ from cnn_jax.data.normalize import Normalization
 from cnn_jax.data.reading import padded_batches
 from cnn_jax.data.resident import place, take
 from cnn_jax.data.splits import Examples
-from cnn_jax.experiment import Experiment, build, initial_state, make_steps
+from cnn_jax.experiment import Experiment, build, initial_state
 from cnn_jax.inference import make_apply, softmax
 from cnn_jax.losses import cross_entropy
 from cnn_jax.metrics import averages
 from cnn_jax.models.mlp import MLP, Linear
+from cnn_jax.programs import make_steps
 from cnn_jax.training.evaluation import evaluate, lagging
 from cnn_jax.training.parallel import compile_eval_step, compile_resident_step
 from cnn_jax.training.state import TrainState, init_state

@@ -12,10 +12,11 @@ import pytest
 from helpers import tiny_config
 
 from cnn_jax.errors import InputError
-from cnn_jax.experiment import Experiment, build, fit, initial_state, make_evaluation, make_training, read_start
+from cnn_jax.experiment import Experiment, build, fit, initial_state, read_start
 from cnn_jax.inference import load_run
 from cnn_jax.models import make_model
 from cnn_jax.parameter_names import parameter_names
+from cnn_jax.programs import make_evaluation, make_training
 from cnn_jax.training.evaluation import evaluate
 from cnn_jax.warm_start import WarmStart, read_init_from, warm_start
 

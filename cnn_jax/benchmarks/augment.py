@@ -16,7 +16,8 @@ from cnn_jax.config_keys import AUGMENTATIONS
 from cnn_jax.data.augment.draws import Draws
 from cnn_jax.data.augment.pipeline import make_augment
 from cnn_jax.errors import InputError
-from cnn_jax.experiment import build, initial_state, make_training
+from cnn_jax.experiment import build, initial_state
+from cnn_jax.programs import make_training
 from cnn_jax.progress import announce
 
 # (batch, height, width, channels)

@@ -56,7 +56,7 @@ class _Trace:
 
     def before(self, state: Any) -> None:
         if self.made == self._first and not self._done:
-            jax.block_until_ready(state)  # type: ignore[no-untyped-call]  # what was dispatched before is none of its
+            jax.block_until_ready(state)  # what was dispatched before is none of its
             with self._unless_it_fails():
                 self._folder.mkdir(parents=True, exist_ok=True)
                 options = jax.profiler.ProfileOptions()
@@ -75,10 +75,10 @@ class _Trace:
         if self._running:
             self._running, self._done = False, True
             with contextlib.suppress(Exception):  # an error of the step is the loop's to report
-                jax.block_until_ready(self._last)  # type: ignore[no-untyped-call]
+                jax.block_until_ready(self._last)
             self._last = None
             with self._unless_it_fails():
-                jax.profiler.stop_trace()  # type: ignore[no-untyped-call]
+                jax.profiler.stop_trace()
                 announce(
                     f"traced {self.made - self._first} calls of the training step into {self._folder}; to look at it: "
                     f"xprof --logdir={self._folder} (pip install xprof), or perfetto_trace.json.gz in "

@@ -31,6 +31,7 @@ class StepOptions:
       unroll: write these parts out instead of looping over them.
       ema_decay: None takes no averages.
       skip_nonfinite: a step whose loss or gradients are not finite changes nothing but the step's number.
+      average_stats: the batch statistics are each device's own, of which the mean is kept.
       frozen: from parameters to a tree of bools, True for those that are not trained.
     """
 
@@ -39,6 +40,7 @@ class StepOptions:
     unroll: bool = True
     ema_decay: float | None = None
     skip_nonfinite: bool = False
+    average_stats: bool = False
     frozen: Callable[[Any], Any] | None = None
 
 
@@ -122,8 +124,11 @@ def _make_differentiate(model: nn.Module, loss: Loss, options: StepOptions) -> C
         gradients, sums = _total((gradients, sums), options.axis)
         if state.loss_scale:
             gradients = jax.tree.map(lambda g: g / scale.astype(g.dtype), gradients)
-        # Already the same everywhere but for statistics of each device's part, of which the mean is kept.
-        return gradients, stats if options.axis is None else lax.pmean(stats, options.axis), sums
+        if options.average_stats and options.axis is not None:
+            # The mean of changes: what no device changes stays the same to the last bit.
+            change = lax.pmean(jax.tree.map(jnp.subtract, stats, state.batch_stats), options.axis)
+            stats = jax.tree.map(jnp.add, state.batch_stats, change)
+        return gradients, stats, sums
 
     return differentiate
 

@@ -1,0 +1,148 @@
+"""The compiled programs of an experiment, and what feeds them."""
+
+import functools
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from cnn_jax import data, hosts
+from cnn_jax.building import Experiment
+from cnn_jax.data.augment.draws import Draws
+from cnn_jax.data.augment.pipeline import crop_while_decoding
+from cnn_jax.data.feed import resident_feed, streamed_feed
+from cnn_jax.data.normalize import normalize
+from cnn_jax.data.order import distinct
+from cnn_jax.data.resident import Resident, own_part, place
+from cnn_jax.data.stream import Batches
+from cnn_jax.devices import AXIS
+from cnn_jax.inference import make_apply
+from cnn_jax.losses import LOSSES, balanced_weights
+from cnn_jax.parameter_names import frozen
+from cnn_jax.training.loss_scale import init_loss_scale
+from cnn_jax.training.parallel import compile_eval_step, compile_resident_step, compile_train_step, map_parts
+from cnn_jax.training.state import TrainState, init_state
+from cnn_jax.training.step import Batch, StepOptions, make_eval_step, make_train_step
+
+_MOST_STEPS_PER_CALL = 50
+_OPERATIONS_PER_CALL = 2e12
+
+
+def make_steps(experiment: Experiment) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """The pure training and evaluation steps of an experiment; see `training.step`."""
+    config, splits = experiment.config, experiment.splits
+    balanced = config.data.sampling == "balanced"
+
+    # Each device prepares its own part of the batch, also where one program does the rest for all.
+    axis = experiment.devices.axis or (AXIS if experiment.devices.count > 1 else None)
+
+    def preprocess(batch: Batch, seed: jax.Array, step: jax.Array) -> tuple[jax.Array, jax.Array]:
+        numbers = batch["index"]
+        if balanced:
+            whole = numbers if axis is None else jax.lax.all_gather(numbers, axis, tiled=True)
+            numbers = own_part(distinct(whole, len(splits.train), jnp), axis)
+        draws = Draws(seed, step, step // experiment.steps_per_epoch, numbers, axis)
+        images, labels = experiment.augment(batch["image"], batch["label"], draws)
+        return normalize(images, experiment.normalization, experiment.model.setting.param_dtype), labels
+
+    weights = None
+    if config.loss.class_weights == "balanced":
+        weights = jnp.asarray(balanced_weights(splits.train.labels, splits.num_classes))
+    loss = partial(LOSSES[config.loss.name], label_smoothing=config.loss.label_smoothing, class_weights=weights)
+    options = StepOptions(
+        axis=experiment.devices.axis,
+        accumulate_steps=config.accumulate_steps,
+        unroll=experiment.devices.platform == "cpu",  # a convolution in a loop is slow there
+        ema_decay=config.ema_decay,
+        skip_nonfinite=config.on_nonfinite == "skip",
+        average_stats=config.parallel.batch_norm == "per_device",
+        frozen=partial(frozen, pattern=config.freeze),
+    )
+    spread = preprocess if axis == options.axis else map_parts(preprocess, experiment.devices)
+    step = make_train_step(experiment.model, experiment.optimizer, loss, spread, options)
+    return step, make_eval_step(make_apply(experiment.model, experiment.normalization))
+
+
+def make_evaluation(experiment: Experiment) -> Callable[..., Any]:
+    """The compiled evaluation step: (variables, this host's part of a batch) -> sums."""
+    program = compile_eval_step(make_steps(experiment)[1], experiment.devices)
+    return lambda variables, batch: program(variables, experiment.devices.spread(batch))
+
+
+def make_training(experiment: Experiment) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """What `Plan` wants of an experiment: the compiled training step and the feed that gives each call its data."""
+    config, train_split, devices = experiment.config, experiment.splits.train, experiment.devices
+    step, _ = make_steps(experiment)
+    seed = np.uint32(config.seed)
+    balanced = config.data.sampling == "balanced"
+    if isinstance(train_split, data.Pictures):
+        program = compile_train_step(step, devices)
+        crop = crop_while_decoding(config.augment)
+        batches = Batches(train_split, config.seed, config.batch_size, balanced, crop, hosts.index(), hosts.count())
+        feed = partial(streamed_feed, batches, config.data.workers, devices)
+        return lambda state, batch: program(state, batch, seed), feed
+    resident = place(train_split, devices)
+    programs = functools.cache(partial(compile_resident_step, step, devices))
+    feed = partial(
+        resident_feed, train_split.labels, config.seed, config.batch_size, balanced, steps_per_call(experiment), devices
+    )
+    return lambda state, work: programs(work[1])(state, resident, work[0], seed), feed
+
+
+def compile_training(experiment: Experiment, steps: int) -> tuple[jax.stages.Compiled, TrainState]:
+    """The training program for so many steps, and the shapes of the state; nothing is computed or moved."""
+    config, splits, devices = experiment.config, experiment.splits, experiment.devices
+    step, _ = make_steps(experiment)
+
+    def shape(dtype: Any, *sizes: int, spread: bool = False) -> jax.ShapeDtypeStruct:
+        if spread and devices.folded:
+            sizes = (devices.count, sizes[0] // devices.count, *sizes[1:])
+        return jax.ShapeDtypeStruct(sizes, dtype, sharding=devices.split if spread else devices.replicated)
+
+    state = jax.tree.map(lambda leaf: shape(leaf.dtype, *leaf.shape), jax.eval_shape(lambda: make_state(experiment)(0)))
+    if isinstance(splits.train, data.Pictures):
+        kinds = {"image": np.uint8, "label": np.int32, "index": np.int32, "mask": bool}
+        shapes = {"image": splits.image_shape}
+        batch = {k: shape(v, config.batch_size, *shapes.get(k, ()), spread=True) for k, v in kinds.items()}
+        lowered = compile_train_step(step, devices).lower(state, batch, np.uint32(0))  # type: ignore[attr-defined]
+    else:
+        count = -(-len(splits.train) // devices.count) * devices.count
+        resident = Resident(
+            shape(np.uint8, count, *splits.image_shape, spread=True), shape(np.int32, count, spread=True)
+        )
+        order = shape(np.int32, experiment.steps_per_epoch, config.batch_size)
+        program = compile_resident_step(step, devices, steps)
+        lowered = program.lower(state, resident, order, np.uint32(0))  # type: ignore[attr-defined]
+    return lowered.compile(), state
+
+
+def steps_per_call(experiment: Experiment) -> int:
+    """How many steps one compiled call makes of resident data."""
+    config, devices = experiment.config, experiment.devices
+    if config.steps_per_call != "auto":
+        return min(config.steps_per_call, experiment.steps_per_epoch)
+    if devices.platform == "cpu":  # a convolution in a loop is slow there
+        return 1
+    # Enough work to hide what a call costs, and little enough to stop soon when asked to.
+    work = 6 * experiment.table.multiply_adds * config.batch_size / devices.count
+    return max(1, min(_MOST_STEPS_PER_CALL, experiment.steps_per_epoch, int(_OPERATIONS_PER_CALL / max(work, 1))))
+
+
+def make_state(experiment: Experiment) -> Callable[[Any], TrainState]:
+    """From a seed to the state before the first step; not compiled."""
+    config = experiment.config
+    return partial(
+        init_state, experiment.model, experiment.optimizer, experiment.splits.image_shape,
+        with_ema=config.ema_decay is not None,
+        loss_scale=init_loss_scale() if config.precision == "float16" else None,
+    )  # fmt: skip
+
+
+def initial_state(experiment: Experiment) -> TrainState:
+    """The state before the first step, made by one compiled call."""
+    init = jax.jit(make_state(experiment), out_shardings=experiment.devices.replicated)
+    state: TrainState = init(np.uint32(experiment.config.seed))
+    return state
