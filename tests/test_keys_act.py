@@ -193,6 +193,8 @@ SEEN_IN_RUNS = {
     "init_from": "test_warm_start.py::test_with_the_same_classes_everything_is_taken",
     "patience": "test_fit.py::test_early_stopping_counts_across_a_resume",
     "checkpoint.every": "test_fit.py::test_checkpoints_every_other_epoch",
+    "checkpoint.unit": "test_checkpoints.py::test_checkpoints_within_an_epoch",
+    "on_nonfinite": "test_loop.py::test_steps_that_are_left_out_are_counted",
     "checkpoint.keep": "test_fit.py::test_the_best_weights_are_kept_and_tested",
     "checkpoint.metric": "test_fit.py::test_the_best_weights_are_kept_and_tested",
     "tracking.wandb": "test_tracking.py::test_wandb_offline_holds_config_metrics_and_summary",

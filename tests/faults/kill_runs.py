@@ -108,7 +108,7 @@ def shared_memory() -> set[str]:
 
 def write_config(folder: Path, changes: dict[str, Any]) -> Path:
     path = folder / f"config{len(list(folder.glob('config*.py')))}.py"
-    path.write_text(CONFIG.format(paths=[str(ROOT), str(ROOT / "tests")], changes={**SHARED, **changes}))
+    path.write_text(CONFIG.format(paths=[str(ROOT), str(ROOT / "tests")], changes=changes))
     return path
 
 
@@ -207,7 +207,7 @@ def main() -> int:
         os.environ["XDG_CACHE_HOME"] = str(folder / "cache")
         os.environ["JAX_COMPILATION_CACHE_DIR"] = str(folder / "compiled")
         os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.1"
-        configs = {variant: write_config(folder, changes) for variant, changes in VARIANTS.items()}
+        configs = {variant: write_config(folder, {**SHARED, **changes}) for variant, changes in VARIANTS.items()}
         wholes = {variant: folder / f"whole{i}" for i, variant in enumerate(VARIANTS)}
         for variant, config in configs.items():
             to_the_end(config, wholes[variant])
@@ -218,6 +218,7 @@ def main() -> int:
             counts, wrong = kill_and_resume(
                 configs[variant], wholes[variant], workdir, choice.choice((1, 1, 2)), choice
             )
+            print(f"run {i + 1} of {arguments.runs}: {wrong or 'equal'}", file=sys.stderr, flush=True)
             table[variant] += counts + collections.Counter({"runs": 1, "equal to the bit": not wrong})
             failures += [f"{variant}: {wrong}"] if wrong else []
             shutil.rmtree(workdir)
