@@ -14,6 +14,7 @@ from cnn_jax.data.normalize import Normalization
 from cnn_jax.data.reading import padded_batches
 from cnn_jax.data.resident import place, take
 from cnn_jax.data.splits import Examples
+from cnn_jax.devices import choose_devices
 from cnn_jax.experiment import Experiment, build, initial_state
 from cnn_jax.inference import make_apply, softmax
 from cnn_jax.losses import cross_entropy
@@ -25,6 +26,7 @@ from cnn_jax.training.parallel import compile_eval_step, compile_resident_step
 from cnn_jax.training.state import TrainState, init_state
 from cnn_jax.training.step import Batch, make_eval_step, make_train_step
 
+ONE = choose_devices(count=1)
 UNIT = Normalization("unit", (0.0,), (1.0,))
 
 
@@ -65,7 +67,7 @@ def test_evaluation_is_exact_for_any_batch_size_and_compiles_once(experiment: Ex
     }
     for batch_size in (1, 10, 64, 137, 500):
         traces = 0
-        program = compile_eval_step(make_eval_step(counting))
+        program = compile_eval_step(make_eval_step(counting), ONE)
         for count in (137, 1, 64):
             part = Examples(held_out.images[:count], held_out.labels[:count])
             figures = evaluate(program, state.variables, part, batch_size)
@@ -77,12 +79,12 @@ def test_evaluation_is_exact_for_any_batch_size_and_compiles_once(experiment: Ex
 
 
 def resident_step(experiment: Experiment) -> Any:
-    return compile_resident_step(make_steps(experiment)[0])
+    return compile_resident_step(make_steps(experiment)[0], ONE)
 
 
 def test_training_compiles_once(experiment: Experiment) -> None:
     train = resident_step(experiment)
-    state, resident = initial_state(experiment), place(experiment.splits.train)
+    state, resident = initial_state(experiment), place(experiment.splits.train, ONE)
     order = jnp.arange(experiment.steps_per_epoch * 128, dtype=jnp.int32).reshape(-1, 128)
     for seed in (0, 0, 1):
         state, _ = train(state, resident, order, jnp.uint32(seed))
@@ -96,7 +98,7 @@ def test_the_gradient_step_is_the_closed_form() -> None:
     model = Linear(num_classes=3)
     step = make_train_step(model, optax.sgd(0.5), cross_entropy, pixels)
     state = init_state(model, optax.sgd(0.5), (8, 8, 1), 0)
-    pieces = take(place(batch), jnp.arange(16))
+    pieces = take(place(batch, ONE), jnp.arange(16))
     new, sums = step(state, pieces, jnp.uint32(0))
     x = batch.images.reshape(16, 64) / 255.0
     kernel = np.asarray(state.params["head"]["logits"]["kernel"], np.float64)
@@ -111,9 +113,10 @@ def test_masked_examples_have_no_part_in_an_update() -> None:
     model = MLP(num_classes=3, hidden=(4,))
     step = jax.jit(make_train_step(model, optax.sgd(0.5), cross_entropy, pixels))
     state = init_state(model, optax.sgd(0.5), (8, 8, 1), 0)
-    resident = place(examples(6, classes=3))
-    whole, _ = step(state, take(resident, jnp.arange(6)), 0)
-    padded, sums = step(state, take(resident, jnp.array([0, 1, 2, 3, 4, 5, 6, 6])), 0)
+    batch = take(place(examples(6, classes=3), ONE), jnp.arange(6))
+    whole, _ = step(state, batch, 0)
+    twice_more = jnp.array([0, 1, 2, 3, 4, 5, 0, 0])
+    padded, sums = step(state, {k: v[twice_more] for k, v in batch.items()} | {"mask": jnp.arange(8) < 6}, 0)
     for a, b in zip(jax.tree.leaves(whole.params), jax.tree.leaves(padded.params), strict=True):
         np.testing.assert_allclose(a, b, atol=1e-7)
     assert float(sums["count"]) == 6
@@ -121,7 +124,7 @@ def test_masked_examples_have_no_part_in_an_update() -> None:
 
 def test_a_step_is_a_function_of_its_arguments(experiment: Experiment) -> None:
     train = resident_step(experiment)
-    resident = place(experiment.splits.train)
+    resident = place(experiment.splits.train, ONE)
     order = jnp.arange(experiment.steps_per_epoch * 128, dtype=jnp.int32).reshape(-1, 128)
 
     def after(seed: int) -> TrainState:
@@ -172,10 +175,10 @@ def test_data_programs_do_not_hold_the_data_as_constants() -> None:
     """A closed-over array would be folded into the program, at the price of minutes of compiling."""
     model = Linear(num_classes=10)
     step = make_train_step(model, optax.sgd(0.1), cross_entropy, pixels)
-    resident = place(examples(2000))
+    resident = place(examples(2000), ONE)
     order = jnp.zeros((1, 4), jnp.int32)
     state = init_state(model, optax.sgd(0.1), (8, 8, 1), 0)
-    lowered = compile_resident_step(step).lower(state, resident, order, jnp.uint32(0))  # type: ignore[attr-defined]
+    lowered = compile_resident_step(step, ONE).lower(state, resident, order, jnp.uint32(0))  # type: ignore[attr-defined]
     assert len(lowered.as_text()) < 100_000
 
 
@@ -184,7 +187,7 @@ def test_smoothing_is_for_training_only(experiment: Experiment) -> None:
     model = Linear(num_classes=10)
     step = make_train_step(model, optax.sgd(0.1), smooth, pixels)
     state = init_state(model, optax.sgd(0.1), (8, 8, 1), 0)
-    batch = take(place(examples(12)), jnp.arange(12))
+    batch = take(place(examples(12), ONE), jnp.arange(12))
     _, sums = step(state, batch, 0)
     plain = make_eval_step(make_apply(model, UNIT))(state.variables, batch)
     assert float(sums["loss"]) != pytest.approx(float(plain["loss"]), rel=1e-3)
