@@ -5,8 +5,10 @@ import numpy as np
 from conftest import ROOT
 
 from cnn_jax.data.order import epoch_order, in_order
+from cnn_jax.data.reading import padded_batches
 from cnn_jax.data.resident import place, take
 from cnn_jax.data.splits import Examples
+from cnn_jax.devices import choose_devices
 
 
 def test_an_epoch_sees_every_example_at_most_once_and_every_epoch_differs() -> None:
@@ -20,14 +22,15 @@ def test_an_epoch_sees_every_example_at_most_once_and_every_epoch_differs() -> N
 
 
 def test_a_batch_keeps_the_contract_and_masks_padding() -> None:
-    resident = place(Examples(np.arange(5, dtype=np.uint8).reshape(5, 1, 1, 1), np.arange(5, dtype=np.int32)))
-    index = in_order(5, 3)
-    assert index.tolist() == [[0, 1, 2], [3, 4, 5]]
-    batch = take(resident, jnp.asarray(index[1]))
-    assert batch["mask"].tolist() == [True, True, False]
-    assert batch["label"][:2].tolist() == [3, 4]
+    examples = Examples(np.arange(5, dtype=np.uint8).reshape(5, 1, 1, 1), np.arange(5, dtype=np.int32))
+    assert in_order(5, 3).tolist() == [[0, 1, 2], [3, 4, 5]]
+    padded = list(padded_batches(examples, 3))[1]
+    assert padded["mask"].tolist() == [True, True, False]
+    batch = take(place(examples, choose_devices(count=1)), jnp.array([3, 4, 1]))
+    assert batch["label"].tolist() == batch["index"].tolist() == [3, 4, 1]
+    assert batch["mask"].all()
     assert batch["image"].dtype == jnp.uint8
-    assert set(batch) == {"image", "label", "index", "mask"}
+    assert set(batch) == set(padded) == {"image", "label", "index", "mask"}
 
 
 def test_nothing_of_the_data_is_in_the_project() -> None:

@@ -20,7 +20,7 @@ from cnn_jax.data.normalize import make_normalization
 from cnn_jax.experiment import build, fit, initial_state
 from cnn_jax.models import make_model
 from cnn_jax.optimizers import make_optimizer
-from cnn_jax.programs import make_training
+from cnn_jax.programs import make_training, steps_per_call
 from cnn_jax.schedules import make_schedule
 
 # Values for a key that another one must go with: (value, companions).
@@ -180,6 +180,12 @@ SEEN_IN_PARTS: dict[str, Case] = {
     "precision": Case("bfloat16", one_step),
     "remat": Case("stage", lambda config: build(config).model.setting.remat),
     "freeze": Case("block", one_step),
+    "accumulate_steps": Case(2, one_step),
+    "ema_decay": Case(0.9, lambda config: initial_state(build(config)).averaged is not None),
+    "steps_per_call": Case(5, lambda config: steps_per_call(build(config))),
+    "parallel.devices": Case(4, lambda config: build(config).devices.count),
+    "parallel.strategy": Case("pmap", lambda config: build(config).devices.axis),
+    "parallel.batch_norm": Case("per_device", one_step, (("parallel.devices", 8),)),
 }
 # Keys that only a whole run shows have their tests in these files.
 SEEN_IN_RUNS = {

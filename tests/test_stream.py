@@ -156,7 +156,6 @@ PROGRAM = """
     from helpers import data_settings
     from cnn_jax import data
     from cnn_jax.data.stream import Batches, stream
-from cnn_jax.devices import choose_devices
 
     def main():
         block = data_settings(source="synthetic", examples=400, classes=4, image_size=64, loading="streamed")
