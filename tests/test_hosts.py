@@ -86,7 +86,7 @@ def test_missing_hosts_are_named() -> None:
 
 def test_a_host_that_is_killed_ends_the_others() -> None:
     other, killed = job("killed")
-    assert (killed.status, other.status) == (-signal.SIGTERM, 75)
+    assert (killed.status, other.status) == (128 + signal.SIGTERM, 75)
     assert "host 1 of 2 is gone" in own_lines(other.err, "host.py")[0]
 
 

@@ -24,7 +24,13 @@ def folder_of(photographs: list[Path], root: Path, held_out: str) -> Path:
 
 def small(root: Path) -> ml_collections.ConfigDict:
     """The recipe with smaller pictures and batches; nothing else is changed."""
-    changes = [("data.dir", str(root)), ("data.image_size", 64), ("batch_size", 8), ("num_epochs", 1)]
+    changes = [
+        ("data.dir", str(root)),
+        ("data.image_size", 64),
+        ("batch_size", 8),
+        ("num_epochs", 1),
+        ("parallel.devices", 1),
+    ]
     return override(load_config("configs/imagenet_resnet50.py"), changes)
 
 

@@ -46,7 +46,7 @@ def test_a_trace_holds_the_training_step_of_an_experiment(tmp_path: Path, capsys
     train_step, feed = make_training(experiment)
     state = initial_state(experiment)
     with feed(0, 5) as works, profiled(train_step, tmp_path / "profile", 2, warm_up=2) as step:
-        for work in works:
+        for work, _ in works:
             state, _ = step(state, work)
     assert int(state.step) == 5
     names = events(tmp_path / "profile")

@@ -21,7 +21,7 @@ CONFIG = """
     from helpers import tiny_config
 
     def get_config():
-        return tiny_config(batch_size=128, num_epochs=2, precision="float64", model__dropout=0)
+        return tiny_config(batch_size=128, num_epochs=2, precision="float64", model__dropout=0, parallel__devices=None)
 """
 
 
