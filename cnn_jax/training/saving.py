@@ -7,7 +7,7 @@ import re
 from typing import Any
 
 import jax
-import jax.numpy as jnp
+import numpy as np
 
 from cnn_jax import stopping
 from cnn_jax.checkpoints import Checkpoints
@@ -139,10 +139,12 @@ def check_finite(loss: float, what: str, step: int, plan: Plan) -> None:
         )
 
 
-@jax.jit
-def _all_finite(tree: Any) -> jax.Array:
-    """The loss of a step is that of the parameters before it; what is saved must be good after it too."""
-    return jnp.array([jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(tree)]).all()
+def _all_finite(tree: Any) -> bool:
+    """The loss of a step is that of the parameters before it; what is saved must be good after it too.
+
+    On the host, which gets the arrays now anyway: nothing has to be compiled when there is little time left.
+    """
+    return all(np.isfinite(leaf).all() for leaf in jax.device_get(jax.tree.leaves(tree)))
 
 
 def _reason(error: Exception) -> str:
