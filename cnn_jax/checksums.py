@@ -17,7 +17,7 @@ def array_checksums(tree: Any) -> dict[str, int]:
 
 
 def _checksum(leaf: np.ndarray) -> int:
-    return zlib.crc32(np.ascontiguousarray(leaf).reshape(-1).view(np.uint8))
+    return zlib.crc32(np.ascontiguousarray(leaf).reshape(-1).view(np.uint8).data)
 
 
 def json_checksum(values: Mapping[str, Any]) -> int:
