@@ -15,6 +15,7 @@ import jax
 import orbax.checkpoint as ocp
 from orbax.checkpoint.checkpoint_managers import PolicyCheckpointInfo, PreservationContext, PreservationPolicy
 
+from cnn_jax import hosts
 from cnn_jax.checksums import array_checksums, json_checksum
 from cnn_jax.errors import DamagedError, InputError
 from cnn_jax.progress import announce
@@ -23,6 +24,7 @@ from cnn_jax.progress import announce
 logging.getLogger("absl").setLevel(logging.CRITICAL)
 
 _REPLACED = ".replaced"
+_HOSTS_WAIT_SECONDS = 300
 
 
 class Restored(NamedTuple):
@@ -73,7 +75,12 @@ class Checkpoints:
             except OSError as error:
                 raise InputError(f"{folder}: it cannot be written ({error.strerror})") from error
             self._clean_up()
-        options = ocp.CheckpointManagerOptions(preservation_policy=self._policy, create=False, read_only=read_only)
+            # No host may look at what is there before the first one has put it in order.
+            ocp.multihost.sync_global_processes("cnn_jax tidied the checkpoints")
+        options = ocp.CheckpointManagerOptions(
+            preservation_policy=self._policy, create=False, read_only=read_only,
+            async_options=ocp.AsyncOptions(timeout_secs=_HOSTS_WAIT_SECONDS),
+        )  # fmt: skip
         names = ("state", "progress", "config", "checksums")
         self._manager = ocp.CheckpointManager(self._folder, item_names=names, options=options)
         for step in () if read_only else self.steps():
@@ -148,6 +155,7 @@ class Checkpoints:
             except DamagedError as error:
                 damaged[step] = error
                 continue
+            hosts.agree("the checkpoint to go on from", str(step), "another newest whole checkpoint")
             for bad, found in damaged.items():
                 moved = _free_name(aside, bad)
                 self._move(bad, moved)

@@ -6,8 +6,10 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import ml_collections
 
-from cnn_jax.building import Experiment
+from cnn_jax.building import Experiment, build
+from cnn_jax.experiment import memory_said
 from cnn_jax.programs import compile_training, steps_per_call
 
 
@@ -52,9 +54,12 @@ def measure_costs(experiment: Experiment) -> Costs:
     )
 
 
-def describe_costs(experiment: Experiment) -> str:
-    """The costs as lines for people."""
-    costs, config, devices = measure_costs(experiment), experiment.config, experiment.devices
+def describe_costs(config: ml_collections.ConfigDict) -> str:
+    """The costs as lines for people; raises InputError where the compiler finds that there is too little memory."""
+    experiment = build(config)
+    with memory_said(experiment.config):
+        costs = measure_costs(experiment)
+    config, devices = experiment.config, experiment.devices
     calls = steps_per_call(experiment)
     settings = [config.precision, f"remat {config.remat}", f"{config.accumulate_steps} parts a batch"]
     rows = {

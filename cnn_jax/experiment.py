@@ -1,9 +1,10 @@
 """Where everything meets: config, data, model, optimizer and steps go through the loop into a run directory."""
 
+import contextlib
 import json
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,9 +19,9 @@ from cnn_jax.checkpoints import Checkpoints, open_checkpoints
 from cnn_jax.config import to_json, validate
 from cnn_jax.config_keys import STAGED
 from cnn_jax.errors import InputError, Interrupted, NonFiniteError, SaveError
-from cnn_jax.programs import initial_state, make_evaluation, make_training
+from cnn_jax.programs import initial_state, make_evaluation, make_training, state_shapes
 from cnn_jax.progress import announce
-from cnn_jax.run_directory import finished_summary, open_run_directory, read_run_file, write_json
+from cnn_jax.run_directory import finished_summary, has_checkpoints, open_run_directory, read_run_file, write_json
 from cnn_jax.tracking import Trackers, make_trackers, no_trackers
 from cnn_jax.tracking.local import read_rows
 from cnn_jax.training.evaluation import Between, compile_evaluation, evaluate
@@ -57,10 +58,10 @@ def fit(config: ml_collections.ConfigDict, workdir: str | Path, profile: int = 0
     if finished is not None:
         announce(f"{workdir} holds the finished run of this config: nothing to do")
         return finished
-    began = read_run_file(workdir, "config.json").get("resolved", {}) if (workdir / "config.json").exists() else {}
+    begun = has_checkpoints(workdir)
+    began = read_run_file(workdir, "config.json").get("resolved", {}) if begun else {}
     hosts.agree("the config", json.dumps([to_json(config), began]), f"another config, or sees another {workdir},")
     experiment = build(config, began.get("loading"))
-    begun = any(path.name.isdigit() for path in (workdir / "checkpoints").glob("*"))
     start = None if begun else read_start(experiment)
     with StopSignals() as stop:
         with hosts.lead_first("the run directory"):
@@ -68,11 +69,8 @@ def fit(config: ml_collections.ConfigDict, workdir: str | Path, profile: int = 0
                 open_run_directory(workdir, config, experiment.resolved)
         announce(experiment.describe())
         try:
-            return _run(experiment, workdir, stop, started, profile, start)
-        except jax.errors.JaxRuntimeError as error:
-            if "RESOURCE_EXHAUSTED" not in str(error):
-                raise
-            raise InputError(out_of_memory(config, error)) from None
+            with memory_said(config):
+                return _run(experiment, workdir, stop, started, profile, start)
         except NonFiniteError as error:
             with open_checkpoints(workdir / "checkpoints", read_only=True) as checkpoints:
                 last = checkpoints.last()
@@ -80,15 +78,28 @@ def fit(config: ml_collections.ConfigDict, workdir: str | Path, profile: int = 0
             raise NonFiniteError(f"{error}; {kept} in {workdir}") from None
 
 
+@contextlib.contextmanager
+def memory_said(config: ml_collections.ConfigDict) -> Iterator[None]:
+    """A device that has not enough memory, as one line."""
+    try:
+        yield
+    except jax.errors.JaxRuntimeError as error:
+        if "RESOURCE_EXHAUSTED" not in str(error):
+            raise
+        raise InputError(out_of_memory(config, error)) from None
+
+
 def out_of_memory(config: ml_collections.ConfigDict, error: Exception) -> str:
     """What to do where a device has not so much memory, the cheapest way first; as one line."""
     ways = [f"a smaller config.batch_size (it is {config.batch_size})"]
     if config.precision in ("float32", "float64"):
         ways.append(f"config.precision=bfloat16 (it is {config.precision})")
-    if config.accumulate_steps < config.batch_size:
+    if config.batch_size % (2 * config.accumulate_steps * jax.device_count()) == 0:
         ways.append(f"config.accumulate_steps={2 * config.accumulate_steps} (it is {config.accumulate_steps})")
     if config.remat == "none" and config.model.name in STAGED:
         ways.append("config.remat=stage (it is none)")
+    if config.data.loading != "streamed":
+        ways.append(f"config.data.loading=streamed (it is {config.data.loading})")
     reason = str(error).partition("RESOURCE_EXHAUSTED:")[2].strip().splitlines()
     return f"the device has not enough memory for this ({' '.join(reason[:1])[:120]}); ways out: {', '.join(ways)}"
 
@@ -172,14 +183,13 @@ def _begin(
     experiment: Experiment, checkpoints: Checkpoints, workdir: Path, start: WarmStart | None
 ) -> tuple[TrainState, Progress]:
     """Where the run goes on, or its beginning."""
-    state = initial_state(experiment)
-    restored = checkpoints.restore_last(state, workdir / "damaged")
+    restored = checkpoints.restore_last(state_shapes(experiment), workdir / "damaged")
     if restored is not None:
         state, progress = restored[0], Progress(**restored[1])
         done = f"epoch {progress.epoch} of {experiment.config.num_epochs} done"
         announce(f"resuming from step {int(state.step)} ({done})")
         return state, progress
-    start = start or read_start(experiment)
+    state, start = initial_state(experiment), start or read_start(experiment)
     if start is not None:
         announce("\n".join(start.notes))
         state = warm_start(state, experiment.optimizer, start)

@@ -2,6 +2,7 @@
 
 import atexit
 import contextlib
+import itertools
 import os
 import re
 import sys
@@ -27,6 +28,8 @@ _FOR_EVER = 7 * 86_400  # a host that is gone ends the others long before
 _LEAD_LEAVES_LATER_SECONDS = 1.0
 
 _rolls: list[Roll] = []  # one at most: a process is one host
+# All hosts come to the same places equally often, and no name of a barrier may serve twice.
+_gathered, _passed = itertools.count(), itertools.count()
 
 
 def lead() -> bool:
@@ -100,7 +103,7 @@ def connected(
             _leave(error)
         raise
     for roll in _rolls:
-        barrier("the end", timeout)  # the lead writes the summary
+        barrier("the end", _FOR_EVER)  # the lead writes the summary
         roll.leave()
 
 
@@ -108,13 +111,13 @@ def barrier(name: str, timeout: float = 300) -> None:
     """Returns when all hosts have come here.
 
     Args:
-      name: of this place; no name may serve twice.
+      name: of this place.
       timeout: in seconds.
 
     Raises:
       HostsError: some have not come in time; they are named.
     """
-    missing = _absent(name, timeout)
+    missing = _absent(f"{name}/{next(_passed)}", timeout)
     if missing:
         raise HostsError(f"{name_hosts(missing, count())} did not come to '{name}' within {timeout:g} s")
 
@@ -124,7 +127,7 @@ def lead_first(name: str) -> Iterator[None]:
     """What is within is done by the lead, and when it has finished by the others: they find what it left on disk.
 
     Args:
-      name: of this place; no name may serve twice.
+      name: of this place.
     """
     if not lead():
         barrier(name, _FOR_EVER)
@@ -137,16 +140,17 @@ def gather(name: str, value: str) -> list[str]:
     """The values of all hosts, by their number; for what is to be the same on all, before anything is computed.
 
     Args:
-      name: of this place; no name may serve twice.
+      name: of this place.
     """
     from jax._src import distributed
 
     client = distributed.global_state.client
     if client is None:
         return [value]
-    client.key_value_set(f"cnn_jax/{name}/{index()}", value)
+    prefix = f"cnn_jax/{name}/{next(_gathered)}"
+    client.key_value_set(f"{prefix}/{index()}", value)
     barrier(name, _FOR_EVER)
-    return [client.blocking_key_value_get(f"cnn_jax/{name}/{host}", 10_000) for host in range(count())]
+    return [client.blocking_key_value_get(f"{prefix}/{host}", 10_000) for host in range(count())]
 
 
 def agree(name: str, value: str, what: str) -> None:

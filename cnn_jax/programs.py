@@ -1,6 +1,7 @@
 """The compiled programs of an experiment, and what feeds them."""
 
 import functools
+import math
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -21,7 +22,7 @@ from cnn_jax.data.stream import Batches
 from cnn_jax.devices import AXIS
 from cnn_jax.inference import make_apply
 from cnn_jax.losses import LOSSES, balanced_weights
-from cnn_jax.parameter_names import frozen
+from cnn_jax.parameter_names import hold
 from cnn_jax.training.loss_scale import init_loss_scale
 from cnn_jax.training.parallel import compile_eval_step, compile_resident_step, compile_train_step, map_parts
 from cnn_jax.training.state import TrainState, init_state
@@ -59,7 +60,7 @@ def make_steps(experiment: Experiment) -> tuple[Callable[..., Any], Callable[...
         ema_decay=config.ema_decay,
         skip_nonfinite=config.on_nonfinite == "skip",
         average_stats=config.parallel.batch_norm == "per_device",
-        frozen=partial(frozen, pattern=config.freeze),
+        hold=partial(hold, pattern=config.freeze),
     )
     spread = preprocess if axis == options.axis else map_parts(preprocess, experiment.devices)
     step = make_train_step(experiment.model, experiment.optimizer, loss, spread, options)
@@ -102,7 +103,7 @@ def compile_training(experiment: Experiment, steps: int) -> tuple[jax.stages.Com
             sizes = (devices.count, sizes[0] // devices.count, *sizes[1:])
         return jax.ShapeDtypeStruct(sizes, dtype, sharding=devices.split if spread else devices.replicated)
 
-    state = jax.tree.map(lambda leaf: shape(leaf.dtype, *leaf.shape), jax.eval_shape(lambda: make_state(experiment)(0)))
+    state = state_shapes(experiment)
     if isinstance(splits.train, data.Pictures):
         kinds = {"image": np.uint8, "label": np.int32, "index": np.int32, "mask": bool}
         shapes = {"image": splits.image_shape}
@@ -122,13 +123,16 @@ def compile_training(experiment: Experiment, steps: int) -> tuple[jax.stages.Com
 def steps_per_call(experiment: Experiment) -> int:
     """How many steps one compiled call makes of resident data."""
     config, devices = experiment.config, experiment.devices
+    most = experiment.steps_per_epoch
+    if config.checkpoint.unit == "steps":  # checkpoints are made between calls
+        most = min(most, math.ceil(config.checkpoint.every))
     if config.steps_per_call != "auto":
-        return min(config.steps_per_call, experiment.steps_per_epoch)
+        return min(config.steps_per_call, most)
     if devices.platform == "cpu":  # a convolution in a loop is slow there
         return 1
     # Enough work to hide what a call costs, and little enough to stop soon when asked to.
     work = 6 * experiment.table.multiply_adds * config.batch_size / devices.count
-    return max(1, min(_MOST_STEPS_PER_CALL, experiment.steps_per_epoch, int(_OPERATIONS_PER_CALL / max(work, 1))))
+    return max(1, min(_MOST_STEPS_PER_CALL, most, int(_OPERATIONS_PER_CALL / max(work, 1))))
 
 
 def make_state(experiment: Experiment) -> Callable[[Any], TrainState]:
@@ -139,6 +143,14 @@ def make_state(experiment: Experiment) -> Callable[[Any], TrainState]:
         with_ema=config.ema_decay is not None,
         loss_scale=init_loss_scale() if config.precision == "float16" else None,
     )  # fmt: skip
+
+
+def state_shapes(experiment: Experiment) -> TrainState:
+    """The state as shapes, each on all devices; nothing is computed."""
+    return jax.tree.map(
+        lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=experiment.devices.replicated),
+        jax.eval_shape(make_state(experiment), np.uint32(0)),
+    )
 
 
 def initial_state(experiment: Experiment) -> TrainState:

@@ -16,7 +16,7 @@ from cnn_jax.errors import InputError
 # They say how and where a run is made, not what comes out.
 _MAY_CHANGE = (
     "data.workers", "eval_batch_size", "steps_per_call", "on_nonfinite", "parallel.devices", "parallel.strategy",
-    "checkpoint.every", "checkpoint.unit", "checkpoint.keep",
+    "checkpoint.every", "checkpoint.unit", "checkpoint.keep", "remat",
 )  # fmt: skip
 
 
@@ -42,16 +42,22 @@ def finished_summary(config: ml_collections.ConfigDict, workdir: Path) -> dict[s
     old = from_json(saved)
     changes = {key: change for key, change in differences(old, config).items() if key not in _MAY_CHANGE}
     if config.num_epochs > old.num_epochs:
-        del changes["num_epochs"]
-    if changes:
+        changes.pop("num_epochs")
+    if changes and has_checkpoints(workdir):
         listed = ", ".join(f"{key}: {change}" for key, change in changes.items())
         raise InputError(
             f"--workdir={workdir} holds a run of another config ({listed}); choose another folder with --workdir=DIR "
             f"(the same run may only be made longer)"
         )
-    if config.num_epochs == old.num_epochs and (workdir / "summary.json").exists():
+    if not changes and config.num_epochs == old.num_epochs and (workdir / "summary.json").exists():
         return read_run_file(workdir, "summary.json")
     return None
+
+
+def has_checkpoints(workdir: Path) -> bool:
+    """Whether there is anything to go on from: until then a run may still be begun in another way."""
+    folder = workdir / "checkpoints"
+    return any(path.name.isdigit() for path in (*folder.glob("*"), *folder.glob(".replaced/*")))
 
 
 def open_run_directory(workdir: Path, config: ml_collections.ConfigDict, resolved: dict[str, Any]) -> None:
@@ -65,7 +71,7 @@ def open_run_directory(workdir: Path, config: ml_collections.ConfigDict, resolve
     Raises:
       InputError: the directory was begun with other data, or cannot be written.
     """
-    if (workdir / "config.json").exists():
+    if has_checkpoints(workdir):
         before = read_run_file(workdir, "config.json").get("resolved")
         now = json.loads(json.dumps(resolved))
         # What did not exist yet when the run was begun cannot have changed.

@@ -19,7 +19,13 @@ def main(argv: Sequence[str]) -> None:
     parser.add_argument("--workdir", metavar="DIR", help="the run directory (default: runs/CONFIG_NAME)")
     parser.add_argument("--dry_run", action="store_true", help="say what a step would take, and train nothing")
     parser.add_argument(
-        "--profile", nargs="?", const=5, default=0, type=int, metavar="N", help="trace N training steps (default: 5)"
+        "--profile",
+        nargs="?",
+        const=5,
+        default=0,
+        type=int,
+        metavar="N",
+        help="trace N calls of the training step (default: 5)",
     )
     group = parser.add_argument_group("several hosts")
     group.add_argument("--coordinator", metavar="HOST:PORT", help="where host 0 can be reached, and a port free there")
@@ -27,35 +33,36 @@ def main(argv: Sequence[str]) -> None:
     group.add_argument("--host", type=int, metavar="I", help="the number of this one, from 0")
     arguments = parser.parse(argv)
     config = parser.load_config(arguments.config)
-    if arguments.dry_run:
-        from cnn_jax.dry_run import describe_costs
-        from cnn_jax.experiment import build
-
-        print(describe_costs(build(config)))
-        return
     workdir = arguments.workdir or command_line.default_workdir(arguments.config)
 
     from cnn_jax import hosts
 
     with hosts.connected(arguments.coordinator, arguments.num_hosts, arguments.host):
-        from cnn_jax.experiment import fit
+        if arguments.dry_run:
+            from cnn_jax.dry_run import describe_costs
 
-        summary = fit(config, workdir, arguments.profile)
+            lines = describe_costs(config)
+        else:
+            from cnn_jax.experiment import fit
+
+            lines = _report(fit(config, workdir, arguments.profile), config, workdir)
         if hosts.lead():
-            _report(summary, config, workdir)
+            print(lines)
 
 
-def _report(summary: Mapping[str, Any], config: Any, workdir: str) -> None:
+def _report(summary: Mapping[str, Any], config: Any, workdir: str) -> str:
+    lines = []
     for split in ("validation", "test"):
         if f"{split}_accuracy" in summary:
-            print(f"{split} accuracy {summary[f'{split}_accuracy']:.2%}  loss {summary[f'{split}_loss']:.4f}")
+            lines.append(f"{split} accuracy {summary[f'{split}_accuracy']:.2%}  loss {summary[f'{split}_loss']:.4f}")
     if summary["stopped_early"]:
-        print(f"stopped early: {config.patience} epochs without a better {config.checkpoint.metric}")
-    print(
+        lines.append(f"stopped early: {config.patience} epochs without a better {config.checkpoint.metric}")
+    which = "averaged weights" if summary["weights"] == "ema" else "weights"
+    lines.append(
         f"{summary['epochs']} epochs in {summary['wall_seconds']:.1f} s, training at "
-        f"{summary['images_per_second']:,.0f} images/s; these are the weights of epoch {summary['best_epoch']}"
+        f"{summary['images_per_second']:,.0f} images/s; these are the {which} of epoch {summary['best_epoch']}"
     )
-    print(f"run directory: {workdir}")
+    return "\n".join([*lines, f"run directory: {workdir}"])
 
 
 if __name__ == "__main__":

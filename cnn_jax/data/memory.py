@@ -8,7 +8,7 @@ _SHARE = 1 / 3
 
 
 def bytes_at_hand() -> int:
-    """A third of what is free now on the host (or left under its control group's limit) and on the first device."""
+    """A third of what is free now on the host (or left under its control group's limit) and on its devices."""
     return int(_SHARE * min(_host_bytes(), _device_bytes()))
 
 
@@ -33,10 +33,11 @@ def _device_bytes() -> float:
     """Without bound for devices that share the host's memory."""
     import jax
 
-    statistics = jax.local_devices()[0].memory_stats()
+    own = jax.local_devices()
+    statistics = own[0].memory_stats()
     if not statistics or "bytes_limit" not in statistics:
         return float("inf")
-    return float(statistics["bytes_limit"] - statistics.get("bytes_in_use", 0))
+    return float(len(own) * (statistics["bytes_limit"] - statistics.get("bytes_in_use", 0)))
 
 
 def _number(path: Path) -> int | None:

@@ -30,7 +30,7 @@ def train(
 
     Raises:
       Interrupted: a signal came; everything up to that step is saved.
-      InputError: an image cannot be read any more; likewise.
+      InputError: an image cannot be read any more; likewise, unless there are several hosts.
       NonFiniteError: the loss of a step or of an evaluation, or a gradient, is not finite; checkpoints stay as they
         were.
       SaveError: the run cannot be saved, three times in a row or at its end; older checkpoints stay as they were.
@@ -57,7 +57,8 @@ class _Loop:
         self.state, self.saver = state, saver
         self._progress, self._plan, self._stop, self._bar, self._works = progress, plan, stop, bar, works
         self._answer = 0
-        self._compiled = False
+        self._seen: set[int] = set()  # how many steps the calls so far made: another number is another program
+        self._compiling = 0.0
         self._failure: InputError | None = None
         progress.averaged = getattr(state, "averaged", None) is not None
 
@@ -85,15 +86,15 @@ class _Loop:
 
     def _make_steps(self, end: int) -> None:
         """Steps until `end`, or until there is something else to do; at its end nothing is under way."""
-        mark = time.monotonic() if self._compiled else None
+        mark = time.monotonic() if self._seen else None
         for first, sums, answer in lagging(self._dispatch(end)):
             self._answer = max(self._answer, int(answer))
             self._count(first, sums)
             now = time.monotonic()
             if mark is not None:
-                self._progress.timed_seconds += now - mark
+                self._progress.timed_seconds += now - mark - self._compiling
                 self._progress.timed_examples += int(sums["count"].sum())
-            mark = now
+            mark, self._compiling = now, 0.0
             if sums["count"].sum():
                 self._bar.set_postfix(loss=f"{sums['loss'].sum() / sums['count'].sum():.4f}", refresh=False)
             self._bar.update(len(sums["count"]))
@@ -107,8 +108,11 @@ class _Loop:
             except InputError as error:
                 self._failure = error
                 return
+            began = time.monotonic()
             self.state, sums = self._plan.train_step(self.state, work)
-            self._compiled = True
+            if steps not in self._seen:
+                self._seen.add(steps)
+                self._compiling += time.monotonic() - began
             stopping.unsaved.set()
             yield step, sums, self._ask()
             step += steps
@@ -135,7 +139,8 @@ class _Loop:
         """{"train", and with validation data "validation", and with averages "validation_ema"}: metrics."""
         plan, totals = self._plan, self._progress.totals
         rate = plan.learning_rate(int(self.state.step) - 1)
-        metrics = {"train": {**averages(totals), "learning_rate": rate}}
+        figures = averages(totals) if totals.get("count") else {}  # every step may have been left out
+        metrics = {"train": {**figures, "learning_rate": rate}}
         if totals.get("nonfinite"):
             metrics["train"]["skipped_steps"] = int(totals["nonfinite"])
         averaged = getattr(self.state, "averaged", None)
@@ -196,7 +201,8 @@ def _alone() -> bool:
 def _line(epoch: int, num_epochs: int, metrics: Mapping[str, Mapping[str, float]], metric: str) -> str:
     parts = [f"epoch {epoch}/{num_epochs}"]
     for split, figures in metrics.items():
-        parts.append(f"{split} loss {figures['loss']:.4f} accuracy {figures['accuracy']:.2%}")
+        if "loss" in figures:
+            parts.append(f"{split} loss {figures['loss']:.4f} accuracy {figures['accuracy']:.2%}")
         if metric.removeprefix("validation_") == "balanced_accuracy" and "balanced_accuracy" in figures:
             parts[-1] += f" balanced {figures['balanced_accuracy']:.2%}"
     if "skipped_steps" in metrics["train"]:

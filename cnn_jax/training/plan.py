@@ -20,7 +20,7 @@ class Progress:
 
     `epoch` counts finished epochs, `totals` are the training sums of the unfinished one, `best` is
     {"step", "epoch", "weights", "metrics"} with weights "raw" or "ema"; `averaged` says whether there are averages.
-    The timed seconds and examples leave out each process's first call, which compiles.
+    The timed seconds and examples leave out each process's first call, and compiling.
     """
 
     epoch: int = 0

@@ -23,6 +23,7 @@ class Saver:
     """Saves states with `progress`, one at a time, beside training.
 
     A failure is said and training goes on: `progress.best` then is again what the newest whole checkpoint has for it.
+    On several hosts it ends the run: what one of them could not write, the others may have written.
     """
 
     def __init__(self, checkpoints: Checkpoints, progress: Progress, plan: Plan):
@@ -114,6 +115,8 @@ class Saver:
         if self._progress.best is not None and self._progress.best["step"] == step:
             self._lost, self._progress.best = self._progress.best, self._best
         said = f"the checkpoint of step {step} could not be saved ({_reason(error)}); {self._kept()}"
+        if jax.process_count() > 1:  # the others are within Orbax, or past it, and cannot be told
+            raise SaveError(f"{said}; make room, and run the same command again on all hosts") from error
         if self._failures >= _MOST_FAILURES:
             raise SaveError(
                 f"{said}; this was the third failure in a row: make room, or make the folder writable, and run the "

@@ -32,7 +32,7 @@ class StepOptions:
       ema_decay: None takes no averages.
       skip_nonfinite: a step whose loss or gradients are not finite changes nothing but the step's number.
       average_stats: the batch statistics are each device's own, of which the mean is kept.
-      frozen: from parameters to a tree of bools, True for those that are not trained.
+      hold: from parameters to the same ones, without a gradient for those that are not trained.
     """
 
     axis: str | None = None
@@ -41,7 +41,7 @@ class StepOptions:
     ema_decay: float | None = None
     skip_nonfinite: bool = False
     average_stats: bool = False
-    frozen: Callable[[Any], Any] | None = None
+    hold: Callable[[Any], Any] = lambda params: params
 
 
 def make_train_step(
@@ -98,12 +98,8 @@ def _make_differentiate(model: nn.Module, loss: Loss, options: StepOptions) -> C
         params: Any, batch_stats: Any, part: tuple[jax.Array, ...], key: jax.Array, weight: jax.Array
     ) -> tuple[jax.Array, tuple[Sums, Any]]:
         images, labels, mask = part
-        if options.frozen is not None:
-            params = jax.tree.map(
-                lambda leaf, still: lax.stop_gradient(leaf) if still else leaf, params, options.frozen(params)
-            )
         logits, updated = model.apply(
-            {"params": params, "batch_stats": batch_stats}, images, train=True,
+            {"params": options.hold(params), "batch_stats": batch_stats}, images, train=True,
             mutable=["batch_stats"], rngs={"dropout": key},
         )  # fmt: skip
         losses = loss(logits, labels)

@@ -37,7 +37,6 @@ PLAIN: dict[str, Callable[[jax.Array, jax.Array, Any], jax.Array]] = {
 AT_EDGES: dict[str, Callable[[jax.Array, jax.Array, Any, str], jax.Array]] = {
     "crop": geometry.translate, "randaugment": policies.randaugment, "trivial_augment": policies.trivial_augment,
 }  # fmt: skip
-# (images, labels, keys, strength) -> images, labels
 # (images, labels, keys, strength, what finds the next row of the batch) -> (images, labels)
 MIXING: dict[str, Callable[..., tuple[jax.Array, jax.Array]]] = {
     "mixup": mix.mixup, "cutmix": mix.cutmix,
