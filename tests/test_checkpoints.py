@@ -263,6 +263,7 @@ def after_the_first_checkpoint(disk: Path) -> None:
     while not (disk / f"run/checkpoints/{STEPS}").exists():
         assert time.monotonic() < deadline
         time.sleep(0.01)
+    time.sleep(1)  # what Orbax removes after that would leave room for the next one
 
 
 def fill(disk: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from conftest import ROOT
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cnn_jax import config as c
@@ -220,6 +220,7 @@ def test_a_folder_may_have_a_number_for_a_name() -> None:
     assert c.parse_overrides([("data.dir", "2024"), ("data.dir", "None")]) == [("data.dir", "2024"), ("data.dir", None)]
 
 
+@settings(deadline=None)
 @given(st.text(max_size=30))
 def test_no_text_breaks_the_parser(text: str) -> None:
     config = c.default_config()
