@@ -2,26 +2,20 @@
 
 import contextlib
 import json
-import logging
 import os
 import shutil
-import sys
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 import orbax.checkpoint as ocp
-from orbax.checkpoint.checkpoint_managers import PolicyCheckpointInfo, PreservationContext, PreservationPolicy
 
 from cnn_jax import hosts
 from cnn_jax.checksums import array_checksums, json_checksum
 from cnn_jax.errors import DamagedError, InputError
+from cnn_jax.orbax_manners import LastAndBest, quieten
 from cnn_jax.progress import announce
-
-# Orbax tells every step of its work at INFO and WARNING level, and at ERROR level what it raises as well.
-logging.getLogger("absl").setLevel(logging.CRITICAL)
 
 _REPLACED = ".replaced"
 _HOSTS_WAIT_SECONDS = 300
@@ -33,25 +27,6 @@ class Restored(NamedTuple):
     step: int
     weights: str
     variables: Any
-
-
-class _LastAndBest(PreservationPolicy):
-    """Keeps the newest `keep` checkpoints, and of each the one that was the best when it was saved.
-
-    So whoever falls back from a damaged checkpoint to the one before finds that one's best. Orbax's own policies rank
-    checkpoints by metrics that it forgets when a run is resumed.
-    """
-
-    def __init__(self, keep: int):
-        self._keep = keep
-        self.best: dict[int, int] = {}
-
-    def should_preserve(
-        self, checkpoints: Sequence[PolicyCheckpointInfo], *, context: PreservationContext
-    ) -> Sequence[bool]:
-        newest = sorted(checkpoint.step for checkpoint in checkpoints)[-self._keep :]
-        kept = {*newest, *(self.best[step] for step in newest if step in self.best)}
-        return [checkpoint.step in kept for checkpoint in checkpoints]
 
 
 class Checkpoints:
@@ -67,7 +42,7 @@ class Checkpoints:
 
     def __init__(self, folder: Path, keep: int = 2, read_only: bool = False):
         self._folder = folder.absolute()
-        self._policy = _LastAndBest(keep)
+        self._policy = LastAndBest(keep)
         self._read_only = read_only
         if not read_only:
             try:
@@ -112,7 +87,7 @@ class Checkpoints:
         try:
             self._manager.wait_until_finished()
         except Exception:
-            _quieten()
+            quieten()
             raise
         finally:
             self._clean_up()
@@ -238,7 +213,7 @@ class Checkpoints:
         try:
             yield
         except Exception as error:
-            _quieten()
+            quieten()
             reason = " ".join(str(error).split())[:160]
             raise DamagedError(
                 f"{self._folder / str(step)}: this checkpoint is damaged or of another model ({reason})"
@@ -303,19 +278,3 @@ def open_checkpoints(folder: Path, keep: int = 2, read_only: bool = False) -> It
 def _free_name(folder: Path, step: int) -> Path:
     names = (str(step), *(f"{step}-{i}" for i in range(2, 10_000)))
     return next(folder / name for name in names if not (folder / name).exists())
-
-
-def _quieten() -> None:
-    """After an error Orbax's threads and coroutines, left as they are, report to standard error when they are freed."""
-    warnings.filterwarnings("ignore", "coroutine .* was never awaited", RuntimeWarning)
-    logging.getLogger("asyncio").setLevel(logging.CRITICAL)
-    usual = sys.unraisablehook
-
-    def hook(unraisable: Any) -> None:
-        text = f"{unraisable.exc_value} {unraisable.object!r}"
-        if not any(known in text for known in ("Event loop is closed", "_read_array_index_and_device_put")):
-            usual(unraisable)
-
-    if not getattr(usual, "quiet", False):
-        hook.quiet = True  # type: ignore[attr-defined]
-        sys.unraisablehook = hook

@@ -15,7 +15,7 @@ FLOORS = {
     ],
     1: [
         "data", "models", "losses", "metrics", "schedules", "optimizers", "tracking", "checkpoints", "reports",
-        "audit_page", "views", "run_directory", "checksums",
+        "audit_page", "views", "run_directory", "checksums", "orbax_manners",
     ],
     2: ["training", "inference"],
     3: ["building", "programs", "experiment", "warm_start", "assessment", "prediction", "gallery", "audit"],
@@ -24,7 +24,7 @@ FLOORS = {
 # metrics reports the plain cross-entropy, which is defined once, in losses; a checkpoint holds checksums; a warm start
 # needs a run and a training state
 NEIGHBOURS = {
-    ("metrics", "losses"), ("checkpoints", "checksums"), ("experiment", "warm_start"),
+    ("metrics", "losses"), ("checkpoints", "checksums"), ("checkpoints", "orbax_manners"), ("experiment", "warm_start"),
     ("experiment", "building"), ("experiment", "programs"), ("programs", "building"),
 }  # fmt: skip
 ROOM_FLOOR = {room: floor for floor, rooms in FLOORS.items() for room in rooms}

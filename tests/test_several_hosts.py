@@ -12,7 +12,6 @@ from helpers import read_json
 from processes import Ended, by_flags, ended, start
 from runs import final_state
 
-from cnn_jax.assessment import assess
 from cnn_jax.config import load_config
 
 pytestmark = pytest.mark.slow
@@ -99,8 +98,9 @@ def test_they_write_one_log(of_one: Path, of_two: Path) -> None:
 def test_one_checkpoint_that_a_single_process_evaluates(of_two: Path) -> None:
     assert sorted(path.name for path in (of_two / "checkpoints").iterdir()) == ["10", "20"]
     before = read_json(of_two / "summary.json")
-    with jax.default_device(jax.devices()[0]):
-        figures = assess(of_two, "test").figures
+    result = ended([start("scripts/evaluate.py", f"--workdir={of_two}", devices=1, JAX_ENABLE_X64="1")], 120)[0]
+    assert result.status == 0, result
+    figures = read_json(of_two / "evaluation.json")
     assert figures["loss"] == pytest.approx(before["test_loss"], abs=1e-6)
     assert figures["accuracy"] == pytest.approx(before["test_accuracy"], abs=1e-6)
 
