@@ -32,6 +32,8 @@ def main(argv: Sequence[str]) -> None:
     group.add_argument("--num_hosts", type=int, metavar="N", help="how many there are; 1: only this one, in a job too")
     group.add_argument("--host", type=int, metavar="I", help="the number of this one, from 0")
     arguments = parser.parse(argv)
+    if arguments.profile < 0:
+        parser.error(f"--profile={arguments.profile}: must be at least 1")
     config = parser.load_config(arguments.config)
     workdir = arguments.workdir or command_line.default_workdir(arguments.config)
 
