@@ -2,6 +2,7 @@
 
 import argparse
 import io
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -74,6 +75,9 @@ def run(main: Callable[[Sequence[str]], int | None]) -> NoReturn:
         sys.exit(main(sys.argv[1:]) or 0)
     except (InputError, NonFiniteError, SaveError, HostsError) as error:
         print(f"{Path(sys.argv[0]).name}: {shown(' '.join(str(error).split()))}", file=sys.stderr)  # always one line
+        if isinstance(error, SaveError):  # threads of Orbax may wait for ever for what cannot be written
+            sys.stderr.flush()
+            os._exit(error.exit_status)
         sys.exit(error.exit_status)
     except Interrupted as error:
         print(f"\n{error}. To go on: {again}", file=sys.stderr)

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import ml_collections
 
 from cnn_jax.building import Experiment, build
-from cnn_jax.experiment import memory_said
+from cnn_jax.experiment import memory_said, read_start
 from cnn_jax.programs import compile_training, steps_per_call
 
 
@@ -57,6 +57,7 @@ def measure_costs(experiment: Experiment) -> Costs:
 def describe_costs(config: ml_collections.ConfigDict) -> str:
     """The costs as lines for people; raises InputError where the compiler finds that there is too little memory."""
     experiment = build(config)
+    read_start(experiment)  # for what it refuses
     with memory_said(experiment.config):
         costs = measure_costs(experiment)
     config, devices = experiment.config, experiment.devices

@@ -21,7 +21,14 @@ from cnn_jax.config_keys import STAGED
 from cnn_jax.errors import InputError, Interrupted, NonFiniteError, SaveError
 from cnn_jax.programs import initial_state, make_evaluation, make_training, state_shapes
 from cnn_jax.progress import announce
-from cnn_jax.run_directory import finished_summary, has_checkpoints, open_run_directory, read_run_file, write_json
+from cnn_jax.run_directory import (
+    finished_summary,
+    has_checkpoints,
+    identity,
+    open_run_directory,
+    read_run_file,
+    write_json,
+)
 from cnn_jax.tracking import Trackers, make_trackers, no_trackers
 from cnn_jax.tracking.local import read_rows
 from cnn_jax.training.evaluation import Between, compile_evaluation, evaluate
@@ -67,6 +74,7 @@ def fit(config: ml_collections.ConfigDict, workdir: str | Path, profile: int = 0
         with hosts.lead_first("the run directory"):
             if hosts.lead():
                 open_run_directory(workdir, config, experiment.resolved)
+        hosts.agree("the run directory", identity(workdir), f"another {workdir} (all must share it)")
         announce(experiment.describe())
         try:
             with memory_said(config):

@@ -133,7 +133,7 @@ class _Lead:
         except OSError as error:
             raise InputError(
                 f"the coordinator's port {self._port} cannot be opened here ({error.strerror or error}); give another "
-                f"one to all hosts with --coordinator=HOST:PORT"
+                f"one to all hosts with --coordinator=HOST:PORT, or this one another --host if host 0 runs here already"
             ) from error
 
     def _accept(self, server: socket.socket) -> None:

@@ -185,14 +185,14 @@ def pattern() -> Rule:
 
 def multipliers() -> Rule:
     """A tuple of (regular expression, factor) pairs."""
-    name, factor = pattern(), number(0)
+    name, factor = pattern(), number(above=0)
 
     def accept(value: Any) -> tuple[tuple[str, float], ...]:
         if isinstance(value, str):
             _refuse()
         return tuple((name(one), factor(other)) for one, other in value)
 
-    return Rule("a tuple of (regular expression, factor of at least 0) pairs, as in (('head', 10.0),)", accept)
+    return Rule("a tuple of (regular expression, factor above 0) pairs, as in (('head', 10.0),)", accept)
 
 
 def auto(rule: Rule) -> Rule:

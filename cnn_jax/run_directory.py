@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ from cnn_jax.config import differences, from_json, to_json
 from cnn_jax.environment import describe_environment
 from cnn_jax.errors import InputError
 
+# File systems over a network show other hosts' files with some delay.
+_SECONDS_UNTIL_SEEN = 10.0
 # They say how and where a run is made, not what comes out.
 _MAY_CHANGE = (
     "data.workers", "eval_batch_size", "steps_per_call", "on_nonfinite", "parallel.devices", "parallel.strategy",
@@ -52,6 +55,15 @@ def finished_summary(config: ml_collections.ConfigDict, workdir: Path) -> dict[s
     if not changes and config.num_epochs == old.num_epochs and (workdir / "summary.json").exists():
         return read_run_file(workdir, "summary.json")
     return None
+
+
+def identity(workdir: Path) -> str:
+    """What a host finds there that the lead has just written; other folders of that name differ."""
+    written = workdir / "environment.json"
+    deadline = time.monotonic() + _SECONDS_UNTIL_SEEN
+    while not written.exists() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return written.read_text() if written.exists() else ""
 
 
 def has_checkpoints(workdir: Path) -> bool:

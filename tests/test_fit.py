@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from conftest import ROOT
@@ -361,3 +362,34 @@ def test_the_test_split_is_touched_once(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(experiment_module, "evaluate", spy)
     fit(tiny_config(), tmp_path / "run")
     assert sizes == [144, 144, 359]
+
+
+def test_a_device_with_too_little_memory_is_one_line_and_its_advice_can_be_followed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def too_large(*arguments: Any) -> None:
+        jax.jit(lambda x: jnp.sort(x[:, None] * x[None, :], axis=0).sum())(jnp.ones(2**21))  # 17 TB
+
+    with monkeypatch.context() as patch:
+        patch.setattr(experiment_module, "_run", too_large)
+        with pytest.raises(InputError, match=r"not enough memory .*ways out: .*batch_size \(it is 128\)") as caught:
+            fit(tiny_config(), tmp_path / "run")
+    for way in ("precision=bfloat16", "remat=stage", "data.loading=streamed"):
+        assert f"config.{way}" in str(caught.value)
+    assert "\n" not in str(caught.value)
+    summary = fit(tiny_config(num_epochs=1, batch_size=64, precision="bfloat16", remat="stage"), tmp_path / "run")
+    assert summary["epochs"] == 1
+
+
+def test_an_epoch_of_overflows_is_no_end(tmp_path: Path) -> None:
+    """One step an epoch, of pixels up to 255: the first scales are all too large for float16."""
+    config = tiny_config(
+        num_epochs=6, precision="float16", data__normalization="none", batch_size=1294, optimizer__name="sgd",
+        model__name="linear", optimizer__learning_rate=1e-6, ema_decay=0.9,
+    )  # fmt: skip
+    summary = fit(config, tmp_path / "run")
+    rows = [row for row in read_rows(tmp_path / "run/metrics.jsonl") if row["split"] == "train"]
+    assert "loss" not in rows[0]
+    assert summary["steps"] == 6
+    assert summary["skipped_steps"] == 0
+    assert load_run(tmp_path / "run").variables

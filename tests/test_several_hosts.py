@@ -118,3 +118,15 @@ def test_sigterm_to_one_stops_both_at_the_same_step(of_one: Path, config_file: P
     assert alone(config_file, workdir, STREAMED).status == 0
     assert_same_parameters(of_one, workdir, config_file)
     assert (workdir / "metrics.jsonl").read_text().count("\n") == 5
+
+
+def test_hosts_with_different_folders_are_told(config_file: Path, tmp_path: Path) -> None:
+    arguments = (f"--config={config_file}", "--config.parallel.devices=2")
+    folders = (tmp_path / "one", tmp_path / "other")
+    started = [
+        start("scripts/train.py", *arguments, f"--workdir={folder}", *flags, JAX_ENABLE_X64="1")
+        for folder, flags in zip(folders, by_flags(2), strict=True)
+    ]
+    for result in ended(started, 120):
+        assert result.status == 2, result
+        assert "host 1 of 2 has another" in result.err
