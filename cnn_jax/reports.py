@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+_CURVES = {"train": "tab:blue", "validation": "tab:orange", "validation_ema": "tab:red"}
+
 
 def plot_curves(rows: Sequence[Mapping[str, Any]], path: Path) -> Path:
     """Loss, accuracy and learning rate by epoch, from the rows of a `metrics.jsonl`."""
@@ -13,17 +15,22 @@ def plot_curves(rows: Sequence[Mapping[str, Any]], path: Path) -> Path:
 
     figure, axes = _figure(1, 3, (13, 3.8))
     for axis, name in zip(axes[:2], ("loss", "accuracy"), strict=True):
-        for split, color in (("train", "tab:blue"), ("validation", "tab:orange")):
-            points = [(row["epoch"], row[name]) for row in rows if row["split"] == split]
+        for split, color in _CURVES.items():
+            points = [(row["epoch"], row[name]) for row in rows if row["split"] == split and name in row]
             if points:
-                axis.plot(*zip(*points, strict=True), color=color, marker=".", label=split)
+                axis.plot(
+                    *zip(*points, strict=True),
+                    color=color,
+                    marker=".",
+                    label=split.replace("_ema", ", averaged weights"),
+                )
         for row in rows:
             if row["split"] == "test":
                 axis.axhline(row[name], color="tab:green", linestyle="--", label=f"test {row[name]:.4f}")
         note = " (train: with augmentation, dropout, smoothing)" if name == "loss" else ""
         axis.set(title=name + note, xlabel="epoch")
         axis.legend()
-    losses = [row["loss"] for row in rows if row["split"] != "test"]
+    losses = [row["loss"] for row in rows if row["split"] != "test" and "loss" in row]
     if losses and min(losses) > 0 and max(losses) > 20 * min(losses):
         axes[0].set_yscale("log")
         axes[0].yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))

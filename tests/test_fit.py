@@ -368,7 +368,7 @@ def test_a_device_with_too_little_memory_is_one_line_and_its_advice_can_be_follo
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def too_large(*arguments: Any) -> None:
-        jax.jit(lambda x: jnp.sort(x[:, None] * x[None, :], axis=0).sum())(jnp.ones(2**21))  # 17 TB
+        jax.jit(lambda x: jnp.sort(x[:, None] * x[None, :], axis=0).sum())(jnp.ones(2**21)).block_until_ready()  # 17 TB
 
     with monkeypatch.context() as patch:
         patch.setattr(experiment_module, "_run", too_large)
