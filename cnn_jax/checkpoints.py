@@ -130,14 +130,18 @@ class Checkpoints:
             except DamagedError as error:
                 damaged[step] = error
                 continue
-            hosts.agree("the checkpoint to go on from", str(step), "another newest whole checkpoint")
+            self._agree(step)
             for bad, found in damaged.items():
                 moved = _free_name(aside, bad)
                 self._move(bad, moved)
                 announce(f"{found}; it is moved to {moved}, and the run goes on from step {step}")
             return state, progress
         self._refuse(list(damaged.values()))
+        self._agree(None)
         return None
+
+    def _agree(self, step: int | None) -> None:
+        hosts.agree("the checkpoint to go on from", str(step), "another newest whole checkpoint")
 
     def restore_best(self, like: Any) -> Restored | None:
         """The best weights that can be read, as in `like`; None where no epoch is finished.
