@@ -49,6 +49,7 @@ class Checkpoints:
                 self._folder.mkdir(parents=True, exist_ok=True)
             except OSError as error:
                 raise InputError(f"{folder}: it cannot be written ({error.strerror})") from error
+            self._refuse_links()
             self._clean_up()
             # No host may look at what is there before the first one has put it in order.
             ocp.multihost.sync_global_processes("cnn_jax tidied the checkpoints")
@@ -139,6 +140,12 @@ class Checkpoints:
         self._refuse(list(damaged.values()))
         self._agree(None)
         return None
+
+    def _refuse_links(self) -> None:
+        """Old checkpoints are deleted, with all that is in them; what a link leads to is not this run's."""
+        for path in self._folder.iterdir():
+            if path.is_symlink():
+                raise InputError(f"{path}: this is a symbolic link, not a checkpoint of this run; remove it")
 
     def _agree(self, step: int | None) -> None:
         hosts.agree("the checkpoint to go on from", str(step), "another newest whole checkpoint")
