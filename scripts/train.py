@@ -18,15 +18,7 @@ def main(argv: Sequence[str]) -> None:
     parser = command_line.Parser(__doc__, with_config=True)
     parser.add_argument("--workdir", metavar="DIR", help="the run directory (default: runs/CONFIG_NAME)")
     parser.add_argument("--dry_run", action="store_true", help="say what a step would take, and train nothing")
-    parser.add_argument(
-        "--profile",
-        nargs="?",
-        const=5,
-        default=0,
-        type=int,
-        metavar="N",
-        help="trace N calls of the training step (default: 5)",
-    )
+    parser.add_argument("--profile", nargs="?", const=5, default=0, type=int, metavar="N", help="trace N (5) calls")
     group = parser.add_argument_group("several hosts")
     group.add_argument("--coordinator", metavar="HOST:PORT", help="where host 0 can be reached, and a port free there")
     group.add_argument("--num_hosts", type=int, metavar="N", help="how many there are; 1: only this one, in a job too")

@@ -98,7 +98,9 @@ def test_wandb_offline_holds_config_metrics_and_summary(tmp_path: Path) -> None:
     for data in records(file):
         record = wandb_internal_pb2.Record()
         record.ParseFromString(data)
-        config |= {item.key: json.loads(item.value_json) for item in record.run.config.update}
+        # With the run, or by itself where wandb was slow to start.
+        updates = (*record.run.config.update, *record.config.update)
+        config |= {item.key: json.loads(item.value_json) for item in updates}
         final |= {item.key: json.loads(item.value_json) for item in record.summary.update}
         history.append({item.key or item.nested_key[0]: json.loads(item.value_json) for item in record.history.item})
     rows = read_rows(tmp_path / "run/metrics.jsonl")
