@@ -198,7 +198,7 @@ def test_hostile_values_in_a_config(handed_over: Path, ran: Path, what: str, mon
 def test_a_config_of_endless_depth(handed_over: Path, depth: int) -> None:
     config = (handed_over / "config.json").read_text().rstrip().removesuffix("}")
     (handed_over / "config.json").write_text(config + ', "seed": ' + '{"a": ' * depth + "1" + "}" * depth + "}")
-    line_of(load_run, handed_over)
+    assert "config" in line_of(load_run, handed_over)
 
 
 def test_a_config_that_is_nested_deeper_than_python_goes() -> None:
