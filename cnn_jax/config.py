@@ -23,6 +23,10 @@ from cnn_jax.errors import InputError
 from cnn_jax.rules import Rule, choice, did_you_mean
 
 _LONGEST_VALUE = 200  # in an error
+_FORMER_SCHEDULES = {
+    "step": "StepLR", "multistep": "MultiStepLR", "exponential": "ExponentialLR", "cosine": "CosineAnnealingLR",
+    "warmup_cosine": "CosineAnnealingLR", "one_cycle": "OneCycleLR",
+}  # fmt: skip
 
 
 def default_config(model: str = "cnn", optimizer: str = "sgd", schedule: str = "constant") -> ml_collections.ConfigDict:
@@ -148,6 +152,9 @@ def from_json(tree: Mapping[str, Any]) -> ml_collections.ConfigDict:
         flat = flatten(tree)
     except RecursionError as error:
         raise InputError("this config is nested too deeply to be one") from error
+    former = flat.get("schedule.name")
+    if isinstance(former, str):
+        flat["schedule.name"] = _FORMER_SCHEDULES.get(former, former)
     names = {block: flat.get(f"{block}.name") for block in VARIANTS}
     return validate(_tree({key: entry.default for key, entry in _entries(names).items()} | flat))
 

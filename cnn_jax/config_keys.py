@@ -94,7 +94,7 @@ MODELS: dict[str, dict[str, Key]] = {
 
 STAGED = ("cnn", "resnet18", "resnet34", "resnet50")  # what remat=stage can take apart
 
-_learning_rate = Key(1e-3, number(above=0), "the schedule's base rate (of one_cycle: its peak)")
+_learning_rate = Key(1e-3, number(above=0), "the schedule's base rate (of OneCycleLR: its peak)")
 _weight_decay = Key(0.0, number(0), "L2 penalty, added to the gradient as PyTorch does")
 _decoupled = dataclasses.replace(_weight_decay, why="decoupled from the gradient (Loshchilov & Hutter 2019)")
 _decay_all = Key(False, flag(), "also decay biases and normalisation parameters")
@@ -159,14 +159,14 @@ _eta_min = Key(0.0, number(0), "the lowest rate")
 
 SCHEDULES: dict[str, dict[str, Key]] = {
     "constant": {},
-    "step": {"unit": _unit, "step_size": Key(10.0, number(above=0), "duration between drops"), "gamma": _gamma},
-    "multistep": {
+    "StepLR": {"unit": _unit, "step_size": Key(10.0, number(above=0), "duration between drops"), "gamma": _gamma},
+    "MultiStepLR": {
         "unit": _unit,
         "milestones": Key((10.0, 20.0), several(number(0), least=1), "when the rate drops; repeated ones count"),
         "gamma": _gamma,
     },
-    "exponential": {"unit": _unit, "gamma": dataclasses.replace(_gamma, default=0.9, why="factor per unit")},
-    "cosine": {
+    "ExponentialLR": {"unit": _unit, "gamma": dataclasses.replace(_gamma, default=0.9, why="factor per unit")},
+    "CosineAnnealingLR": {
         "unit": _unit,
         "T_max": Key(None, maybe(number(above=0)), "duration of the fall; None: the whole training"),
         "eta_min": _eta_min,
@@ -178,7 +178,7 @@ SCHEDULES: dict[str, dict[str, Key]] = {
         "T_max": Key(None, maybe(number(above=0)), "duration of the fall after it; None: the rest of training"),
         "eta_min": _eta_min,
     },
-    "one_cycle": {
+    "OneCycleLR": {
         "unit": _unit,
         "total_steps": Key(None, maybe(number(above=0)), "duration of the cycle; None: the whole training"),
         "pct_start": Key(0.3, number(0, below=1), "share of the cycle in which the rate rises"),
@@ -290,6 +290,10 @@ KEYS: dict[str, Key] = {
     "ema_decay": Key(
         None, maybe(number(0, below=1)), "also average parameters and batch statistics, keeping this share at each step"
     ),
+    "swa_start": Key(
+        None, maybe(number(0)),
+        "average the weights that each epoch ends with, from this epoch on, with batch statistics taken anew (SWA)",
+    ),
     "on_nonfinite": Key(
         "stop", choice("stop", "skip"), "what a step does whose loss or gradients are not finite: stop, or be left out"
     ),
@@ -319,4 +323,9 @@ KEYS: dict[str, Key] = {
         "auto", choice("auto", "off", "offline", "online"),
         "auto: on where an agent started the run, or WANDB_MODE or WANDB_API_KEY is set",
     ),
+    "tracking.mlflow": Key(
+        "auto", choice("auto", "off", "on"),
+        "on: into MLFLOW_TRACKING_URI, or ./mlflow.db; auto: on where MLFLOW_TRACKING_URI is set",
+    ),
+    "tracking.tensorboard": Key(False, flag(), "also write event files, into WORKDIR/tensorboard"),
 }  # fmt: skip

@@ -20,6 +20,7 @@ _SECONDS_UNTIL_SEEN = 10.0
 _MAY_CHANGE = (
     "data.workers", "eval_batch_size", "steps_per_call", "on_nonfinite", "parallel.devices", "parallel.strategy",
     "checkpoint.every", "checkpoint.unit", "checkpoint.keep", "remat",
+    "tracking.wandb", "tracking.mlflow", "tracking.tensorboard",
 )  # fmt: skip
 
 

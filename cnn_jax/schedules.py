@@ -103,12 +103,12 @@ def one_cycle(
 
 SCHEDULES: dict[str, Callable[..., Schedule]] = {
     "constant": constant,
-    "step": step,
-    "multistep": multistep,
-    "exponential": exponential,
-    "cosine": cosine,
+    "StepLR": step,
+    "MultiStepLR": multistep,
+    "ExponentialLR": exponential,
+    "CosineAnnealingLR": cosine,
     "warmup_cosine": warmup_cosine,
-    "one_cycle": one_cycle,
+    "OneCycleLR": one_cycle,
 }
 
 

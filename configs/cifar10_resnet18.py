@@ -13,7 +13,7 @@ from cnn_jax.config import default_config
 
 
 def get_config() -> ml_collections.ConfigDict:
-    config = default_config(model="resnet18", optimizer="sgd", schedule="one_cycle")
+    config = default_config(model="resnet18", optimizer="sgd", schedule="OneCycleLR")
     config.data.source = "tfds"
     config.data.name = "cifar10"
     config.model.small_images = True

@@ -12,7 +12,7 @@ from cnn_jax.config import default_config
 
 
 def get_config() -> ml_collections.ConfigDict:
-    config = default_config(model="cnn", optimizer="adamw", schedule="one_cycle")
+    config = default_config(model="cnn", optimizer="adamw", schedule="OneCycleLR")
     config.model.filters = (32, 64)
     config.model.convs_per_block = 2
     config.model.hidden = ()

@@ -11,7 +11,7 @@ from cnn_jax.config import default_config
 
 
 def get_config() -> ml_collections.ConfigDict:
-    config = default_config(model="cnn", optimizer="adamw", schedule="one_cycle")
+    config = default_config(model="cnn", optimizer="adamw", schedule="OneCycleLR")
     config.data.source = "folder"
     config.data.image_size = 64
     config.data.channels = 3

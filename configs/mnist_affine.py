@@ -12,7 +12,7 @@ from cnn_jax.config import default_config
 
 
 def get_config() -> ml_collections.ConfigDict:
-    config = default_config(model="cnn", optimizer="adamw", schedule="one_cycle")
+    config = default_config(model="cnn", optimizer="adamw", schedule="OneCycleLR")
     config.data.source = "tfds"
     config.data.name = "mnist"
     config.model.filters = (16, 32, 64)

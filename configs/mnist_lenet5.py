@@ -12,7 +12,7 @@ from cnn_jax.config import default_config
 
 
 def get_config() -> ml_collections.ConfigDict:
-    config = default_config(model="lenet5", optimizer="adamw", schedule="one_cycle")
+    config = default_config(model="lenet5", optimizer="adamw", schedule="OneCycleLR")
     config.data.source = "tfds"
     config.data.name = "mnist"
     config.model.activation = "relu"

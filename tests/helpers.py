@@ -19,7 +19,7 @@ ROOT = Path(__file__).parent.parent
 
 def tiny_config(**changes: Any) -> ml_collections.ConfigDict:
     """Seconds on one core and device: 8 and 8 filters, 10 steps an epoch; in keys, two underscores for a dot."""
-    config = default_config(model="cnn", optimizer="adamw", schedule="one_cycle")
+    config = default_config(model="cnn", optimizer="adamw", schedule="OneCycleLR")
     config.model.filters = (8, 8)
     config.model.hidden = ()
     config.model.dropout = 0.1

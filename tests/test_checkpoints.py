@@ -354,7 +354,7 @@ def test_the_best_is_never_one_that_was_not_saved(tmp_path: Path, monkeypatch: p
 
     monkeypatch.setattr(Checkpoints, "save", save)
     config = small(
-        num_epochs=3, data__validation=0.1, schedule__name="multistep", schedule__milestones=(2,),
+        num_epochs=3, data__validation=0.1, schedule__name="MultiStepLR", schedule__milestones=(2,),
         schedule__gamma=1e3, checkpoint__metric="validation_loss",
     )  # fmt: skip
     summary = fit(config, tmp_path / "run")

@@ -75,7 +75,7 @@ def test_defaults_are_valid_and_survive_json(model: str, optimizer: str) -> None
         ("model.hiden", 3, ["the model 'cnn' has no 'hiden'", "did you mean 'hidden'"]),
         ("model.name", "resnet19", ["one of linear", "did you mean 'resnet18'"]),
         ("optimizer.name", "sdg", ["did you mean 'sgd'"]),
-        ("schedule.name", "cosin", ["did you mean 'cosine'"]),
+        ("schedule.name", "StepL", ["did you mean 'StepLR'"]),
         ("data.source", "tfd", ["digits, tfds", "did you mean 'tfds'"]),
         ("data.source", "tfds", ["data.name", "dataset's name"]),
         ("data.name", "mnist", ["data.source=tfds"]),

@@ -266,7 +266,7 @@ def test_without_validation_the_best_is_the_last(tmp_path: Path) -> None:
 def test_the_best_weights_are_kept_and_tested(tmp_path: Path, metric: str) -> None:
     """The rate grows tenfold an epoch: the network gets better, then worse."""
     config = tiny_config(
-        num_epochs=5, schedule__name="exponential", schedule__gamma=10.0, optimizer__learning_rate=1e-3,
+        num_epochs=5, schedule__name="ExponentialLR", schedule__gamma=10.0, optimizer__learning_rate=1e-3,
         checkpoint__metric=metric, checkpoint__keep=2,
     )  # fmt: skip
     summary = fit(config, tmp_path / "run")
@@ -302,7 +302,7 @@ def test_checkpoints_every_other_epoch(tmp_path: Path, monkeypatch: pytest.Monke
 
 def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_good_checkpoint(tmp_path: Path) -> None:
     config = tiny_config(
-        num_epochs=3, optimizer__name="sgd", schedule__name="multistep", schedule__milestones=(1,),
+        num_epochs=3, optimizer__name="sgd", schedule__name="MultiStepLR", schedule__milestones=(1,),
         schedule__gamma=1e30, model__norm="none",
     )  # fmt: skip
     with pytest.raises(
@@ -324,7 +324,7 @@ def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_good_checkpoint(tmp_
 def test_parameters_that_are_not_finite_are_never_saved(tmp_path: Path) -> None:
     """The last of two epochs' 22 steps makes them so; its own loss is still that of the parameters before it."""
     config = tiny_config(
-        num_epochs=2, data__validation=0, optimizer__name="sgd", schedule__name="multistep", schedule__unit="steps",
+        num_epochs=2, data__validation=0, optimizer__name="sgd", schedule__name="MultiStepLR", schedule__unit="steps",
         schedule__milestones=(21, 21), schedule__gamma=1e30,
     )  # fmt: skip
     with pytest.raises(NonFiniteError, match=r"a parameter became nan at step 21, .*checkpoint of step 11 is kept"):

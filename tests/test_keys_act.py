@@ -117,8 +117,8 @@ def test_schedule_keys(name: str, key: str) -> None:
         block = {"name": name} | {k: entry.default for k, entry in SCHEDULES[name].items()} | changes
         return np.asarray(jax.vmap(make_schedule(block, 0.3, 5, 30))(jnp.arange(150)))
 
-    companions = {"T_max": 20.0} if key == "unit" and name == "cosine" else {}
-    companions |= {"total_steps": 20.0} if key == "unit" and name == "one_cycle" else {}
+    companions = {"T_max": 20.0} if key == "unit" and name == "CosineAnnealingLR" else {}
+    companions |= {"total_steps": 20.0} if key == "unit" and name == "OneCycleLR" else {}
     assert not np.allclose(curve(**companions), curve(**(companions | {key: SCHEDULE_VALUES[key]})), atol=1e-6)
 
 

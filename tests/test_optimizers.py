@@ -188,14 +188,14 @@ def test_schedules_end_within_training_and_stay_finite(name: str) -> None:
     assert np.isfinite(rates).all()
     assert rates.min() >= 0
     assert rates.max() == pytest.approx(0.3, rel=0.01)
-    if name in ("cosine", "warmup_cosine", "one_cycle"):
+    if name in ("CosineAnnealingLR", "warmup_cosine", "OneCycleLR"):
         assert rates[-1] < 0.001 * 0.3
         assert rates[-1] == rates.min()
 
 
 def test_epochs_and_steps_are_the_same_curve() -> None:
-    by_epoch = make_schedule({"name": "step", "step_size": 2, "gamma": 0.1, "unit": "epochs"}, 1.0, 7, 10)
-    by_step = make_schedule({"name": "step", "step_size": 14, "gamma": 0.1, "unit": "steps"}, 1.0, 7, 10)
+    by_epoch = make_schedule({"name": "StepLR", "step_size": 2, "gamma": 0.1, "unit": "epochs"}, 1.0, 7, 10)
+    by_step = make_schedule({"name": "StepLR", "step_size": 14, "gamma": 0.1, "unit": "steps"}, 1.0, 7, 10)
     assert [float(by_epoch(step)) for step in range(70)] == [float(by_step(step)) for step in range(70)]
 
 
@@ -203,7 +203,7 @@ def test_compiled_steps_drop_exactly_when_they_should() -> None:
     """XLA divides by a rounded reciprocal; 41, 47, 55 and other lengths would drop one step late."""
     steps = jnp.arange(1000)
     for length in (*range(1, 100), 17.5, 2.25):
-        block = {"name": "step", "step_size": length, "gamma": 0.97, "unit": "steps"}
+        block = {"name": "StepLR", "step_size": length, "gamma": 0.97, "unit": "steps"}
         rates = jax.jit(jax.vmap(make_schedule(block, 1.0, 1, 1)))(steps)
         expected = 0.97 ** np.floor_divide(np.arange(1000), length)
         np.testing.assert_allclose(rates, expected, rtol=1e-3, err_msg=f"step_size {length}")

@@ -19,7 +19,7 @@ FLOORS = {
     ],
     2: ["training", "inference"],
     3: ["building", "programs", "experiment", "warm_start", "assessment", "prediction", "gallery", "audit"],
-    4: ["command_line", "benchmarks", "dry_run"],
+    4: ["command_line", "benchmarks", "dry_run", "tuning"],
 }  # fmt: skip
 # metrics reports the plain cross-entropy, which is defined once, in losses; a checkpoint holds checksums; a warm start
 # needs a run and a training state
