@@ -5,7 +5,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
-from cnn_jax.schedules.clock import Clock, Schedule, divided, real, units
+from cnn_jax.schedules.clock import Clock, Schedule, divided, power, real, units
 from cnn_jax.schedules.curves import half_cosine, straight
 
 
@@ -64,7 +64,7 @@ def _height(
         triangle = jnp.where(passed <= up, passed / up, (up + down - passed) / down)
         if mode == "triangular2":
             return triangle * 0.5**cycles
-        return triangle * gamma ** units(t, clock.unit) if mode == "exp_range" else triangle
+        return triangle * power(gamma, units(t, clock.unit)) if mode == "exp_range" else triangle
 
     return height
 

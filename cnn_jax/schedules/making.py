@@ -117,7 +117,7 @@ def make_momentum(schedule: Mapping[str, Any], steps_per_epoch: int, num_epochs:
 
 def check_rates(schedule: Schedule, name: str, num_steps: int) -> None:
     """Refuses a schedule that gives a rate below 0, or one that is not finite, at any step of training."""
-    size = min(num_steps, _CHUNK)
+    size = max(min(num_steps, _CHUNK), 1)
     rates_from = jax.jit(lambda first: jax.vmap(schedule)(jnp.minimum(first + jnp.arange(size), num_steps - 1)))
     for first in range(0, num_steps, size):
         rates = np.asarray(rates_from(first))

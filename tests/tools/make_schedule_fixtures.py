@@ -127,7 +127,11 @@ def make_scheduler(optimizer, name, arguments):
         arguments["lr_lambda"] = lambda t: eval(text, vars(math) | {"t": t, "min": min, "max": max, "abs": abs})
     if name in ("CyclicLR", "OneCycleLR"):
         arguments["max_lr"] = BASE
-    defaults = {"OneCycleLR": {"total_steps": STEPS}, "CosineAnnealingLR": {"T_max": STEPS}, "ExponentialLR": {"gamma": 0.9}}
+    defaults = {
+        "OneCycleLR": {"total_steps": STEPS},
+        "CosineAnnealingLR": {"T_max": STEPS},
+        "ExponentialLR": {"gamma": 0.9},
+    }
     return NAMES[name](optimizer, **defaults.get(name, {}) | arguments)
 
 
@@ -179,7 +183,11 @@ def drawn(random):
 
     def momentum(**arguments):
         low = real(0, 0.9)
-        return arguments | {"cycle_momentum": choice(True, False), "base_momentum": low, "max_momentum": real(low, 0.99)}
+        return arguments | {
+            "cycle_momentum": choice(True, False),
+            "base_momentum": low,
+            "max_momentum": real(low, 0.99),
+        }
 
     simple = {
         "LambdaLR": lambda: {"lr_lambda": f"{real(0.9, 1)} ** t * {choice('1', 'min(1, t / 9)', '(1 - t / 200)')}"},
@@ -208,7 +216,9 @@ def drawn(random):
     names = [choice(*simple), choice(*simple), choice(*simple, "SWALR")]
     children = [[name, (simple | others)[name]()] for name in names]
     yield "SequentialLR", {"schedulers": children, "milestones": starts}
-    names = [choice("StepLR", "ExponentialLR", "LinearLR", "PolynomialLR", "ConstantLR", "MultiStepLR") for _ in range(3)]
+    names = [
+        choice("StepLR", "ExponentialLR", "LinearLR", "PolynomialLR", "ConstantLR", "MultiStepLR") for _ in range(3)
+    ]
     yield "ChainedScheduler", {"schedulers": [[name, simple[name]()] for name in names]}
 
 
