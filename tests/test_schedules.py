@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -53,14 +53,14 @@ def recorded() -> Curves:
 
 
 @pytest.fixture(scope="module")
-def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Curves]:
+def live(tmp_path_factory: pytest.TempPathFactory) -> Curves:
     """Curves of arguments that are drawn anew; torch is here or in the interpreter CNN_JAX_TORCH_PYTHON names."""
     python = os.environ.get("CNN_JAX_TORCH_PYTHON", sys.executable)
     if subprocess.run([python, "-c", "import torch"], capture_output=True).returncode:
         pytest.skip("torch is not installed (CNN_JAX_TORCH_PYTHON may name an interpreter that has it)")
     path = tmp_path_factory.mktemp("torch") / "curves.npz"
     subprocess.run([python, str(ROOT / "tests/tools/make_schedule_fixtures.py"), str(path), "1"], check=True)
-    yield read_curves(path)
+    return read_curves(path)
 
 
 def assert_curves(curves: Curves, name: str, steps_per_epoch: int) -> None:
@@ -162,6 +162,17 @@ def test_other_base_rates_follow_in_proportion() -> None:
         np.testing.assert_allclose(second(t), first(t) / 8, rtol=1e-6)
 
 
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_defaults_fit_a_training_of_30_epochs(name: str) -> None:
+    rates = np.asarray(make_schedule(block(name), BASE, 10, 30)(jnp.arange(300)))
+    assert np.isfinite(rates).all()
+    assert rates.min() >= 0
+    assert 0.3 * BASE < rates.max() <= BASE * 1.000001
+    if name in ("CosineAnnealingLR", "OneCycleLR"):
+        assert rates[-1] < 0.001 * BASE
+        assert rates[-1] == rates.min()
+
+
 # What float32 must not lose: curves against their formulas in float64, at steps up to a million.
 
 
@@ -195,6 +206,17 @@ def test_far_steps(name: str, arguments: dict[str, Any], formula: Any, steps_per
     np.testing.assert_allclose(
         ours, BASE * formula(n.astype(np.float64), steps_per_epoch), rtol=0, atol=BASE * TOLERANCE
     )
+
+
+def test_compiled_steps_drop_exactly_when_they_should() -> None:
+    """XLA divides by a rounded reciprocal; 41, 47, 55 and other lengths would drop one step late."""
+    lengths = (*range(1, 100), 17.5, 2.25)
+    schedules = [make_schedule({"name": "StepLR", "step_size": length, "gamma": 0.97, "unit": "steps"}, 1.0, 1, 1)
+                 for length in lengths]  # fmt: skip
+    drops = jax.jit(lambda t: [schedule(t) for schedule in schedules])(jnp.arange(1000))
+    for length, rates in zip(lengths, drops, strict=True):
+        expected = 0.97 ** np.floor_divide(np.arange(1000), length)
+        np.testing.assert_allclose(rates, expected, rtol=1e-3, err_msg=f"step_size {length}")
 
 
 def test_beyond_what_float32_counts() -> None:

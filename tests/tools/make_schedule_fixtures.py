@@ -100,7 +100,8 @@ FIXED = {
         {"schedulers": [["LinearLR", {"total_iters": 30}], ["StepLR", {"step_size": 20, "gamma": 0.5}],
                         ["MultiStepLR", {"milestones": [40, 41], "gamma": 0.9}]]},
         {"schedulers": [["CosineAnnealingLR", {}], ["LinearLR", {"start_factor": 0.1}]]},
-        {"schedulers": [["PolynomialLR", {"total_iters": 140, "power": 0.5}], ["MultiplicativeLR", {"lr_lambda": "0.99"}],
+        {"schedulers": [["PolynomialLR", {"total_iters": 140, "power": 0.5}],
+                        ["MultiplicativeLR", {"lr_lambda": "0.99"}],
                         ["MultiplicativeLR", {"lr_lambda": "1 + t / 5000"}]]},
     ],
 }  # fmt: skip
