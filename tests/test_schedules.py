@@ -30,6 +30,7 @@ from cnn_jax.schedules import (
 )
 
 BASE, MOMENTUM, TOLERANCE = 0.4, 0.7, 1e-6
+WARM_UP = {"warmup": 20, "warmup_start_factor": 0.1}
 Curves = list[tuple[dict[str, Any], np.ndarray]]
 
 
@@ -121,20 +122,23 @@ def test_what_none_means() -> None:
 
 def test_warm_up_comes_before_any_schedule() -> None:
     """It rises to the first rate, and the schedule's own time begins after it; the momentum waits."""
-    t = jnp.arange(120)
-    for name in SCHEDULES:
-        alone = make_schedule(block(name, unit="steps"), BASE, 100, 1)
-        warmed = make_schedule(block(name, unit="steps", warmup=20, warmup_start_factor=0.1), BASE, 120, 1)
-        np.testing.assert_allclose(warmed(t)[20:], alone(t)[:100], rtol=1e-6, atol=1e-9, err_msg=name)
-        rise = float(alone(t)[0]) * (0.1 + 0.9 * np.arange(20) / 20)
-        np.testing.assert_allclose(warmed(t)[:20], rise, rtol=1e-6, err_msg=name)
-        momentum = make_momentum(block(name, unit="steps", warmup=20), 120, 1)
-        assert (momentum is not None) == (name in ("CyclicLR", "OneCycleLR"))
-        if momentum is not None:
-            own = make_momentum(block(name, unit="steps"), 100, 1)
-            assert own is not None
-            np.testing.assert_allclose(momentum(t)[20:], own(t)[:100], rtol=1e-6)
-            np.testing.assert_allclose(momentum(t)[:20], own(t)[0], rtol=1e-6)
+    cycled = ("CyclicLR", "OneCycleLR")
+    alone, warmed = ([block(name, unit="steps", **own) for name in SCHEDULES] for own in ({}, WARM_UP))
+    pairs = [
+        (make_schedule(a, BASE, 100, 1), make_schedule(b, BASE, 120, 1)) for a, b in zip(alone, warmed, strict=True)
+    ]
+    for a, b in zip(alone, warmed, strict=True):
+        first, second = make_momentum(a, 100, 1), make_momentum(b, 120, 1)
+        assert (first is not None) == (second is not None) == (a["name"] in cycled)
+        if first is not None and second is not None:
+            pairs.append((first, second))
+    curves = jax.jit(lambda t: [(first(t), second(t)) for first, second in pairs])(jnp.arange(120))
+    for name, (own, ours) in zip([*SCHEDULES, *cycled], curves, strict=True):
+        np.testing.assert_allclose(ours[20:], own[:100], rtol=1e-6, atol=1e-9, err_msg=name)
+    for name, (own, ours) in zip(SCHEDULES, curves, strict=False):
+        np.testing.assert_allclose(ours[:20], own[0] * (0.1 + 0.9 * np.arange(20) / 20), rtol=1e-6, err_msg=name)
+    for own, ours in curves[len(SCHEDULES) :]:
+        np.testing.assert_allclose(ours[:20], own[0], rtol=1e-6)
 
 
 @pytest.mark.parametrize("name", SCHEDULES)
@@ -210,7 +214,7 @@ def test_far_steps(name: str, arguments: dict[str, Any], formula: Any, steps_per
 
 def test_compiled_steps_drop_exactly_when_they_should() -> None:
     """XLA divides by a rounded reciprocal; 41, 47, 55 and other lengths would drop one step late."""
-    lengths = (*range(1, 100), 17.5, 2.25)
+    lengths = (1, 2, 7, 29, 41, 47, 55, 61, 82, 83, 94, 97, 99, 17.5, 2.25)
     schedules = [make_schedule({"name": "StepLR", "step_size": length, "gamma": 0.97, "unit": "steps"}, 1.0, 1, 1)
                  for length in lengths]  # fmt: skip
     drops = jax.jit(lambda t: [schedule(t) for schedule in schedules])(jnp.arange(1000))
@@ -246,6 +250,7 @@ def test_a_function_instead_of_text() -> None:
         ("LambdaLR", {"lr_lambda": "9 ** 9 ** 9 ** 9"}, "a rate of inf at step 0"),
         ("MultiplicativeLR", {"lr_lambda": "sqrt(3.5 - t)"}, "a rate of nan at step 40"),
         ("ExponentialLR", {"gamma": 1e30}, "a rate of inf at step 13"),
+        ("OneCycleLR", {"div_factor": 1e-300}, "a rate of inf at step 0"),
     ],
 )
 def test_rates_that_cannot_be(name: str, arguments: dict[str, Any], words: str) -> None:
