@@ -10,7 +10,8 @@ from conftest import ROOT
 
 FLOORS = {
     0: [
-        "config", "config_keys", "overrides", "rules", "errors", "random", "host_random", "streams", "progress", "ops",
+        "config", "config_keys", "schedule_keys", "expressions", "overrides", "rules", "errors", "random", "host_random",
+        "streams", "progress", "ops",
         "environment", "stopping", "hosts", "roll_call", "devices", "parameter_names",
     ],
     1: [
@@ -18,7 +19,9 @@ FLOORS = {
         "audit_page", "views", "run_directory", "checksums", "orbax_manners",
     ],
     2: ["training", "inference"],
-    3: ["building", "programs", "experiment", "warm_start", "assessment", "prediction", "gallery", "audit"],
+    3: ["building", "programs", "experiment", "warm_start", "assessment", "prediction", "gallery", "audit",
+        "schedule_picture",
+    ],
     4: ["command_line", "benchmarks", "dry_run", "tuning"],
 }  # fmt: skip
 # metrics reports the plain cross-entropy, which is defined once, in losses; a checkpoint holds checksums; a warm start
