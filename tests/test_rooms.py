@@ -11,7 +11,8 @@ from conftest import ROOT
 FLOORS = {
     0: [
         "config", "config_keys", "schedule_keys", "expressions", "overrides", "rules", "errors", "random",
-        "host_random", "streams", "progress", "ops", "environment", "stopping", "hosts", "roll_call", "devices", "parameter_names",
+        "host_random", "streams", "progress", "ops", "environment", "stopping", "hosts",
+        "roll_call", "devices", "parameter_names",
     ],
     1: [
         "data", "models", "losses", "metrics", "schedules", "optimizers", "tracking", "checkpoints", "reports",
