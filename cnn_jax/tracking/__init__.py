@@ -7,9 +7,10 @@ from typing import Any, Protocol
 
 from cnn_jax import stopping
 from cnn_jax.tracking.local import LocalTracker
+from cnn_jax.tracking.search import search_runs
 from cnn_jax.tracking.wandb import WandbTracker, wandb_mode
 
-__all__ = ["LocalTracker", "Tracker", "Trackers", "make_trackers", "no_trackers"]
+__all__ = ["LocalTracker", "Tracker", "Trackers", "make_trackers", "no_trackers", "search_runs"]
 
 
 class Tracker(Protocol):
