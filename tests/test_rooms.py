@@ -18,7 +18,10 @@ FLOORS = {
         "audit_page", "views", "run_directory", "checksums", "orbax_manners",
     ],
     2: ["training", "inference"],
-    3: ["building", "programs", "experiment", "warm_start", "assessment", "prediction", "gallery", "audit"],
+    3: [
+        "building", "programs", "experiment", "warm_start", "assessment", "prediction", "gallery", "audit", "runs_page",
+        "mlflow_model",
+    ],
     4: ["command_line", "benchmarks", "dry_run", "tuning"],
 }  # fmt: skip
 # metrics reports the plain cross-entropy, which is defined once, in losses; a checkpoint holds checksums; a warm start
