@@ -54,7 +54,7 @@ def logged(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, An
     for epochs in (1, 2):
         result = subprocess.run([*run, f"--config.num_epochs={epochs}"], cwd=place, capture_output=True, text=True)
         assert result.returncode == 0, result.stderr
-        assert "arning" not in result.stderr
+        assert "Warning" not in result.stderr
         assert "INFO" not in result.stderr
     np.save(place / "images.npy", np.random.default_rng(0).integers(0, 256, (5, 8, 8, 1), dtype=np.uint8))
     result = subprocess.run([sys.executable, "-c", READ_BACK], cwd=place, capture_output=True, text=True)

@@ -31,11 +31,10 @@ SCRIPT = """
 const data = JSON.parse(document.getElementById('data').textContent);
 const options = {displayModeBar: false, responsive: true};
 const ink = name => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
-// Few hues that people with any colour vision tell apart: from blue, the worst, to yellow, the best (cividis).
-const hues = [[0, 0, 34, 78], [0.25, 65, 77, 107], [0.5, 124, 123, 120], [0.75, 188, 174, 108], [1, 254, 232, 56]]
-  .map(([at, r, g, b]) => [at, `rgb(${r},${g},${b})`]);
 const values = data.values, low = Math.min(...values), high = Math.max(...values);
-const good = data.goal === 'maximize' ? hues : hues.map(([at], i) => [at, hues[hues.length - 1 - i][1]]);
+// As among the curves, the best is red; bad runs fade into the paper.
+const good = () => [[0, ink('--line')], [0.5, ink('--bar')], [1, ink('--error')]]
+  .map(([at, hue], i, all) => [at, data.goal === 'maximize' ? hue : all[all.length - 1 - i][1]]);
 const axisOf = axis => axis.ticks === null ? {} :
   {tickmode: 'array', tickvals: axis.ticks, ticktext: axis.texts, range: spread(axis)};
 function spread(axis) {
@@ -80,7 +79,7 @@ function drawParallel() {
   });
   dimensions.push({label: data.metric, values, range: [low, high > low ? high : low + 1e-6]});
   draw('parallel', [{type: 'parcoords', dimensions, labelfont: {size: 12}, tickfont: {size: 11},
-    line: {color: values, colorscale: good, cmin: low, cmax: high > low ? high : low + 1e-6, showscale: false}}],
+    line: {color: values, colorscale: good(), cmin: low, cmax: high > low ? high : low + 1e-6, showscale: false}}],
     {margin: {l: 70, r: 60, t: 50, b: 24}});
 }
 function drawImportance() {

@@ -155,7 +155,7 @@ def _parallel(data: Mapping[str, Any]) -> str:
     if not data["axes"] or len(data["values"]) < 2:
         return ""
     return (
-        "<section><h2>Parallel coordinates</h2><p>One line for each run, yellow for the best; drag along an axis to "
+        "<section><h2>Parallel coordinates</h2><p>One line for each run, red for the best; drag along an axis to "
         'pick runs, and a heading to move it.</p><div class="wide"><div class="chart" id="parallel"></div></div>'
         "</section>"
     )

@@ -14,6 +14,7 @@ from cnn_jax.tracking.search import metric_rows
 
 MOST_KEYS, MOST_CURVES = 24, 150
 _MOST_POINTS = 200
+_FEW = 6  # values that all get a mark on their axis
 _OTHERS = ("validation_accuracy", "validation_loss", "train_accuracy", "train_loss", "train_learning_rate")
 
 
@@ -111,11 +112,13 @@ def _axis(name: str, values: Sequence[Any]) -> dict[str, Any]:
         return axis | {
             "values": positions, "ticks": list(range(len(choices))), "texts": [texts[choice] for choice in choices],
         }  # fmt: skip
+    distinct = sorted({value for value in values if value is not None})
     if not spans_decades(values):
-        return axis | {"values": list(values), "ticks": None, "texts": None}
+        ticks = distinct if len(distinct) <= _FEW else None
+        return axis | {"values": list(values), "ticks": ticks, "texts": ticks and [f"{tick:.4g}" for tick in ticks]}
     logs = [None if value is None else math.log10(value) for value in values]
-    there = [value for value in logs if value is not None]
-    ticks = _decades(min(there), max(there))
+    marks = [math.log10(value) for value in distinct]
+    ticks = marks if len(marks) <= _FEW else _decades(marks[0], marks[-1])
     return axis | {"values": logs, "ticks": ticks, "texts": [f"{10**tick:.3g}" for tick in ticks]}
 
 
