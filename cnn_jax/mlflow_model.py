@@ -17,8 +17,7 @@ class Classifier:
     def predict(self, images: Any, params: Any = None) -> np.ndarray:
         """Probabilities float64 [N, K] for images uint8 [N, H, W, C] (or [H, W, C]: one image) of the model's size.
 
-        The classes are those of `config.json`, in order; `load_model(uri).unwrap_python_model()` is not needed for
-        them: they are in the model's metadata as `class_names`.
+        The classes of the K columns are `load_model(uri).metadata.metadata["class_names"]`.
 
         Raises:
           InputError: these are no such images.

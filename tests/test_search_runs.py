@@ -203,10 +203,8 @@ def test_runs_script(folder: Path, tmp_path: Path) -> None:
     ("arguments", "words"),
     [
         (["/nowhere"], "there is no such folder"),
-        (["{folder}", "--filter=nam == 3"], "no run has 'nam'"),
         (["{folder}", "--columns=run,tset_accuracy"], "did you mean 'test_accuracy'"),
         (["{folder}", "--compare", "frist"], "did you mean 'first'"),
-        (["{folder}", "--csv=/nowhere/x.csv"], "cannot be written"),
     ],
 )
 def test_mistakes(folder: Path, arguments: list[str], words: str) -> None:
