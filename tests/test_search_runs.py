@@ -11,6 +11,7 @@ from helpers import script, tiny_config
 
 from cnn_jax.config import flatten, override, to_json
 from cnn_jax.errors import InputError
+from cnn_jax.run_directory import open_run_directory
 from cnn_jax.tracking import search_runs
 from cnn_jax.tracking.comparison import differing_keys, repeat_command
 from cnn_jax.tracking.filtering import condition, in_order
@@ -83,6 +84,17 @@ def test_a_run_is_found_in_its_own_folder_and_runs_can_be_grouped(folder: Path) 
     assert list(search_runs(folder / "first")["run"]) == ["."]
     groups = search_runs(folder, "status != 'unreadable'").groupby("model.filters").size()
     assert dict(groups) == {(4,): 1, (8, 8): 2}
+
+
+def test_a_run_that_is_taken_up_remembers_its_earlier_starts(tmp_path: Path) -> None:
+    make_run(tmp_path / "run", (0.5,), finished=False)
+    (tmp_path / "run/checkpoints/10").mkdir(parents=True)
+    resolved = {"class_names": ["a", "b"]}
+    for _ in range(2):
+        open_run_directory(tmp_path / "run", tiny_config(), resolved)
+    environment = json.loads((tmp_path / "run/environment.json").read_text())
+    assert [start["git_commit"] for start in environment["earlier"]] == ["abc", environment["git_commit"]]
+    assert search_runs(tmp_path)["started"][0] == "2026-01-02T03:04:05+0000"
 
 
 def test_a_real_run(trained: Path) -> None:
