@@ -76,7 +76,7 @@ def test_mlflow_holds_the_run(logged: tuple[Path, dict[str, Any]]) -> None:
     assert run["tags.mlflow.source.git.commit"] == environment["git_commit"]
     assert json.loads(run["tags.packages"]) == environment["packages"]
     assert json.loads(run["tags.devices"]) == environment["devices"]
-    assert run["metrics.final_test_accuracy"] == summary["test_accuracy"]
+    assert run["metrics.final_test_accuracy"] == pytest.approx(summary["test_accuracy"], abs=1e-9)
     files = {"config.json", "environment.json", "metrics.jsonl", "summary.json", "plots", "model"}
     assert files <= set(found["artifacts"])
 
@@ -253,7 +253,6 @@ def test_a_server_that_never_answers(silent_server: str, tmp_path: Path) -> None
     check_whole(tmp_path, trained_with(tmp_path, silent_server))
 
 
-@pytest.mark.parametrize("uri", ["http://127.0.0.1:9", "sqlite:///folder/x.db"])
-def test_a_store_that_cannot_be_had(tmp_path: Path, uri: str) -> None:
+def test_a_store_that_cannot_be_had(tmp_path: Path) -> None:
     (tmp_path / "folder/x.db").mkdir(parents=True)
-    check_whole(tmp_path, trained_with(tmp_path, uri))
+    check_whole(tmp_path, trained_with(tmp_path, "sqlite:///folder/x.db"))
