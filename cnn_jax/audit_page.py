@@ -14,7 +14,7 @@ _NAMED = 200
 _ROWS_SHOWN = 40
 _SIGNS = {"error": "✕", "warning": "!", "note": "i"}
 
-_STYLE = """
+STYLE = """
 :root { color-scheme: light dark; --ink: #1c2127; --dim: #5d6772; --paper: #fff; --card: #f5f6f8; --line: #dde1e6;
   --bar: #4a78b5; --error: #b3261e; --warning: #8a5a00; --note: #2b5c94; }
 @media (prefers-color-scheme: dark) { :root { --ink: #e4e7ea; --dim: #9aa4af; --paper: #14171a; --card: #1e2327;
@@ -84,7 +84,7 @@ def render(report: Mapping[str, Any], thumbnails: Mapping[Key, str], samples: Se
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{title}</title><style>{_STYLE}</style></head>\n<body>\n" + "\n".join(parts) + "\n</body></html>\n"
+        f"<title>{title}</title><style>{STYLE}</style></head>\n<body>\n" + "\n".join(parts) + "\n</body></html>\n"
     )
 
 

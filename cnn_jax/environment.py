@@ -11,7 +11,7 @@ from typing import Any
 import jax
 
 _PACKAGES = ("cnn_jax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "ml_collections", "numpy", "pillow",
-             "tensorflow-datasets", "scikit-learn", "wandb")  # fmt: skip
+             "tensorflow-datasets", "scikit-learn", "pandas", "optuna", "wandb", "mlflow", "tensorboardX")  # fmt: skip
 _LONGEST_DIFF = 1_000_000
 
 

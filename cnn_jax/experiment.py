@@ -29,7 +29,7 @@ from cnn_jax.run_directory import (
     read_run_file,
     write_json,
 )
-from cnn_jax.tracking import Trackers, make_trackers, no_trackers
+from cnn_jax.tracking import Trackers, check_packages, make_trackers, no_trackers
 from cnn_jax.tracking.local import read_rows
 from cnn_jax.training.evaluation import Between, compile_evaluation, evaluate
 from cnn_jax.training.loop import train
@@ -60,6 +60,7 @@ def fit(config: ml_collections.ConfigDict, workdir: str | Path, profile: int = 0
       SaveError: the disk is full or cannot be written; the last whole checkpoint is kept.
     """
     config, workdir = validate(config), Path(workdir)
+    check_packages(config.tracking)
     started = time.monotonic()
     finished = finished_summary(config, workdir)
     if finished is not None:
@@ -154,7 +155,7 @@ def _run(
         warm_up(state.variables)  # before there is anything to lose
         trackers = no_trackers()
         if hosts.lead():
-            trackers = make_trackers(config.tracking.wandb, workdir, to_json(config), progress.epoch)
+            trackers = make_trackers(workdir, to_json(config), progress.epoch)
         try:
             state = train(state, progress, plan, checkpoints, trackers.log, stop)
             test = None
@@ -162,7 +163,7 @@ def _run(
                 between = Between(lambda: plan.ask(stop.received or 0), _leave_test)
                 test = _test(checkpoints, state, progress, partial(measure, splits.test, between=between))
                 trackers.log(int(state.step), {"epoch": progress.epoch, "split": "test", **test})
-        except (Interrupted, NonFiniteError, SaveError):
+        except Exception:
             trackers.finish({})
             raise
     summary = _summary(experiment, progress, int(state.step), test, plan.wall_seconds())

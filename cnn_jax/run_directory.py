@@ -16,6 +16,7 @@ from cnn_jax.errors import InputError
 
 # File systems over a network show other hosts' files with some delay.
 _SECONDS_UNTIL_SEEN = 10.0
+_STARTS_KEPT = 100
 # They say how and where a run is made, not what comes out.
 _MAY_CHANGE = (
     "data.workers", "eval_batch_size", "steps_per_call", "on_nonfinite", "parallel.devices", "parallel.strategy",
@@ -94,16 +95,28 @@ def open_run_directory(workdir: Path, config: ml_collections.ConfigDict, resolve
                 f"--workdir={workdir}: the data have changed since it was begun ({', '.join(keys)}); "
                 f"restore them, or choose another folder for a new run"
             )
+    earlier = _earlier(workdir) if has_checkpoints(workdir) else []
     try:
         workdir.mkdir(parents=True, exist_ok=True)
         for outdated in ("summary.json", "evaluation.json"):
             (workdir / outdated).unlink(missing_ok=True)
         write_json(workdir / "config.json", {**to_json(config), "resolved": resolved})
-        write_json(workdir / "environment.json", describe_environment())
+        write_json(workdir / "environment.json", describe_environment() | ({"earlier": earlier} if earlier else {}))
     except OSError as error:
         raise InputError(
             f"--workdir={workdir}: it cannot be written ({error.strerror}); choose another folder"
         ) from error
+
+
+def _earlier(workdir: Path) -> list[dict[str, Any]]:
+    """When, how and with which code a run that is taken up was started before, the first start first."""
+    try:
+        before = read_run_file(workdir, "environment.json")
+    except InputError:
+        return []
+    starts = before.get("earlier")
+    last = {name: before.get(name) for name in ("started", "command_line", "git_commit")}
+    return [*(starts if isinstance(starts, list) else []), last][-_STARTS_KEPT:]
 
 
 def read_run_file(workdir: Path, name: str) -> dict[str, Any]:

@@ -230,6 +230,8 @@ SEEN_IN_RUNS = {
     "on_nonfinite": "test_loop.py::test_steps_that_are_left_out_are_counted",
     "checkpoint.keep": "test_fit.py::test_the_best_weights_are_kept_and_tested",
     "checkpoint.metric": "test_fit.py::test_the_best_weights_are_kept_and_tested",
+    "tracking.mlflow": "test_mlflow.py::test_mlflow_holds_the_run",
+    "tracking.tensorboard": "test_mlflow.py::test_tensorboard_has_each_row_once",
     "tracking.wandb": "test_tracking.py::test_wandb_offline_holds_config_metrics_and_summary",
 }
 

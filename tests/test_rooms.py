@@ -19,8 +19,9 @@ FLOORS = {
         "audit_page", "views", "run_directory", "checksums", "orbax_manners",
     ],
     2: ["training", "inference"],
-    3: ["building", "programs", "experiment", "warm_start", "assessment", "prediction", "gallery", "audit",
-        "schedule_picture",
+    3: [
+        "building", "programs", "experiment", "warm_start", "assessment", "prediction", "gallery", "audit", "runs_page",
+        "mlflow_model", "schedule_picture",
     ],
     4: ["command_line", "benchmarks", "dry_run", "tuning"],
 }  # fmt: skip

@@ -50,6 +50,36 @@ def test_a_tracker_that_fails_is_left_out(tmp_path: Path) -> None:
     assert len(read_rows(tmp_path / "metrics.jsonl")) == 2
 
 
+def test_a_resumed_run_tells_nothing_twice_and_a_new_tracker_everything(tmp_path: Path) -> None:
+    class Heard:
+        def __init__(self) -> None:
+            self.rows: list[tuple[int, str]] = []
+
+        def log(self, step: int, metrics: Any) -> None:
+            self.rows.append((step, metrics["split"]))
+
+        def log_artifact(self, path: Path) -> None: ...
+
+        def finish(self, summary: Any) -> None: ...
+
+    path, rows = (
+        tmp_path / "metrics.jsonl",
+        [(epoch, split) for epoch in (1, 2, 3) for split in ("train", "validation")],
+    )
+    before = LocalTracker(path, 0)
+    for epoch, split in rows[:5]:  # stopped after the checkpoint of epoch 1, within epoch 3
+        before.log(epoch, {"epoch": epoch, "split": split})
+    local, known, new = LocalTracker(path, 1), Heard(), Heard()
+    trackers = tracking.Trackers(
+        local, [tracking._resumed(known, local, known=True), tracking._resumed(new, local, known=False)]
+    )
+    for epoch, split in rows[2:]:
+        trackers.log(epoch, {"epoch": epoch, "split": split})
+    assert known.rows == rows[5:]
+    assert new.rows == rows
+    assert [(row["step"], row["split"]) for row in read_rows(path)] == rows
+
+
 @pytest.mark.parametrize(
     ("choice", "environment", "mode"),
     [

@@ -1,15 +1,23 @@
 """Where metrics go. Several trackers may listen at once; the local one always does."""
 
+import importlib.util
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 from cnn_jax import stopping
+from cnn_jax.errors import InputError
+from cnn_jax.tracking.background import Background
 from cnn_jax.tracking.local import LocalTracker
+from cnn_jax.tracking.mlflow import MlflowTracker, mlflow_is_on
+from cnn_jax.tracking.search import search_runs
+from cnn_jax.tracking.tensorboard import TensorboardTracker
 from cnn_jax.tracking.wandb import WandbTracker, wandb_mode
 
-__all__ = ["LocalTracker", "Tracker", "Trackers", "make_trackers", "no_trackers"]
+__all__ = ["LocalTracker", "Tracker", "Trackers", "check_packages", "make_trackers", "no_trackers", "search_runs"]
+
+_PACKAGES = {"mlflow": "mlflow", "tensorboard": "tensorboardX"}  # of each extra
 
 
 class Tracker(Protocol):
@@ -54,7 +62,8 @@ class Trackers:
                 call(tracker)
             except Exception as error:
                 self._others.remove(tracker)
-                warnings.warn(f"{type(tracker).__name__} failed and is left out from here on: {error}", stacklevel=3)
+                name = getattr(tracker, "name", type(tracker).__name__)
+                warnings.warn(f"{name} failed and is left out from here on: {error}", stacklevel=3)
 
 
 class _Nobody:
@@ -72,13 +81,58 @@ def no_trackers() -> Trackers:
     return Trackers(_Nobody(), [])
 
 
-def make_trackers(mode: str, workdir: Path, config: Mapping[str, Any], epoch: int) -> Trackers:
-    """The trackers of a run that has finished `epoch` epochs; `mode` is the config's `tracking.wandb`."""
+def check_packages(settings: Mapping[str, Any]) -> None:
+    """Raises InputError where the config's `tracking` asks for a service whose package is missing."""
+    asked = {"mlflow": settings["mlflow"] == "on", "tensorboard": settings["tensorboard"]}
+    for extra, package in _PACKAGES.items():
+        if asked[extra] and importlib.util.find_spec(package) is None:
+            raise InputError(
+                f"config.tracking.{extra}={settings[extra]}: it needs the package {package}, which is not installed: "
+                f'pip install -e ".[{extra}]"'
+            )
+
+
+def make_trackers(workdir: Path, config: Mapping[str, Any], epoch: int) -> Trackers:
+    """The trackers of a run that has finished `epoch` epochs.
+
+    Those that talk to a server or a database do so in threads of their own. One that knows this run already is not
+    told again what it was told before the run was stopped; one that does not is told all of it.
+    """
+    local = LocalTracker(workdir / "metrics.jsonl", epoch)
+    settings = config["tracking"]
     others: list[Tracker] = []
-    chosen = wandb_mode(mode)
-    if chosen is not None:
+    mode = wandb_mode(settings["wandb"])
+    if mode is not None:
+        known = (workdir / "wandb_id").exists()
+        others.append(_resumed(Background("wandb", lambda sent: WandbTracker(workdir, config, mode)), local, known))
+    if mlflow_is_on(settings["mlflow"]):
+        known = (workdir / "mlflow_id").exists()
+        others.append(_resumed(Background("MLflow", lambda sent: MlflowTracker(workdir, config, sent)), local, known))
+    if settings["tensorboard"]:
+        known = (workdir / "tensorboard").exists()
         try:
-            others.append(WandbTracker(workdir, config, chosen))
+            others.append(_resumed(TensorboardTracker(workdir, config), local, known))
         except Exception as error:
-            warnings.warn(f"wandb could not start and is left out: {error}", stacklevel=2)
-    return Trackers(LocalTracker(workdir / "metrics.jsonl", epoch), others)
+            warnings.warn(f"TensorBoard could not start and is left out: {error}", stacklevel=2)
+    return Trackers(local, others)
+
+
+class _Once:
+    """Keeps rows from a tracker that it has."""
+
+    def __init__(self, tracker: Tracker, had: set[tuple[int, str]]):
+        self._tracker, self._had = tracker, had
+        self.name = getattr(tracker, "name", type(tracker).__name__)
+        self.log_artifact, self.finish = tracker.log_artifact, tracker.finish
+
+    def log(self, step: int, metrics: Mapping[str, Any]) -> None:
+        if (step, metrics["split"]) not in self._had:
+            self._tracker.log(step, metrics)
+
+
+def _resumed(tracker: Tracker, local: LocalTracker, known: bool) -> Tracker:
+    if known:
+        return _Once(tracker, local.repeated)
+    for row in local.rows:
+        tracker.log(row["step"], {name: value for name, value in row.items() if name != "step"})
+    return tracker

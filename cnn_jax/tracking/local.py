@@ -16,12 +16,16 @@ class LocalTracker:
     On opening, the file is cut back to the first `epoch` epochs: what a killed run logged after its last checkpoint
     will be logged again, and must not stand there twice. Rows that cannot be written (a full disk) are written with a
     later one, when there is room.
+
+    `rows` are those that were kept on opening; `repeated` are (step, split) of those that were not.
     """
 
     def __init__(self, path: Path, epoch: int):
         self._path = path
-        rows = [row for row in read_rows(path) if row["epoch"] <= epoch and row["split"] != "test"]
-        self._lines = [json.dumps(row) + "\n" for row in rows]
+        found = read_rows(path)
+        self.rows = [row for row in found if row["epoch"] <= epoch and row["split"] != "test"]
+        self.repeated = {(row["step"], row["split"]) for row in found if row not in self.rows}
+        self._lines = [json.dumps(row) + "\n" for row in self.rows]
         self._whole = False
         self._write()
 

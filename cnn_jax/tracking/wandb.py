@@ -30,14 +30,18 @@ class WandbTracker:
         # None: wandb takes WANDB_RUN_ID, which an agent sets, or makes one up.
         id_file = workdir / "wandb_id"
         run_id = id_file.read_text().strip() if id_file.exists() and "WANDB_RUN_ID" not in os.environ else None
+        # An agent has chosen the project, and wandb complains where one is given.
+        project = None if os.environ.get("WANDB_SWEEP_ID") else os.environ.get("WANDB_PROJECT", "cnn_jax")
         self._run = wandb.init(
-            project=os.environ.get("WANDB_PROJECT", "cnn_jax"), name=os.environ.get("WANDB_NAME", workdir.name),
+            project=project, name=os.environ.get("WANDB_NAME", workdir.name),
             dir=str(workdir), config=dict(config), id=run_id, resume="allow", mode=mode,
             settings=wandb.Settings(console="off", silent=True),
         )  # fmt: skip
         id_file.write_text(self._run.id)
         self._run.define_metric("step")
         self._run.define_metric("*", step_metric="step")
+        for name in ("config.json", "environment.json"):
+            self.log_artifact(workdir / name)
 
     def log(self, step: int, metrics: Mapping[str, Any]) -> None:
         figures = {k: v for k, v in metrics.items() if k not in ("split", "epoch")}
@@ -45,7 +49,8 @@ class WandbTracker:
         self._run.log({"step": step, "epoch": metrics["epoch"], **named})
 
     def log_artifact(self, path: Path) -> None:
-        self._run.save(str(path), base_path=str(path.parent), policy="now")
+        if path.exists():
+            self._run.save(str(path), base_path=str(path.parent), policy="now")
 
     def finish(self, summary: Mapping[str, Any]) -> None:
         self._run.summary.update(dict(summary))

@@ -1,0 +1,69 @@
+"""All runs below a folder: as a table, side by side, as CSV, JSON or an HTML page with charts.
+
+scripts/runs.py runs
+scripts/runs.py runs --filter='optimizer.learning_rate > 0.01 and model.name == "cnn"' --sort=-validation_accuracy
+scripts/runs.py runs --compare digits again          figures and the keys in which they differ
+scripts/runs.py runs --html=runs.html                curves, parallel coordinates, importance of hyperparameters
+"""
+
+from collections.abc import Sequence
+
+from cnn_jax import command_line
+
+
+def main(argv: Sequence[str]) -> None:
+    parser = command_line.Parser(__doc__)
+    parser.add_argument("folder", metavar="DIR", help="a folder with run directories at any depth")
+    parser.add_argument("--filter", metavar="TEXT", help="only runs that fulfil this condition on columns")
+    parser.add_argument(
+        "--sort",
+        metavar="COLUMNS",
+        default="-validation_accuracy",
+        help="such as test_loss,-epoch (default: %(default)s)",
+    )
+    parser.add_argument("--columns", metavar="COLUMNS", help="such as run,test_accuracy,optimizer.name")
+    parser.add_argument("--compare", nargs="+", metavar="RUN", help="only these runs, side by side")
+    parser.add_argument("--csv", metavar="FILE", help="all columns of these runs, as CSV")
+    parser.add_argument("--json", action="store_true", help="print all columns of these runs as JSON instead")
+    parser.add_argument("--html", metavar="FILE", help="write the page of all runs below DIR")
+    parser.add_argument("--metric", default="validation_accuracy", help="of the page (default: %(default)s)")
+    parser.add_argument("--goal", choices=("maximize", "minimize"), help="of the page (default: minimize for losses)")
+    arguments = parser.parse(argv)
+
+    import json
+    import shutil
+
+    from cnn_jax.tracking.comparison import best_run, repeat_command
+    from cnn_jax.tracking.search import chosen, run_records
+    from cnn_jax.tracking.tables import columns_of, comparison, table, write_csv
+
+    every = run_records(arguments.folder)
+    known = arguments.sort != parser.get_default("sort") or any("validation_accuracy" in record for record in every)
+    order = [name for name in arguments.sort.split(",") if name.strip()] if known else []
+    records = chosen(every, arguments.filter, order)
+    width = shutil.get_terminal_size((160, 24)).columns
+    if arguments.json:
+        print(json.dumps(records, indent=2))
+    elif arguments.compare:
+        print(comparison(records, arguments.compare, width))
+    elif records:
+        print(table(records, columns_of(arguments.columns, records), width))
+        best = best_run(records, "validation_accuracy", "maximize")
+        again = repeat_command(best) if best else None
+        if best and again:
+            print(f"\nbest: {best['run']}; its config again:\n{again}")
+    else:
+        print(f"{arguments.folder}: no runs" + (" that fulfil the condition" if every else ""))
+    if arguments.csv:
+        write_csv(records, arguments.csv)
+    if arguments.html:
+        from cnn_jax.runs_page import write_runs_page
+
+        goal = arguments.goal or ("minimize" if "loss" in arguments.metric else "maximize")
+        path = write_runs_page(arguments.folder, arguments.html, arguments.metric, goal)
+        if not arguments.json:
+            print(f"written: {path}")
+
+
+if __name__ == "__main__":
+    command_line.run(main)
