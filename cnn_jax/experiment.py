@@ -138,7 +138,7 @@ def _run(
             train_step=train_step,
             feed=feed,
             evaluate=None if splits.validation is None else partial(measure, splits.validation),
-            learning_rate=lambda step: float(str(np.float32(experiment.schedule(step)))),  # 0.1, not 0.10000000149
+            learning_rate=lambda step, state: float(str(np.float32(experiment.schedule(step)))),  # 0.1, not 0.1000000015
             steps_per_epoch=experiment.steps_per_epoch,
             num_epochs=config.num_epochs,
             patience=config.patience,
