@@ -1,6 +1,7 @@
 """From a config to everything that it describes, built but not yet run."""
 
 import dataclasses
+import functools
 import math
 from typing import Any
 
@@ -11,6 +12,7 @@ from cnn_jax import data, hosts
 from cnn_jax.config import validate
 from cnn_jax.data.augment.pipeline import CROP, Augment, crop_while_decoding, make_augment
 from cnn_jax.data.normalize import Normalization, make_normalization
+from cnn_jax.data.resident import Resident, place
 from cnn_jax.devices import Devices, check_batch, choose_devices
 from cnn_jax.errors import InputError
 from cnn_jax.models import Classifier, Table, make_model, make_table, variable_shapes
@@ -34,6 +36,12 @@ class Experiment:
     steps_per_epoch: int
     table: Table
     devices: Devices
+
+    @functools.cached_property
+    def resident(self) -> Resident:
+        """The training split on the devices: placed there once, for all programs that work on it."""
+        assert not isinstance(self.splits.train, data.Pictures)
+        return place(self.splits.train, self.devices)
 
     @property
     def resolved(self) -> dict[str, Any]:
