@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import math
 from typing import Any
 
 import ml_collections
@@ -19,7 +18,7 @@ from cnn_jax.models import Classifier, Table, make_model, make_table, variable_s
 from cnn_jax.optimizers import make_optimizer
 from cnn_jax.parameter_names import check_patterns
 from cnn_jax.progress import announce
-from cnn_jax.schedules import Schedule, make_schedule
+from cnn_jax.schedules import Schedule, check_rates, make_schedule
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,11 +91,11 @@ def build(config: ml_collections.ConfigDict, loading: str | None = None) -> Expe
     steps_per_epoch = len(splits.train) // config.batch_size
 
     def scheduled(base: float) -> Schedule:
-        return make_schedule(config.schedule, base, steps_per_epoch, config.num_epochs)
+        return make_schedule(
+            config.schedule, base, steps_per_epoch, config.num_epochs, peak=config.optimizer.learning_rate
+        )
 
-    rate = float(scheduled(config.optimizer.learning_rate)(0))
-    if not math.isfinite(rate):
-        raise InputError(f"config.schedule: '{config.schedule.name}' with these arguments starts at a rate of {rate}")
+    check_rates(scheduled(config.optimizer.learning_rate), config.schedule.name, steps_per_epoch * config.num_epochs)
     return Experiment(
         config, splits, augment, make_normalization(config.data.normalization, splits), model,
         make_optimizer(config.optimizer, scheduled, config.freeze), scheduled(config.optimizer.learning_rate),

@@ -18,9 +18,10 @@ from typing import Any
 
 import ml_collections
 
-from cnn_jax.config_keys import AUGMENTATIONS, KEYS, STAGED, VARIANTS, Key
+from cnn_jax.config_keys import AUGMENTATIONS, KEYS, STAGED, VARIANTS
 from cnn_jax.errors import InputError
-from cnn_jax.rules import Rule, choice, did_you_mean
+from cnn_jax.rules import Key, Rule, choice, did_you_mean
+from cnn_jax.schedule_keys import check_schedule
 
 _LONGEST_VALUE = 200  # in an error
 _FORMER_SCHEDULES = {
@@ -155,6 +156,8 @@ def from_json(tree: Mapping[str, Any]) -> ml_collections.ConfigDict:
     former = flat.get("schedule.name")
     if isinstance(former, str):
         flat["schedule.name"] = _FORMER_SCHEDULES.get(former, former)
+        if flat["schedule.name"] == "OneCycleLR":
+            flat.setdefault("schedule.cycle_momentum", False)  # such runs left the momentum alone
     names = {block: flat.get(f"{block}.name") for block in VARIANTS}
     return validate(_tree({key: entry.default for key, entry in _entries(names).items()} | flat))
 
@@ -253,6 +256,7 @@ def _check_together(flat: Mapping[str, Any]) -> None:
         raise InputError("config.data.channels=2: it must be 1 (gray) or 3 (colour), or None")
     if flat.get("optimizer.nesterov") and flat["optimizer.momentum"] == 0:
         raise InputError("config.optimizer.nesterov=True: it needs optimizer.momentum above 0")
+    check_schedule(flat)
     if flat["model.name"] == "cnn" and flat["model.norm"] == "group":
         groups, filters = flat["model.norm_groups"], flat["model.filters"]
         if any(count % groups for count in filters):

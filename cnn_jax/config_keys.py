@@ -5,10 +5,9 @@ carries a key that nothing reads.
 """
 
 import dataclasses
-from typing import Any
 
 from cnn_jax.rules import (
-    Rule,
+    Key,
     auto,
     both,
     choice,
@@ -25,16 +24,7 @@ from cnn_jax.rules import (
     size,
     text,
 )
-
-
-@dataclasses.dataclass(frozen=True)
-class Key:
-    """One leaf of the config tree."""
-
-    default: Any
-    rule: Rule
-    why: str
-
+from cnn_jax.schedule_keys import SCHEDULES
 
 INITIALIZATIONS = (
     "he_normal", "he_uniform", "glorot_normal", "glorot_uniform", "lecun_normal", "lecun_uniform",
@@ -151,43 +141,6 @@ OPTIMIZERS: dict[str, dict[str, Key]] = {
         ),
     ),
 }  # fmt: skip
-
-_unit = Key("epochs", choice("epochs", "steps"), "what the durations below count")
-_gamma = Key(0.1, number(above=0), "factor at each drop")
-_warmup = Key(5.0, number(0), "duration of the rise from warmup_start_factor to the base rate")
-_eta_min = Key(0.0, number(0), "the lowest rate")
-
-SCHEDULES: dict[str, dict[str, Key]] = {
-    "constant": {},
-    "StepLR": {"unit": _unit, "step_size": Key(10.0, number(above=0), "duration between drops"), "gamma": _gamma},
-    "MultiStepLR": {
-        "unit": _unit,
-        "milestones": Key((10.0, 20.0), several(number(0), least=1), "when the rate drops; repeated ones count"),
-        "gamma": _gamma,
-    },
-    "ExponentialLR": {"unit": _unit, "gamma": dataclasses.replace(_gamma, default=0.9, why="factor per unit")},
-    "CosineAnnealingLR": {
-        "unit": _unit,
-        "T_max": Key(None, maybe(number(above=0)), "duration of the fall; None: the whole training"),
-        "eta_min": _eta_min,
-    },
-    "warmup_cosine": {
-        "unit": _unit,
-        "warmup": _warmup,
-        "warmup_start_factor": Key(0.01, number(0), "share of the base rate at the very first step"),
-        "T_max": Key(None, maybe(number(above=0)), "duration of the fall after it; None: the rest of training"),
-        "eta_min": _eta_min,
-    },
-    "OneCycleLR": {
-        "unit": _unit,
-        "total_steps": Key(None, maybe(number(above=0)), "duration of the cycle; None: the whole training"),
-        "pct_start": Key(0.3, number(0, below=1), "share of the cycle in which the rate rises"),
-        "anneal_strategy": Key("cos", choice("cos", "linear"), "the form of rise and fall"),
-        "div_factor": Key(25.0, number(above=0), "peak rate / first rate"),
-        "final_div_factor": Key(1e4, number(above=0), "first rate / last rate"),
-        "three_phase": Key(False, flag(), "fall to the first rate as slowly as it rose, then to the last"),
-    },
-}
 
 _probability = number(0, 1)
 _pixels = integer(0, 1024)

@@ -8,6 +8,8 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from cnn_jax import expressions
+
 _LARGEST_FLOAT32 = 3.4e38
 _LONGEST_SIDE = 16_384
 _LONGEST_NAME = 100  # of what could be meant
@@ -35,6 +37,15 @@ class Rule:
             raise
         except (TypeError, ValueError, OverflowError) as error:
             raise ValueError(f"must be {self.expects}{did_you_mean(value, self.choices)}") from error
+
+
+@dataclasses.dataclass(frozen=True)
+class Key:
+    """One leaf of the config tree."""
+
+    default: Any
+    rule: Rule
+    why: str
 
 
 def did_you_mean(value: Any, choices: Iterable[str]) -> str:
@@ -181,6 +192,21 @@ def pattern() -> Rule:
         return value
 
     return Rule("text that is a regular expression", accept)
+
+
+def expression() -> Rule:
+    """Arithmetic of t, as text; a number stands for itself."""
+
+    def accept(value: Any) -> str:
+        if isinstance(value, bool) or not isinstance(value, str | int | float):
+            _refuse()
+        try:
+            expressions.check(str(value))
+        except expressions.NotAllowed as error:
+            raise Refusal(str(error)) from error
+        return str(value)
+
+    return Rule("arithmetic of t, as in '0.95 ** t' or '1 if t < 10 else 0.1'", accept)
 
 
 def multipliers() -> Rule:

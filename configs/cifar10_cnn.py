@@ -23,4 +23,5 @@ def get_config() -> ml_collections.ConfigDict:
     config.optimizer.weight_decay = 0.05
     config.batch_size = 64
     config.num_epochs = 8
+    config.schedule.cycle_momentum = False
     return config

@@ -24,4 +24,5 @@ def get_config() -> ml_collections.ConfigDict:
     config.loss.label_smoothing = 0.1
     config.batch_size = 128
     config.num_epochs = 30
+    config.schedule.cycle_momentum = False
     return config

@@ -22,4 +22,5 @@ def get_config() -> ml_collections.ConfigDict:
     config.augment = (("translate", 1),)
     config.batch_size = 64
     config.num_epochs = 30
+    config.schedule.cycle_momentum = False
     return config

@@ -22,4 +22,5 @@ def get_config() -> ml_collections.ConfigDict:
     config.augment = (("flip", 0.5), ("translate", 6))
     config.batch_size = 64
     config.num_epochs = 10
+    config.schedule.cycle_momentum = False
     return config

@@ -29,7 +29,7 @@ from cnn_jax.config import default_config
 
 
 def get_config() -> ml_collections.ConfigDict:
-    config = default_config(model="resnet50", optimizer="sgd", schedule="warmup_cosine")
+    config = default_config(model="resnet50", optimizer="sgd", schedule="CosineAnnealingLR")
     config.data.source = "folder"
     config.data.image_size = 224
     config.data.channels = 3

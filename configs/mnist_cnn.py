@@ -21,4 +21,5 @@ def get_config() -> ml_collections.ConfigDict:
     config.augment = (("translate", 1),)
     config.batch_size = 64
     config.num_epochs = 6
+    config.schedule.cycle_momentum = False
     return config

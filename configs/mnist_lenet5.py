@@ -22,4 +22,5 @@ def get_config() -> ml_collections.ConfigDict:
     config.optimizer.learning_rate = 4e-3
     config.batch_size = 64
     config.num_epochs = 8
+    config.schedule.cycle_momentum = False
     return config

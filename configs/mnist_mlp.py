@@ -20,4 +20,5 @@ def get_config() -> ml_collections.ConfigDict:
     config.optimizer.learning_rate = 3e-3
     config.batch_size = 128
     config.num_epochs = 10
+    config.schedule.cycle_momentum = False
     return config

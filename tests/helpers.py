@@ -24,6 +24,7 @@ def tiny_config(**changes: Any) -> ml_collections.ConfigDict:
     config.model.hidden = ()
     config.model.dropout = 0.1
     config.optimizer.learning_rate = 0.02
+    config.schedule.cycle_momentum = False
     config.augment = (("translate", 1),)
     config.batch_size = 128
     config.num_epochs = 2

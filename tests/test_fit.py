@@ -216,7 +216,7 @@ def test_data_that_changed_are_refused(tmp_path: Path, monkeypatch: pytest.Monke
         ({"batch_size": 2000}, r"batch_size=2000.*1294 examples"),
         ({"model__filters": (4, 4, 4, 4)}, r"images of 8x8 are too small .*block4/pool"),
         ({"data__validation": 5000}, r"data\.validation=5000"),
-        ({"schedule__div_factor": 1e-300}, "starts at a rate of inf"),
+        ({"schedule__div_factor": 1e-300}, "gives a rate of inf at step 0 of"),
         ({"data__source": "tfds", "data__name": "mnist", "data__dir": "/nowhere"}, "prepare_data.py"),
     ],
 )

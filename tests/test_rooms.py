@@ -10,7 +10,8 @@ from conftest import ROOT
 
 FLOORS = {
     0: [
-        "config", "config_keys", "rules", "errors", "random", "host_random", "streams", "progress", "ops",
+        "config", "config_keys", "schedule_keys", "expressions", "rules", "errors", "random", "host_random", "streams",
+        "progress", "ops",
         "environment", "stopping", "hosts", "roll_call", "devices", "parameter_names",
     ],
     1: [
