@@ -21,7 +21,7 @@ import ml_collections
 from cnn_jax.config_keys import AUGMENTATIONS, KEYS, STAGED, VARIANTS
 from cnn_jax.errors import InputError
 from cnn_jax.rules import Key, Rule, choice, did_you_mean
-from cnn_jax.schedule_keys import check_schedule
+from cnn_jax.schedule_keys import check_schedule, cycles_momentum
 
 _LONGEST_VALUE = 200  # in an error
 _FORMER_SCHEDULES = {
@@ -257,10 +257,21 @@ def _check_together(flat: Mapping[str, Any]) -> None:
     if flat.get("optimizer.nesterov") and flat["optimizer.momentum"] == 0:
         raise InputError("config.optimizer.nesterov=True: it needs optimizer.momentum above 0")
     check_schedule(flat)
+    if cycles_momentum(flat):
+        _check_momentum(flat)
     if flat["model.name"] == "cnn" and flat["model.norm"] == "group":
         groups, filters = flat["model.norm_groups"], flat["model.filters"]
         if any(count % groups for count in filters):
             raise InputError(f"config.model.norm_groups={groups}: it must divide every entry of filters={filters}")
+
+
+def _check_momentum(flat: Mapping[str, Any]) -> None:
+    """Of a schedule with cycle_momentum=True."""
+    where = f"config.schedule: cycle_momentum=True of {flat['schedule.name']}"
+    if "optimizer.momentum" not in flat and "optimizer.b1" not in flat:
+        raise InputError(f"{where}: the optimizer '{flat['optimizer.name']}' has no momentum to cycle; set it to False")
+    if flat.get("optimizer.momentum") == 0:
+        raise InputError(f"{where}: it needs optimizer.momentum above 0, where the cycle takes its place, or False")
 
 
 def _check_averages(ema_decay: float | None, swa_start: int | None, num_epochs: int) -> None:

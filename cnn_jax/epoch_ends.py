@@ -1,7 +1,7 @@
-"""What the end of an epoch brings beside an evaluation: averages of the weights."""
+"""What the end of an epoch brings beside an evaluation: averages of the weights, and a rate that follows a metric."""
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import jax
@@ -9,6 +9,8 @@ import numpy as np
 
 from cnn_jax.building import Experiment
 from cnn_jax.programs import make_statistics
+from cnn_jax.progress import announce
+from cnn_jax.schedules import PlateauState, plateau_arguments, plateau_step
 from cnn_jax.training.averages import enter_average
 from cnn_jax.training.evaluation import Between, lagging
 from cnn_jax.training.plan import Averages
@@ -55,3 +57,37 @@ def _make_swa(experiment: Experiment, first_epoch: int) -> Averages:
         return dataclasses.replace(state, ema={"params": last[0].params, "batch_stats": last[0].batch_stats})
 
     return Averages("swa", first_epoch, update)
+
+
+def make_after_epoch(
+    experiment: Experiment,
+) -> Callable[[TrainState, Mapping[str, Mapping[str, float]]], TrainState]:
+    """For the loop: what a schedule makes of an epoch's metrics; nothing, but for ReduceLROnPlateau.
+
+    The metrics are the same on all hosts, and so is what each of them computes here. Values count as float32, which is
+    how the best of them is kept in the optimizer's state, and are compared in float64, as PyTorch does.
+    """
+    arguments, base = plateau_arguments(experiment.config.schedule), experiment.config.optimizer.learning_rate
+    if arguments is None:
+        return lambda state, metrics: state
+    split, _, name = arguments["metric"].partition("_")
+
+    def after_epoch(state: TrainState, metrics: Mapping[str, Mapping[str, float]]) -> TrainState:
+        kept = state.opt_state.plateau
+        before = jax.tree.map(lambda leaf: np.float64(leaf) if leaf.dtype.kind == "f" else leaf, jax.device_get(kept))
+        after = plateau_step(before, np.float64(np.float32(metrics[split][name])), arguments, base)
+        if after.factor < before.factor:
+            announce(
+                f"{arguments['metric']} has not become better than {before.best:.4g} for {arguments['patience'] + 1} "
+                f"epochs: the learning rate falls from {base * before.factor:.3g} to {base * after.factor:.3g}"
+            )
+        plateau = jax.tree.map(lambda new, old: jax.device_put(np.asarray(new, old.dtype), old.sharding), after, kept)
+        return dataclasses.replace(state, opt_state=state.opt_state._replace(plateau=plateau))
+
+    return after_epoch
+
+
+def rate_factor(state: TrainState) -> float:
+    """By how much ReduceLROnPlateau has lowered the rates; 1 without it."""
+    plateau = getattr(state.opt_state, "plateau", ())
+    return float(jax.device_get(plateau.factor)) if isinstance(plateau, PlateauState) else 1.0

@@ -173,7 +173,7 @@ def make_optimizer(
 
     def init(params: Any) -> FollowingState:
         count = () if momentum is None else jnp.zeros((), jnp.int32)
-        begin = () if plateau is None else plateau
+        begin = () if plateau is None else jax.tree.map(_at_most_32_bits, plateau)
         return FollowingState(count, begin, at(count, begin).init(params))
 
     def update(updates: Any, state: FollowingState, params: Any = None) -> tuple[Any, FollowingState]:
@@ -224,6 +224,10 @@ def _only_trained(transformation: optax.GradientTransformation, freeze: str) -> 
 
 def _coupled(weight_decay: float, mask: Mask, optimizer: optax.GradientTransformation) -> optax.GradientTransformation:
     return optax.chain(optax.add_decayed_weights(weight_decay, mask), optimizer) if weight_decay else optimizer
+
+
+def _at_most_32_bits(value: Any) -> jax.Array:
+    return jnp.asarray(value, jnp.float32 if jnp.issubdtype(jnp.result_type(value), jnp.floating) else jnp.int32)
 
 
 def _is_zero(momentum: Any) -> bool:
