@@ -77,9 +77,10 @@ def make_after_epoch(
         before = jax.tree.map(lambda leaf: np.float64(leaf) if leaf.dtype.kind == "f" else leaf, jax.device_get(kept))
         after = plateau_step(before, np.float64(np.float32(metrics[split][name])), arguments, base)
         if after.factor < before.factor:
+            epochs = f"{arguments['patience'] + 1} epochs" if arguments["patience"] else "an epoch"
             announce(
-                f"{arguments['metric']} has not become better than {before.best:.4g} for {arguments['patience'] + 1} "
-                f"epochs: the learning rate falls from {base * before.factor:.3g} to {base * after.factor:.3g}"
+                f"{arguments['metric']} has not become better than {before.best:.4g} for {epochs}: the learning rate "
+                f"falls from {base * before.factor:.3g} to {base * after.factor:.3g}"
             )
         plateau = jax.tree.map(lambda new, old: jax.device_put(np.asarray(new, old.dtype), old.sharding), after, kept)
         return dataclasses.replace(state, opt_state=state.opt_state._replace(plateau=plateau))

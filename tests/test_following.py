@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import jax
@@ -18,6 +19,7 @@ from conftest import ROOT
 from helpers import tiny_config
 from runs import assert_same_run, final_state, signal_at
 
+from cnn_jax.config import override
 from cnn_jax.config_keys import OPTIMIZERS, SCHEDULES
 from cnn_jax.epoch_ends import make_after_epoch, rate_factor
 from cnn_jax.errors import InputError, Interrupted
@@ -28,6 +30,7 @@ from cnn_jax.tracking.local import read_rows
 from cnn_jax.training.loop import train
 from cnn_jax.training.plan import Plan, Progress
 from cnn_jax.training.signals import StopSignals
+from cnn_jax.training.state import TrainState
 
 STEPS = 60
 WITH_MOMENTUM = [name for name, keys in OPTIMIZERS.items() if keys.keys() & {"momentum", "b1"}]
@@ -51,8 +54,8 @@ def schedule_block(name: str, **changes: Any) -> dict[str, Any]:
 OURS: dict[str, tuple[str, dict[str, Any]]] = {
     "sgd": ("sgd", {"learning_rate": 0.05}),
     "sgd_nesterov_decay": ("sgd", {"learning_rate": 0.05, "nesterov": True, "weight_decay": 0.05}),
-    "adam": ("adam", {"learning_rate": 0.1}),
-    "adamw": ("adamw", {"learning_rate": 0.1, "weight_decay": 0.1}),
+    "adam": ("adam", {"learning_rate": 0.02}),
+    "adamw": ("adamw", {"learning_rate": 0.02, "weight_decay": 0.1}),
     "rmsprop": ("rmsprop", {"learning_rate": 0.005, "momentum": 0.9}),
 }
 CYCLES: dict[str, tuple[str, dict[str, Any]]] = {
@@ -121,13 +124,11 @@ EXTRAS: dict[str, Any] = {"weight_decay": 0.05, "clip_norm": 3.0, "rate_multipli
 
 
 @pytest.mark.parametrize("name", WITH_MOMENTUM)
-def test_a_momentum_that_stays_is_the_plain_optimizer(name: str) -> None:
+def test_while_a_momentum_stays_it_is_the_plain_optimizer(name: str) -> None:
     block = optimizer_block(name, **EXTRAS) | ({"momentum": 0.9} if name == "rmsprop" else {})
     usual = block.get("momentum", block.get("b1"))
     constant = lambda base: lambda step: base  # noqa: E731
     plain = paths(make_optimizer(block, constant, "logits"))
-    held = paths(make_optimizer(block, constant, "logits", lambda step: jnp.float32(usual)))
-    assert close(held, plain)
     cycled = paths(make_optimizer(block, constant, "logits", lambda step: jnp.where(step < 2, usual, 0.2)))
     assert close(cycled[:2], plain[:2])
     assert not close(cycled[2:], plain[2:], rtol=1e-4)
@@ -139,11 +140,10 @@ def test_a_factor_is_a_smaller_learning_rate(name: str) -> None:
     block = optimizer_block(name, **EXTRAS)
     factors = (1.0, 1.0, 0.25, 0.125)
     falling = lambda base: lambda step: base * jnp.asarray(factors)[step]  # noqa: E731
-    constant = lambda base: lambda step: jnp.float32(base)  # noqa: E731
+    constant = lambda base: lambda step: base  # noqa: E731
     start = plateau_start(schedule_block("ReduceLROnPlateau"))
     followed = paths(make_optimizer(block, constant, plateau=start), factors)
     assert close(followed, paths(make_optimizer(block, falling)), rtol=1e-6)
-    assert not close(followed, paths(make_optimizer(block, constant)), rtol=1e-6)
 
 
 def test_only_those_that_follow_something_keep_it() -> None:
@@ -157,18 +157,14 @@ def test_only_those_that_follow_something_keep_it() -> None:
     assert (state.count, state.plateau.factor.dtype, state.plateau.cooldown.dtype) == ((), jnp.float32, jnp.int32)
 
 
-def one_step_an_epoch(state: Any) -> Any:
-    """(a training step that only counts, its feed)"""
+@contextlib.contextmanager
+def one_step_a_call(first: int, end: int) -> Iterator[Iterator[tuple[int, int]]]:
+    yield ((step, 1) for step in range(first, end))
 
-    @contextlib.contextmanager
-    def feed(first: int, end: int) -> Iterator[Iterator[tuple[int, int]]]:
-        yield ((step, 1) for step in range(first, end))
 
-    def step(state: Any, work: int) -> Any:
-        sums = {"count": np.ones(1), "loss": np.ones(1), "correct": np.ones(1)}
-        return dataclasses.replace(state, step=state.step + 1), sums
-
-    return step, feed
+def count_the_step(state: TrainState, work: int) -> Any:
+    sums = {"count": np.ones(1), "loss": np.ones(1), "correct": np.ones(1)}
+    return dataclasses.replace(state, step=state.step + 1), sums
 
 
 class Nowhere:
@@ -199,17 +195,21 @@ PLATEAUS: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("name", PLATEAUS)
 def test_rates_fall_in_the_loop_as_pytorchs_do(recorded: dict[str, np.ndarray], name: str) -> None:
     metrics, rates = recorded[f"plateau/{name}/metrics"], recorded[f"plateau/{name}/rates"]
-    block = {f"schedule__{key}": value for key, value in PLATEAUS[name].items()}
-    experiment = build(tiny_config(schedule__name="ReduceLROnPlateau", optimizer__learning_rate=0.4, **block))
-    watched = experiment.config.schedule.metric.removeprefix("validation_")
-    state, rows, epochs = initial_state(experiment), [], iter(metrics)
-    step, feed = one_step_an_epoch(state)
+    config = tiny_config(schedule__name="ReduceLROnPlateau", optimizer__learning_rate=0.4)
+    config = override(config, [("schedule", PLATEAUS[name])])
+    experiment: Any = SimpleNamespace(config=config)  # all that the hook looks at
+    plateau = plateau_start(config.schedule)
+    optimizer = make_optimizer(config.optimizer, lambda base: lambda step: base, plateau=plateau)
+    state = TrainState(jnp.int32(0), {}, {}, optimizer.init({"w": jnp.zeros(1)}))
+    watched, epochs = config.schedule.metric.removeprefix("validation_"), iter(metrics)
+    rows: list[Any] = []
 
     def evaluate(variables: Any, between: Any) -> dict[str, float]:
         return {"loss": 9.0, "accuracy": 9.0, "balanced_accuracy": 9.0} | {watched: float(next(epochs))}
 
     plan = Plan(
-        train_step=step, feed=feed, evaluate=evaluate, learning_rate=lambda step, state: 0.4 * rate_factor(state),
+        train_step=count_the_step, feed=one_step_a_call, evaluate=evaluate,
+        learning_rate=lambda step, state: 0.4 * rate_factor(state),
         steps_per_epoch=1, num_epochs=len(metrics), patience=None, checkpoint_every=1.0, checkpoint_unit="epochs",
         metric="validation_accuracy", wall_seconds=lambda: 0.0, config={}, after_epoch=make_after_epoch(experiment),
     )  # fmt: skip
@@ -222,10 +222,10 @@ def test_rates_fall_in_the_loop_as_pytorchs_do(recorded: dict[str, np.ndarray], 
     assert len(set(logged)) > 4
 
 
-# Nothing is ever better by so much: the rate falls after every other epoch.
+# Nothing is ever better by so much: the rate falls after every epoch but the first.
 FALLS: dict[str, Any] = {
-    "schedule__name": "ReduceLROnPlateau", "schedule__patience": 1, "schedule__threshold": 0.99,
-    "schedule__factor": 0.5, "num_epochs": 4,
+    "schedule__name": "ReduceLROnPlateau", "schedule__patience": 0, "schedule__threshold": 0.99,
+    "schedule__factor": 0.5, "num_epochs": 3,
 }  # fmt: skip
 
 
@@ -238,10 +238,9 @@ def fallen(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_logged_rate_is_the_true_one(fallen: Path) -> None:
     logged = [row["learning_rate"] for row in read_rows(fallen / "metrics.jsonl") if row["split"] == "train"]
-    assert logged == [0.02, 0.02, 0.02, 0.01]
+    assert logged == [0.02, 0.02, 0.01]
     state = final_state(fallen, tiny_config(**FALLS))
-    assert float(state.opt_state.plateau.factor) == 0.5
-    assert int(state.opt_state.plateau.bad_epochs) == 1
+    assert float(state.opt_state.plateau.factor) == 0.25
 
 
 @pytest.mark.parametrize(
@@ -264,16 +263,15 @@ def test_a_killed_run_falls_as_one_never_stopped(
     assert_same_run(fallen, tmp_path / "run", config)
 
 
-@pytest.mark.parametrize("strategy", ["jit", "pmap"])
-def test_on_several_devices_the_fall_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str], strategy: str) -> None:
-    config = tiny_config(**{**FALLS, "num_epochs": 4, "parallel__devices": 4, "parallel__strategy": strategy})
+def test_on_several_devices_the_fall_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = tiny_config(**{**FALLS, "parallel__devices": 4, "parallel__strategy": "pmap"})
     fit(config, tmp_path / "run")
     said = "validation_loss has not become better than"
     lines = [line for line in capsys.readouterr().err.splitlines() if said in line]
-    assert len(lines) == 1
-    assert lines[0].endswith("for 2 epochs: the learning rate falls from 0.02 to 0.01")
+    assert len(lines) == 2
+    assert lines[0].endswith("for an epoch: the learning rate falls from 0.02 to 0.01")
     rows = read_rows(tmp_path / "run/metrics.jsonl")
-    assert [row["learning_rate"] for row in rows if row["split"] == "train"] == [0.02, 0.02, 0.02, 0.01]
+    assert [row["learning_rate"] for row in rows if row["split"] == "train"] == [0.02, 0.02, 0.01]
 
 
 def test_a_plateau_without_validation_data_is_refused() -> None:

@@ -14,8 +14,8 @@ STEPS, PLATEAU_EPOCHS = 60, 60
 CYCLES = {
     "sgd": (torch.optim.SGD, {"momentum": 0.9}, 0.05),
     "sgd_nesterov_decay": (torch.optim.SGD, {"momentum": 0.9, "nesterov": True, "weight_decay": 0.05}, 0.05),
-    "adam": (torch.optim.Adam, {}, 0.1),
-    "adamw": (torch.optim.AdamW, {"weight_decay": 0.1}, 0.1),
+    "adam": (torch.optim.Adam, {}, 0.02),
+    "adamw": (torch.optim.AdamW, {"weight_decay": 0.1}, 0.02),
     "rmsprop": (torch.optim.RMSprop, {"momentum": 0.9}, 0.005),
 }
 SCHEDULERS = {
