@@ -47,6 +47,30 @@ def plot_curves(rows: Sequence[Mapping[str, Any]], path: Path) -> Path:
     return _save(figure, path)
 
 
+def plot_schedule(
+    epochs: np.ndarray, rates: np.ndarray, momenta: np.ndarray | None, marks: Sequence[tuple[float, str]], title: str,
+    path: Path,
+) -> Path:  # fmt: skip
+    """Rates [N] and, below them, momenta [N] over epochs [N]; marks are (epoch, what begins there)."""
+    curves = [("learning rate", rates, "tab:blue")]
+    if momenta is not None:
+        curves.append(("momentum", momenta, "tab:orange"))
+    figure, axes = _figure(len(curves), 1, (9, 3.6 * len(curves)))
+    for axis, (name, values, color) in zip(axes, curves, strict=True):
+        axis.plot(epochs, values, color=color)
+        for epoch, _ in marks:
+            axis.axvline(epoch, color="tab:gray", linestyle=":", linewidth=1)
+        axis.set(xlabel="epoch", ylabel=name)
+        axis.grid(alpha=0.3)
+    named = marks if len(marks) <= 12 else ()
+    axes[0].set_ylim(0, max(float(rates.max()), 1e-30) * (1.35 if named else 1.05))  # names stand above the curve
+    top = axes[0].get_xaxis_transform()
+    for epoch, what in named:
+        axes[0].text(epoch, 0.98, f" {what}", transform=top, rotation=90, ha="right", va="top", fontsize=8)
+    axes[0].set_title(title)
+    return _save(figure, path)
+
+
 def plot_confusion(confusion: np.ndarray, class_names: Sequence[str], path: Path) -> Path:
     """A confusion matrix [K, K] (rows: labels): shares of each row as colours, counts as numbers."""
     from matplotlib.colors import PowerNorm

@@ -21,7 +21,7 @@ from cnn_jax.experiment import build, fit, initial_state
 from cnn_jax.models import make_model
 from cnn_jax.optimizers import make_optimizer
 from cnn_jax.programs import make_training, steps_per_call
-from cnn_jax.schedules import make_schedule
+from cnn_jax.schedules import make_momentum, make_schedule, plateau_arguments, plateau_start, plateau_step
 
 # Values for a key that another one must go with: (value, companions).
 MODEL_VALUES: dict[str, Any] = {
@@ -40,7 +40,19 @@ OPTIMIZER_COMPANIONS = {"decay_bias_and_norm": {"weight_decay": 0.1}}
 SCHEDULE_VALUES: dict[str, Any] = {
     "step_size": 3.0, "gamma": 0.5, "unit": "steps", "milestones": (4.0,), "T_max": 4.0, "eta_min": 0.05, "warmup": 2.0,
     "warmup_start_factor": 0.5, "total_steps": 9.0, "pct_start": 0.6, "anneal_strategy": "linear", "div_factor": 3.0,
-    "final_div_factor": 2.0, "three_phase": True,
+    "final_div_factor": 2.0, "three_phase": True, "lr_lambda": "0.5", "factor": 0.6, "total_iters": 2.0,
+    "start_factor": 0.7, "end_factor": 0.2, "power": 2.0, "T_0": 4.0, "T_mult": 3, "base_lr": 0.1, "step_size_up": 3.0,
+    "step_size_down": 5.0, "mode": "triangular2", "cycle_momentum": False, "base_momentum": 0.6, "max_momentum": 0.99,
+    "swa_lr": 0.01, "anneal_epochs": 3.0, "patience": 1, "threshold": 0.2, "threshold_mode": "abs", "cooldown": 2,
+    "min_lr": 0.1, "eps": 0.2, "metric": "validation_accuracy",
+    "schedulers": (("StepLR", {"step_size": 3.0}), ("ExponentialLR", {"gamma": 0.8})),
+}  # fmt: skip
+# Keys that are seen only beside others.
+SCHEDULE_COMPANIONS: dict[tuple[str, str], dict[str, Any]] = {
+    ("CosineAnnealingLR", "unit"): {"T_max": 20.0}, ("OneCycleLR", "unit"): {"total_steps": 20.0},
+    ("constant", "unit"): {"warmup": 4.0}, ("ReduceLROnPlateau", "unit"): {"warmup": 4.0},
+    ("CyclicLR", "gamma"): {"mode": "exp_range"},
+    ("ReduceLROnPlateau", "threshold_mode"): {"threshold": 0.5, "patience": 0},
 }  # fmt: skip
 
 
@@ -114,12 +126,27 @@ def test_optimizer_keys(name: str, key: str) -> None:
 @pytest.mark.parametrize(("name", "key"), blocks(SCHEDULES))
 def test_schedule_keys(name: str, key: str) -> None:
     def curve(**changes: Any) -> np.ndarray:
+        """Rates, momenta and, on a plateau, what is watched and the factors of a metric that gets stuck."""
         block = {"name": name} | {k: entry.default for k, entry in SCHEDULES[name].items()} | changes
-        return np.asarray(jax.vmap(make_schedule(block, 0.3, 5, 30))(jnp.arange(150)))
+        steps = jnp.arange(150)
+        seen = [jax.vmap(make_schedule(block, 0.3, 5, 30))(steps)]
+        momentum, arguments = make_momentum(block, 5, 30), plateau_arguments(block)
+        if momentum is not None:
+            seen.append(jax.vmap(momentum)(steps))
+        if arguments is not None:
+            state = plateau_start(arguments)
+            for value in (3.0, 2.0, 1.5, 1.4, *np.linspace(1.35, 1.0, 10), *[1.0] * 30):
+                state = plateau_step(state, value, arguments, 0.3)
+                seen.append(state.factor)
+            seen.append(arguments["metric"] == "validation_loss")
+        return np.concatenate([np.ravel(one) for one in seen])
 
-    companions = {"T_max": 20.0} if key == "unit" and name == "CosineAnnealingLR" else {}
-    companions |= {"total_steps": 20.0} if key == "unit" and name == "OneCycleLR" else {}
-    assert not np.allclose(curve(**companions), curve(**(companions | {key: SCHEDULE_VALUES[key]})), atol=1e-6)
+    companions = SCHEDULE_COMPANIONS.get((name, key), {})
+    if key == "warmup_start_factor":
+        companions = companions | {"warmup": 4.0}
+    value = "max" if (name, key) == ("ReduceLROnPlateau", "mode") else SCHEDULE_VALUES[key]
+    plain, changed = curve(**companions), curve(**(companions | {key: SCHEDULES[name][key].rule(value)}))
+    assert plain.shape != changed.shape or not np.allclose(plain, changed, atol=1e-6)
 
 
 # The other keys: a value, and what shows it.

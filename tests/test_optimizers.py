@@ -1,4 +1,4 @@
-"""Every optimizer and schedule: they lower a loss, and decay, clip and orthogonalise what they should."""
+"""Every optimizer: they lower a loss, and decay, clip and orthogonalise what they should."""
 
 from typing import Any
 
@@ -8,11 +8,10 @@ import numpy as np
 import optax
 import pytest
 
-from cnn_jax.config_keys import OPTIMIZERS, SCHEDULES
+from cnn_jax.config_keys import OPTIMIZERS
 from cnn_jax.errors import InputError
 from cnn_jax.optimizers import make_optimizer
 from cnn_jax.parameter_names import check_patterns, hold, parameter_names
-from cnn_jax.schedules import make_schedule
 
 
 def block(name: str, **changes: Any) -> dict[str, Any]:
@@ -179,31 +178,3 @@ def test_no_gradient_reaches_what_is_frozen() -> None:
     assert found == {
         "conv/kernel": False, "conv/bias": True, "norm/scale": False, "norm/bias": True, "head/logits/kernel": True,
     }  # fmt: skip
-
-
-@pytest.mark.parametrize("name", SCHEDULES)
-def test_schedules_end_within_training_and_stay_finite(name: str) -> None:
-    arguments = {"name": name} | {key: entry.default for key, entry in SCHEDULES[name].items()}
-    rates = np.asarray(jax.vmap(make_schedule(arguments, 0.3, 10, 30))(jnp.arange(300)))
-    assert np.isfinite(rates).all()
-    assert rates.min() >= 0
-    assert rates.max() == pytest.approx(0.3, rel=0.01)
-    if name in ("CosineAnnealingLR", "warmup_cosine", "OneCycleLR"):
-        assert rates[-1] < 0.001 * 0.3
-        assert rates[-1] == rates.min()
-
-
-def test_epochs_and_steps_are_the_same_curve() -> None:
-    by_epoch = make_schedule({"name": "StepLR", "step_size": 2, "gamma": 0.1, "unit": "epochs"}, 1.0, 7, 10)
-    by_step = make_schedule({"name": "StepLR", "step_size": 14, "gamma": 0.1, "unit": "steps"}, 1.0, 7, 10)
-    assert [float(by_epoch(step)) for step in range(70)] == [float(by_step(step)) for step in range(70)]
-
-
-def test_compiled_steps_drop_exactly_when_they_should() -> None:
-    """XLA divides by a rounded reciprocal; 41, 47, 55 and other lengths would drop one step late."""
-    steps = jnp.arange(1000)
-    for length in (*range(1, 100), 17.5, 2.25):
-        block = {"name": "StepLR", "step_size": length, "gamma": 0.97, "unit": "steps"}
-        rates = jax.jit(jax.vmap(make_schedule(block, 1.0, 1, 1)))(steps)
-        expected = 0.97 ** np.floor_divide(np.arange(1000), length)
-        np.testing.assert_allclose(rates, expected, rtol=1e-3, err_msg=f"step_size {length}")

@@ -21,7 +21,7 @@ FLOORS = {
     2: ["training", "inference"],
     3: [
         "building", "programs", "epoch_ends", "experiment", "warm_start", "assessment", "prediction", "gallery",
-        "audit",
+        "audit", "schedule_picture",
     ],
     4: ["command_line", "benchmarks", "dry_run", "tuning"],
 }  # fmt: skip

@@ -1,4 +1,4 @@
-"""Agreement with PyTorch: layers and losses with their gradients, optimizers over several steps, schedules."""
+"""Agreement with PyTorch: layers and losses with their gradients, optimizers over several steps."""
 
 import os
 import subprocess
@@ -14,12 +14,10 @@ from conftest import ROOT
 
 from cnn_jax import ops
 from cnn_jax.config_keys import OPTIMIZERS as OPTIMIZER_KEYS
-from cnn_jax.config_keys import SCHEDULES as SCHEDULE_KEYS
 from cnn_jax.losses import cross_entropy
 from cnn_jax.models.layers import make_norm
 from cnn_jax.models.setting import Setting
 from cnn_jax.optimizers import make_optimizer
-from cnn_jax.schedules import make_schedule
 
 TOLERANCE = 1e-5
 
@@ -180,37 +178,6 @@ def test_rates_by_name_are_parameter_groups(
         params = optax.apply_updates(params, updates)
         for part, theirs in zip(("backbone", "head", "stem"), expected, strict=True):
             assert_close(params[part]["kernel"], theirs)
-
-
-@pytest.mark.parametrize(
-    ("name", "arguments"),
-    [
-        ("step", {"step_size": 30, "gamma": 0.5}),
-        ("multistep", {"milestones": (10, 50, 50, 90), "gamma": 0.3}),
-        ("exponential", {"gamma": 0.97}),
-        ("cosine", {"T_max": 120, "eta_min": 0.001}),
-        ("cosine_periodic", {"T_max": 45}),
-        ("warmup_cosine", {"warmup": 20, "warmup_start_factor": 0.01, "T_max": 100}),
-        ("one_cycle", {}),
-        (
-            "one_cycle_linear",
-            {"pct_start": 0.25, "anneal_strategy": "linear", "div_factor": 10, "final_div_factor": 100},
-        ),
-        ("one_cycle_three_phase", {"pct_start": 0.4, "three_phase": True}),
-    ],
-)
-@pytest.mark.parametrize("unit", ["steps", "epochs"])
-def test_schedule(torch_results: dict[str, np.ndarray], name: str, arguments: dict[str, float], unit: str) -> None:
-    kind = next(kind for kind in sorted(SCHEDULE_KEYS, key=len, reverse=True) if name.startswith(kind))
-    block = {"name": kind} | {key: entry.default for key, entry in SCHEDULE_KEYS[kind].items()} | arguments
-    expected = torch_results[f"schedule/{name}"]
-    # PyTorch's schedulers are stepped once an epoch, one_cycle once an update: 120 of them are 20 epochs of 6.
-    steps_per_epoch = 1 if unit == "steps" else 6 if kind == "one_cycle" else 7
-    every = 1 if kind == "one_cycle" else steps_per_epoch
-    num_epochs = len(expected) // 6 if every < steps_per_epoch else len(expected)
-    schedule = make_schedule(block | {"unit": unit}, 0.4, steps_per_epoch, num_epochs)
-    ours = jax.jit(jax.vmap(schedule))(jnp.arange(len(expected)) * every)
-    np.testing.assert_allclose(ours, expected, rtol=0, atol=0.4e-6)
 
 
 def test_recorded_results_are_what_torch_computes(torch_results: dict[str, np.ndarray], tmp_path: object) -> None:

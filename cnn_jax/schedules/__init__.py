@@ -2,9 +2,10 @@
 
 from cnn_jax.schedules.clock import Schedule
 from cnn_jax.schedules.making import MOMENTA, SCHEDULES, check_rates, make_momentum, make_schedule
+from cnn_jax.schedules.phases import phases
 from cnn_jax.schedules.plateau import PlateauState, plateau_arguments, plateau_start, plateau_step
 
 __all__ = [
-    "MOMENTA", "SCHEDULES", "PlateauState", "Schedule", "check_rates", "make_momentum", "make_schedule",
+    "MOMENTA", "SCHEDULES", "PlateauState", "Schedule", "check_rates", "make_momentum", "make_schedule", "phases",
     "plateau_arguments", "plateau_start", "plateau_step",
 ]  # fmt: skip

@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 Schedule = Callable[[jax.Array | int], jax.Array]
 
@@ -70,3 +71,9 @@ def units(t: jax.Array | int, unit: int) -> jax.Array:
 def share(t: jax.Array | int, length: float) -> jax.Array:
     """t / length, at most 1; of no length all has passed."""
     return jnp.clip(real(t) / length, 0, 1) if length > 0 else jnp.ones_like(real(t))
+
+
+def power(gamma: float, n: jax.Array) -> jax.Array:
+    """gamma ^ n; the float32 next to gamma, a little off, would be far off after thousands of factors."""
+    rounded = float(np.float32(gamma))
+    return rounded**n * jnp.exp((math.log(gamma) - math.log(rounded)) * n) if rounded > 0 else 0.0**n

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from cnn_jax.expressions import function
-from cnn_jax.schedules.clock import Clock, Schedule, count, divided, reached, real, share, units
+from cnn_jax.schedules.clock import Clock, Schedule, count, divided, power, reached, real, share, units
 
 Factor = str | Callable[[Any], Any]
 
@@ -42,7 +42,7 @@ def multiplicative(base: float, clock: Clock, *, lr_lambda: Factor) -> Schedule:
 
 def step(base: float, clock: Clock, *, step_size: float, gamma: float) -> Schedule:
     """StepLR: b * gamma ^ floor(t / step_size)."""
-    return lambda t: base * gamma ** divided(t, clock.length(step_size))[0]
+    return lambda t: base * power(gamma, divided(t, clock.length(step_size))[0])
 
 
 def multistep(base: float, clock: Clock, *, milestones: Sequence[float], gamma: float) -> Schedule:
@@ -50,7 +50,8 @@ def multistep(base: float, clock: Clock, *, milestones: Sequence[float], gamma: 
     lengths = [clock.length(milestone) for milestone in milestones]
 
     def schedule(t: jax.Array | int) -> jax.Array:
-        return base * gamma ** sum((real(reached(t, length)) for length in lengths), start=jnp.zeros_like(real(t)))
+        drops = sum((real(reached(t, length)) for length in lengths), start=jnp.zeros_like(real(t)))
+        return base * power(gamma, drops)
 
     return schedule
 
@@ -68,7 +69,7 @@ def linear(base: float, clock: Clock, *, start_factor: float, end_factor: float,
 
 def exponential(base: float, clock: Clock, *, gamma: float) -> Schedule:
     """ExponentialLR: b * gamma ^ t."""
-    return lambda t: base * jnp.exp(math.log(gamma) * units(t, clock.unit))
+    return lambda t: base * power(gamma, units(t, clock.unit))
 
 
 def polynomial(base: float, clock: Clock, *, total_iters: float, power: float) -> Schedule:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
-from cnn_jax.schedules.clock import Clock, Schedule, divided, real, units
+from cnn_jax.schedules.clock import Clock, Schedule, divided, power, real, units
 from cnn_jax.schedules.curves import half_cosine, straight
 
 
@@ -64,7 +64,7 @@ def _height(
         triangle = jnp.where(passed <= up, passed / up, (up + down - passed) / down)
         if mode == "triangular2":
             return triangle * 0.5**cycles
-        return triangle * gamma ** units(t, clock.unit) if mode == "exp_range" else triangle
+        return triangle * power(gamma, units(t, clock.unit)) if mode == "exp_range" else triangle
 
     return height
 
@@ -78,7 +78,7 @@ def one_cycle(
     total = clock.length_or_span(total_steps)
     first, last = base / div_factor, base / div_factor / final_div_factor
     turns = (first, base, first, last) if three_phase else (first, base, last)
-    return _through(turns, _ends(total, pct_start, three_phase), anneal_strategy)
+    return _through(turns, one_cycle_ends(total, pct_start, three_phase), anneal_strategy)
 
 
 def one_cycle_momentum(
@@ -89,10 +89,10 @@ def one_cycle_momentum(
     """From max_momentum to base_momentum, where the rate is highest, and back; it stays there in a third phase."""
     total = clock.length_or_span(total_steps)
     turns = (max_momentum, base_momentum, max_momentum) + (max_momentum,) * three_phase
-    return _through(turns, _ends(total, pct_start, three_phase), anneal_strategy)
+    return _through(turns, one_cycle_ends(total, pct_start, three_phase), anneal_strategy)
 
 
-def _ends(total: float, pct_start: float, three_phase: bool) -> tuple[float, ...]:
+def one_cycle_ends(total: float, pct_start: float, three_phase: bool) -> tuple[float, ...]:
     """The updates at which OneCycleLR's phases end, as PyTorch counts them."""
     rise = pct_start * total - 1
     return (rise, 2 * pct_start * total - 2, total - 1.0) if three_phase else (rise, total - 1.0)

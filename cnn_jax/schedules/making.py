@@ -6,8 +6,7 @@ lets every child multiply the rate that it finds. `schedule_keys` refuses what w
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -28,19 +27,19 @@ def plateau(base: float, clock: Clock, **arguments: Any) -> Schedule:
 
 def sequential(base: float, clock: Clock, *, schedulers: Sequence[Child], milestones: Sequence[float]) -> Schedule:
     """SequentialLR: scheduler i from milestones[i - 1] on, where its own time begins."""
-    starts = _starts(clock, milestones)
+    turns = sequence_turns(clock, milestones)
     parts: list[Schedule] = []
-    for i, ((name, arguments), own) in enumerate(zip(schedulers, _turns(clock, starts), strict=True)):
+    for i, ((name, arguments), (_, own)) in enumerate(zip(schedulers, turns, strict=True)):
         first = base
         if i > 0 and name in ("MultiplicativeLR", "SWALR"):
             with jax.ensure_compile_time_eval():
-                first = float(parts[-1](max(round(starts[i] - starts[i - 1]) - clock.unit, 0)))
+                first = float(parts[-1](_last_unit(turns[i - 1][1])))
         if name == "SWALR" and arguments["swa_lr"] is None:
             arguments = {**arguments, "swa_lr": base / 2}
         if i > 0 and name == "MultiplicativeLR":
             first *= float(curves.values(arguments["lr_lambda"], np.zeros(1))[0])
         parts.append(SCHEDULES[name](first, own, **arguments))
-    return _one_after_another(parts, starts)
+    return _one_after_another(parts, [start for start, _ in turns])
 
 
 def chained(base: float, clock: Clock, *, schedulers: Sequence[Child]) -> Schedule:
@@ -94,11 +93,11 @@ def make_schedule(
       peak: the base rate for which the schedule's own rates (eta_min, base_lr, swa_lr) are meant, if it is another;
         the curve is that one in proportion.
     """
-    clock, rise, arguments = _taken_apart(schedule, steps_per_epoch, num_epochs)
+    block = taken_apart(schedule, steps_per_epoch, num_epochs)
     scale = 1.0 if peak is None else base / peak
-    main = SCHEDULES[schedule["name"]](base if peak is None else peak, clock, **arguments)
-    if rise > 0:
-        main = _warmed_up(main, rise, schedule["warmup_start_factor"])
+    main = SCHEDULES[block.name](base if peak is None else peak, block.clock, **block.arguments)
+    if block.rise > 0:
+        main = _warmed_up(main, block.rise, block.start_factor)
     return main if scale == 1 else lambda t: scale * main(t)
 
 
@@ -108,19 +107,20 @@ def make_momentum(schedule: Mapping[str, Any], steps_per_epoch: int, num_epochs:
     It stays at its first value while a warm-up or an earlier scheduler of a SequentialLR lasts, and at its last one
     when a later one's turn has come.
     """
-    clock, rise, arguments = _taken_apart(schedule, steps_per_epoch, num_epochs)
-    momentum = _momentum(schedule["name"], clock, arguments)
-    if momentum is None or rise == 0:
+    block = taken_apart(schedule, steps_per_epoch, num_epochs)
+    momentum = _momentum(block.name, block.clock, block.arguments)
+    if momentum is None or block.rise == 0:
         return momentum
-    return _one_after_another([_held(momentum, 0), momentum], [0.0, rise])
+    return _one_after_another([_held(momentum, 0), momentum], [0.0, block.rise])
 
 
 def check_rates(schedule: Schedule, name: str, num_steps: int) -> None:
     """Refuses a schedule that gives a rate below 0, or one that is not finite, at any step of training."""
-    size = min(num_steps, _CHUNK)
+    size = max(min(num_steps, _CHUNK), 1)
     rates_from = jax.jit(lambda first: jax.vmap(schedule)(jnp.minimum(first + jnp.arange(size), num_steps - 1)))
     for first in range(0, num_steps, size):
-        rates = np.asarray(rates_from(first))
+        with np.errstate(over="ignore"):  # of constants that float32 does not hold
+            rates = np.asarray(rates_from(first))
         wrong = np.flatnonzero(~(np.isfinite(rates) & (rates >= 0)))
         if wrong.size:
             raise InputError(
@@ -129,16 +129,24 @@ def check_rates(schedule: Schedule, name: str, num_steps: int) -> None:
             )
 
 
-def _taken_apart(
-    schedule: Mapping[str, Any], steps_per_epoch: int, num_epochs: int
-) -> tuple[Clock, float, dict[str, Any]]:
-    """(the clock after the warm-up, the warm-up's updates, the scheduler's own arguments)."""
+class Block(NamedTuple):
+    """A `schedule` block taken apart: the clock is that of the time after the warm-up, which has `rise` updates."""
+
+    name: str
+    clock: Clock
+    rise: float
+    start_factor: float
+    arguments: dict[str, Any]
+
+
+def taken_apart(schedule: Mapping[str, Any], steps_per_epoch: int, num_epochs: int) -> Block:
     arguments = dict(schedule)
-    unit, steps = steps_per_epoch if arguments["unit"] == "epochs" else 1, steps_per_epoch * num_epochs
-    rise = float(round(Clock(unit, steps, steps).length(arguments["warmup"])))
-    for key in ("name", "unit", "warmup", "warmup_start_factor"):
-        del arguments[key]
-    return Clock(unit, max(steps - rise, 0.0), steps), rise, arguments
+    name, warmup = arguments.pop("name"), arguments.pop("warmup", 0.0)
+    start_factor = arguments.pop("warmup_start_factor", 0.01)
+    unit = steps_per_epoch if arguments.pop("unit", "epochs") == "epochs" else 1
+    steps = steps_per_epoch * num_epochs
+    rise = float(round(Clock(unit, steps, steps).length(warmup)))
+    return Block(name, Clock(unit, max(steps - rise, 0.0), steps), rise, start_factor, arguments)
 
 
 def _warmed_up(main: Schedule, rise: float, start_factor: float) -> Schedule:
@@ -151,14 +159,15 @@ def _warmed_up(main: Schedule, rise: float, start_factor: float) -> Schedule:
 def _momentum(name: str, clock: Clock, arguments: Mapping[str, Any]) -> Schedule | None:
     if name != "SequentialLR":
         return MOMENTA[name](clock, **arguments) if arguments.get("cycle_momentum") else None
-    starts = _starts(clock, arguments["milestones"])
-    turns = list(_turns(clock, starts))
+    turns = sequence_turns(clock, arguments["milestones"])
     for i, (child, own) in enumerate(arguments["schedulers"]):
-        momentum = _momentum(child, turns[i], own)
+        start, turn = turns[i]
+        momentum = _momentum(child, turn, own)
         if momentum is not None:  # at most one of them cycles it
-            ends = starts[i + 1 : i + 2]
-            last = [_held(momentum, max(round(end - starts[i]) - clock.unit, 0)) for end in ends]
-            return _one_after_another([_held(momentum, 0), momentum, *last], [-1.0, starts[i], *ends])
+            parts, starts = [_held(momentum, 0), momentum], [0.0, start]
+            if i + 1 < len(turns):
+                parts, starts = [*parts, _held(momentum, _last_unit(turn))], [*starts, turns[i + 1][0]]
+            return _one_after_another(parts, starts)
     return None
 
 
@@ -166,14 +175,16 @@ def _held(schedule: Schedule, step: int) -> Schedule:
     return lambda t: jnp.broadcast_to(schedule(step), jnp.shape(t))
 
 
-def _starts(clock: Clock, milestones: Sequence[float]) -> list[float]:
-    return [0.0, *(float(round(clock.length(milestone))) for milestone in milestones)]
-
-
-def _turns(clock: Clock, starts: Sequence[float]) -> list[Clock]:
-    """For each child the clock of its own turn."""
+def sequence_turns(clock: Clock, milestones: Sequence[float]) -> list[tuple[float, Clock]]:
+    """For each child of a SequentialLR, when its turn begins, and the clock of that turn."""
+    starts = [0.0, *(float(round(clock.length(milestone))) for milestone in milestones)]
     ends = [*starts[1:], max(clock.span, starts[-1])]
-    return [Clock(clock.unit, end - start, clock.steps) for start, end in pairwise([*starts, ends[-1]])]
+    return [(start, Clock(clock.unit, end - start, clock.steps)) for start, end in zip(starts, ends, strict=True)]
+
+
+def _last_unit(turn: Clock) -> int:
+    """The update at which PyTorch, which steps once a unit, sets a rate for the last time in a turn."""
+    return max(round(turn.span) - turn.unit, 0)
 
 
 def _one_after_another(parts: Sequence[Schedule], starts: Sequence[float]) -> Schedule:

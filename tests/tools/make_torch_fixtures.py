@@ -35,33 +35,6 @@ OPTIMIZERS = {
     "adagrad": (torch.optim.Adagrad, {"lr": 0.05}),
     "adadelta": (torch.optim.Adadelta, {"lr": 1.0}),
 }
-SCHEDULE_STEPS = 120
-
-
-def schedulers(optimizer):
-    """Name -> scheduler, for a base rate of 0.4; the tests repeat the arguments."""
-    s = torch.optim.lr_scheduler
-
-    def warmup_cosine():
-        rise = s.LinearLR(optimizer, 0.01, 1.0, total_iters=20)
-        return s.SequentialLR(optimizer, [rise, s.CosineAnnealingLR(optimizer, 100)], [20])
-
-    return {
-        "step": lambda: s.StepLR(optimizer, 30, 0.5),
-        "multistep": lambda: s.MultiStepLR(optimizer, [10, 50, 50, 90], 0.3),
-        "exponential": lambda: s.ExponentialLR(optimizer, 0.97),
-        "cosine": lambda: s.CosineAnnealingLR(optimizer, 120, 0.001),
-        "cosine_periodic": lambda: s.CosineAnnealingLR(optimizer, 45),
-        "warmup_cosine": warmup_cosine,
-        "one_cycle": lambda: s.OneCycleLR(optimizer, 0.4, total_steps=SCHEDULE_STEPS),
-        "one_cycle_linear": lambda: s.OneCycleLR(
-            optimizer, 0.4, total_steps=SCHEDULE_STEPS, pct_start=0.25, anneal_strategy="linear", div_factor=10,
-            final_div_factor=100,
-        ),
-        "one_cycle_three_phase": lambda: s.OneCycleLR(
-            optimizer, 0.4, total_steps=SCHEDULE_STEPS, three_phase=True, pct_start=0.4
-        ),
-    }  # fmt: skip
 
 
 def make() -> dict[str, np.ndarray]:
@@ -127,15 +100,6 @@ def make() -> dict[str, np.ndarray]:
             optimizer.step()
             path.append(w.detach().clone())
         keep(f"optimizer/{name}", path=torch.stack(path))
-
-    for name in schedulers(torch.optim.SGD([torch.zeros(1)], lr=0.4)):
-        optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.4)
-        scheduler, rates = schedulers(optimizer)[name](), []
-        for _ in range(SCHEDULE_STEPS):
-            rates.append(optimizer.param_groups[0]["lr"])
-            optimizer.step()
-            scheduler.step()
-        out[f"schedule/{name}"] = np.array(rates)
 
     # Three parameters from the same start: one with a tenth of the rate, one with three times the rate, one frozen.
     for name in ("sgd_momentum_decay", "adamw"):
