@@ -251,7 +251,11 @@ def _check_together(flat: Mapping[str, Any]) -> None:
         raise InputError("config.loss.class_weights='balanced': data.sampling is balanced already; choose one")
     if flat["remat"] == "stage" and flat["model.name"] not in STAGED:
         raise InputError(f"config.remat='stage': the model '{flat['model.name']}' has no stages; set it to none")
-    _check_averages(flat["ema_decay"], flat["swa_start"], flat["num_epochs"])
+    start, epochs = flat["swa_start"], flat["num_epochs"]
+    if start is not None and flat["ema_decay"] is not None:
+        raise InputError(f"config.swa_start={start}: a run keeps one kind of averages; set ema_decay to None")
+    if start is not None and start > epochs:
+        raise InputError(f"config.swa_start={start}: it must be an epoch of the run, and num_epochs={epochs}")
     if flat["data.channels"] == 2:
         raise InputError("config.data.channels=2: it must be 1 (gray) or 3 (colour), or None")
     if flat.get("optimizer.nesterov") and flat["optimizer.momentum"] == 0:
@@ -272,15 +276,6 @@ def _check_momentum(flat: Mapping[str, Any]) -> None:
         raise InputError(f"{where}: the optimizer '{flat['optimizer.name']}' has no momentum to cycle; set it to False")
     if flat.get("optimizer.momentum") == 0:
         raise InputError(f"{where}: it needs optimizer.momentum above 0, where the cycle takes its place, or False")
-
-
-def _check_averages(ema_decay: float | None, swa_start: int | None, num_epochs: int) -> None:
-    if swa_start is None:
-        return
-    if ema_decay is not None:
-        raise InputError(f"config.swa_start={swa_start}: a run keeps one kind of averages; set ema_decay to None")
-    if swa_start > num_epochs:
-        raise InputError(f"config.swa_start={swa_start}: it must be an epoch of the run, and num_epochs={num_epochs}")
 
 
 def _flatten(tree: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:
