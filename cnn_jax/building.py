@@ -1,6 +1,8 @@
 """From a config to everything that it describes, built but not yet run."""
 
 import dataclasses
+import functools
+from collections.abc import Callable
 from typing import Any
 
 import ml_collections
@@ -10,13 +12,21 @@ from cnn_jax import data, hosts
 from cnn_jax.config import validate
 from cnn_jax.data.augment.pipeline import CROP, Augment, crop_while_decoding, make_augment
 from cnn_jax.data.normalize import Normalization, make_normalization
+from cnn_jax.data.resident import Resident, place
 from cnn_jax.devices import Devices, check_batch, choose_devices
 from cnn_jax.errors import InputError
 from cnn_jax.models import Classifier, Table, make_model, make_table, variable_shapes
 from cnn_jax.optimizers import make_optimizer
 from cnn_jax.parameter_names import check_patterns
 from cnn_jax.progress import announce
-from cnn_jax.schedules import Schedule, check_rates, make_schedule
+from cnn_jax.schedules import (
+    Schedule,
+    check_rates,
+    make_momentum,
+    make_schedule,
+    plateau_arguments,
+    plateau_start,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,6 +43,12 @@ class Experiment:
     steps_per_epoch: int
     table: Table
     devices: Devices
+
+    @functools.cached_property
+    def resident(self) -> Resident:
+        """The training split on the devices: placed there once, for all programs that work on it."""
+        assert not isinstance(self.splits.train, data.Pictures)
+        return place(self.splits.train, self.devices)
 
     @property
     def resolved(self) -> dict[str, Any]:
@@ -90,9 +106,18 @@ def build(config: ml_collections.ConfigDict, loading: str | None = None) -> Expe
     check_rates(scheduled(config.optimizer.learning_rate), config.schedule.name, steps_per_epoch * config.num_epochs)
     return Experiment(
         config, splits, augment, make_normalization(config.data.normalization, splits), model,
-        make_optimizer(config.optimizer, scheduled, config.freeze), scheduled(config.optimizer.learning_rate),
+        _make_optimizer(config, scheduled, steps_per_epoch), scheduled(config.optimizer.learning_rate),
         steps_per_epoch, table, devices,
     )  # fmt: skip
+
+
+def _make_optimizer(
+    config: ml_collections.ConfigDict, scheduled: Callable[[float], Schedule], steps_per_epoch: int
+) -> optax.GradientTransformation:
+    momentum = make_momentum(config.schedule, steps_per_epoch, config.num_epochs)
+    arguments = plateau_arguments(config.schedule)
+    plateau = None if arguments is None else plateau_start(arguments)
+    return make_optimizer(config.optimizer, scheduled, config.freeze, momentum, plateau)
 
 
 def _load_on_all_hosts(config: ml_collections.ConfigDict, loading: str | None) -> data.Splits:
@@ -116,6 +141,12 @@ def _check_sizes(config: ml_collections.ConfigDict, splits: data.Splits, devices
     check_batch("batch_size", config.batch_size, devices.count * parts, among, len(splits.train))
     if config.patience is not None and splits.validation is None:
         raise InputError(f"config.patience={config.patience}: it watches validation data; set data.validation above 0")
+    watched = (plateau_arguments(config.schedule) or {}).get("metric", "")
+    if watched.startswith("validation_") and splits.validation is None:
+        raise InputError(
+            f"config.schedule.metric='{watched}': {config.schedule.name} watches validation data; set data.validation "
+            f"above 0"
+        )
     if config.steps_per_call not in ("auto", 1) and splits.loading == "streamed":
         raise InputError(
             f"config.steps_per_call={config.steps_per_call}: several steps in one call need data that are resident; "

@@ -22,7 +22,7 @@ _HOSTS_WAIT_SECONDS = 300
 
 
 class Restored(NamedTuple):
-    """The model's part of a checkpoint; `weights` is "raw" or "ema"."""
+    """The model's part of a checkpoint; `weights` is "raw", "ema" or "swa"."""
 
     step: int
     weights: str
@@ -170,7 +170,7 @@ class Checkpoints:
             if progress["epoch"] == 0:
                 unfinished = True
                 continue
-            without = (last, "ema" if progress.get("averaged") else "raw")
+            without = (last, progress.get("averages", "ema") if progress.get("averaged") else "raw")
             best = progress["best"]
             for step, weights in ((int(best["step"]), best.get("weights", "raw")), without) if best else (without,):
                 if step in damaged:
@@ -191,17 +191,17 @@ class Checkpoints:
         """The model's part of the state: {"params", "batch_stats"} as in `like`, without the optimizer's.
 
         Args:
-          weights: "raw", or "ema": the averages.
+          weights: "raw"; or "ema" or "swa": the averages, of which a state has one kind.
         """
         target = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
-        target = {"ema": target} if weights == "ema" else target
+        target = target if weights == "raw" else {"ema": target}
         with self._said(step), ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as checkpointer:
             arguments = ocp.args.PyTreeRestore(
                 item=target, restore_args=ocp.checkpoint_utils.construct_restore_args(target), partial_restore=True
             )
             restored = checkpointer.restore(self._folder / str(step) / "state", args=arguments)
             self._verify(step, restored)
-            return restored["ema"] if weights == "ema" else restored
+            return restored if weights == "raw" else restored["ema"]
 
     def _verify(self, step: int, restored: Any) -> None:
         checksums = self._checksums(step)

@@ -20,7 +20,7 @@ import ml_collections
 from cnn_jax.config_keys import AUGMENTATIONS, KEYS, STAGED, VARIANTS
 from cnn_jax.errors import InputError
 from cnn_jax.rules import Key, Rule, choice, did_you_mean
-from cnn_jax.schedule_keys import check_schedule
+from cnn_jax.schedule_keys import check_schedule, cycles_momentum
 
 _LONGEST_VALUE = 200  # in an error
 _FORMER_SCHEDULES = {
@@ -232,15 +232,31 @@ def _check_together(flat: Mapping[str, Any]) -> None:
         raise InputError("config.loss.class_weights='balanced': data.sampling is balanced already; choose one")
     if flat["remat"] == "stage" and flat["model.name"] not in STAGED:
         raise InputError(f"config.remat='stage': the model '{flat['model.name']}' has no stages; set it to none")
+    start, epochs = flat["swa_start"], flat["num_epochs"]
+    if start is not None and flat["ema_decay"] is not None:
+        raise InputError(f"config.swa_start={start}: a run keeps one kind of averages; set ema_decay to None")
+    if start is not None and start > epochs:
+        raise InputError(f"config.swa_start={start}: it must be an epoch of the run, and num_epochs={epochs}")
     if flat["data.channels"] == 2:
         raise InputError("config.data.channels=2: it must be 1 (gray) or 3 (colour), or None")
     if flat.get("optimizer.nesterov") and flat["optimizer.momentum"] == 0:
         raise InputError("config.optimizer.nesterov=True: it needs optimizer.momentum above 0")
     check_schedule(flat)
+    if cycles_momentum(flat):
+        _check_momentum(flat)
     if flat["model.name"] == "cnn" and flat["model.norm"] == "group":
         groups, filters = flat["model.norm_groups"], flat["model.filters"]
         if any(count % groups for count in filters):
             raise InputError(f"config.model.norm_groups={groups}: it must divide every entry of filters={filters}")
+
+
+def _check_momentum(flat: Mapping[str, Any]) -> None:
+    """Of a schedule with cycle_momentum=True."""
+    where = f"config.schedule: cycle_momentum=True of {flat['schedule.name']}"
+    if "optimizer.momentum" not in flat and "optimizer.b1" not in flat:
+        raise InputError(f"{where}: the optimizer '{flat['optimizer.name']}' has no momentum to cycle; set it to False")
+    if flat.get("optimizer.momentum") == 0:
+        raise InputError(f"{where}: it needs optimizer.momentum above 0, where the cycle takes its place, or False")
 
 
 def _flatten(tree: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:

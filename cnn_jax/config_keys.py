@@ -244,7 +244,7 @@ KEYS: dict[str, Key] = {
         None, maybe(number(0, below=1)), "also average parameters and batch statistics, keeping this share at each step"
     ),
     "swa_start": Key(
-        None, maybe(number(0)),
+        None, maybe(integer(1)),
         "average the weights that each epoch ends with, from this epoch on, with batch statistics taken anew (SWA)",
     ),
     "on_nonfinite": Key(

@@ -18,6 +18,7 @@ from cnn_jax.building import Experiment, build
 from cnn_jax.checkpoints import Checkpoints, open_checkpoints
 from cnn_jax.config import to_json, validate
 from cnn_jax.config_keys import STAGED
+from cnn_jax.epoch_ends import make_after_epoch, make_averages, rate_factor
 from cnn_jax.errors import InputError, Interrupted, NonFiniteError, SaveError
 from cnn_jax.programs import initial_state, make_evaluation, make_training, state_shapes
 from cnn_jax.progress import announce
@@ -139,7 +140,7 @@ def _run(
             train_step=train_step,
             feed=feed,
             evaluate=None if splits.validation is None else partial(measure, splits.validation),
-            learning_rate=lambda step: float(str(np.float32(experiment.schedule(step)))),  # 0.1, not 0.10000000149
+            learning_rate=lambda step, state: _short(float(experiment.schedule(step)) * rate_factor(state)),
             steps_per_epoch=experiment.steps_per_epoch,
             num_epochs=config.num_epochs,
             patience=config.patience,
@@ -150,6 +151,8 @@ def _run(
             config=to_json(config),
             on_nonfinite=config.on_nonfinite,
             ask=hosts.ask(experiment.devices.mesh),
+            averages=make_averages(experiment),
+            after_epoch=make_after_epoch(experiment),
         )
         announce("compiling")
         warm_up(state.variables)  # before there is anything to lose
@@ -169,6 +172,11 @@ def _run(
     summary = _summary(experiment, progress, int(state.step), test, plan.wall_seconds())
     _write_end(workdir, trackers, summary)
     return summary
+
+
+def _short(rate: float) -> float:
+    """0.1, not 0.10000000149, where a rate was computed in float32."""
+    return float(str(np.float32(rate)))
 
 
 def _make_measure(experiment: Experiment, program: Callable[..., Any]) -> tuple[Callable[..., Any], Callable[..., Any]]:

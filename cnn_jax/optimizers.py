@@ -6,19 +6,21 @@ default it leaves biases and normalisation parameters alone.
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import optax
 
 from cnn_jax.parameter_names import frozen, multiplier, parameter_names
 
 Mask = Callable[[Any], Any]
+Schedule = Callable[[Any], Any]
 
 
 def sgd(rate: Any, mask: Mask, *, momentum: float, nesterov: bool, weight_decay: float) -> optax.GradientTransformation:
     """PyTorch's SGD: g += wd * w; v = momentum * v + g; w -= rate * (g + momentum * v if nesterov else v)."""
-    return _coupled(weight_decay, mask, optax.sgd(rate, momentum or None, nesterov))
+    return _coupled(weight_decay, mask, optax.sgd(rate, None if _is_zero(momentum) else momentum, nesterov))
 
 
 def adam(
@@ -40,7 +42,7 @@ def rmsprop(
 ) -> optax.GradientTransformation:
     """Hinton 2012, with PyTorch's eps outside of the root, and momentum on the scaled gradient before the rate."""
     scale = optax.scale_by_rms(decay, eps, eps_in_sqrt=False)
-    trace = optax.trace(momentum) if momentum else optax.identity()
+    trace = optax.identity() if _is_zero(momentum) else optax.trace(momentum)
     return _coupled(weight_decay, mask, optax.chain(scale, trace, optax.scale_by_learning_rate(rate)))
 
 
@@ -126,8 +128,26 @@ OPTIMIZERS: dict[str, Callable[..., optax.GradientTransformation]] = {
 }
 
 
+class FollowingState(NamedTuple):
+    """Of an optimizer whose momentum cycles or whose rate follows a metric.
+
+    Attributes:
+      count: updates made so far, where the momentum cycles; else ().
+      plateau: what ReduceLROnPlateau has seen, its `factor` above all; else ().
+      inner: the optimizer's own state.
+    """
+
+    count: Any
+    plateau: Any
+    inner: Any
+
+
 def make_optimizer(
-    optimizer: Mapping[str, Any], schedule: Callable[[float], Callable[[Any], Any]], freeze: str | None = None
+    optimizer: Mapping[str, Any],
+    schedule: Callable[[float], Schedule],
+    freeze: str | None = None,
+    momentum: Schedule | None = None,
+    plateau: Any = None,
 ) -> optax.GradientTransformation:
     """The Optax transformation for a config's `optimizer` block.
 
@@ -137,7 +157,35 @@ def make_optimizer(
       schedule: from a base learning rate to the rate as a function of the step.
       freeze: parameters in whose names this regular expression is found stay as they are; they are not decayed, no
         part of the gradient's norm, and the optimizer holds nothing for them.
+      momentum: as a function of the step, in place of the optimizer's `momentum`, or else of its `b1`, as PyTorch's
+        schedulers cycle it; None: it stays what it is.
+      plateau: where a metric lowers the rates, the `PlateauState` to begin with: every rate is multiplied by its
+        `factor`. With either of the two the state is a `FollowingState`.
     """
+    if momentum is None and plateau is None:
+        return _build(optimizer, schedule, freeze)
+
+    def at(count: Any, seen: Any) -> optax.GradientTransformation:
+        """The optimizer of one step. Rates themselves are scaled: LARS, say, keeps scaled updates in its momentum."""
+        changes = {} if momentum is None else {"momentum" if "momentum" in optimizer else "b1": momentum(count)}
+        scaled = schedule if plateau is None else lambda base: lambda step: seen.factor * schedule(base)(step)
+        return _build({**optimizer, **changes}, scaled, freeze)
+
+    def init(params: Any) -> FollowingState:
+        count = () if momentum is None else jnp.zeros((), jnp.int32)
+        begin = () if plateau is None else jax.tree.map(_at_most_32_bits, plateau)
+        return FollowingState(count, begin, at(count, begin).init(params))
+
+    def update(updates: Any, state: FollowingState, params: Any = None) -> tuple[Any, FollowingState]:
+        updates, inner = at(state.count, state.plateau).update(updates, state.inner, params)
+        return updates, state._replace(count=jax.tree.map(optax.safe_increment, state.count), inner=inner)
+
+    return optax.GradientTransformation(init, update)
+
+
+def _build(
+    optimizer: Mapping[str, Any], schedule: Callable[[float], Schedule], freeze: str | None
+) -> optax.GradientTransformation:
     arguments = dict(optimizer)
     name, base = arguments.pop("name"), arguments.pop("learning_rate")
     multipliers = arguments.pop("rate_multipliers")
@@ -176,3 +224,12 @@ def _only_trained(transformation: optax.GradientTransformation, freeze: str) -> 
 
 def _coupled(weight_decay: float, mask: Mask, optimizer: optax.GradientTransformation) -> optax.GradientTransformation:
     return optax.chain(optax.add_decayed_weights(weight_decay, mask), optimizer) if weight_decay else optimizer
+
+
+def _at_most_32_bits(value: Any) -> jax.Array:
+    return jnp.asarray(value, jnp.float32 if jnp.issubdtype(jnp.result_type(value), jnp.floating) else jnp.int32)
+
+
+def _is_zero(momentum: Any) -> bool:
+    """Of a number; a momentum that cycles is an array, which a compiled step cannot look into."""
+    return isinstance(momentum, int | float) and momentum == 0

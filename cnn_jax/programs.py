@@ -17,16 +17,17 @@ from cnn_jax.data.augment.pipeline import crop_while_decoding
 from cnn_jax.data.feed import resident_feed, streamed_feed
 from cnn_jax.data.normalize import normalize
 from cnn_jax.data.order import distinct
-from cnn_jax.data.resident import Resident, own_part, place
+from cnn_jax.data.resident import Resident, own_part
 from cnn_jax.data.stream import Batches
 from cnn_jax.devices import AXIS
 from cnn_jax.inference import make_apply
 from cnn_jax.losses import LOSSES, balanced_weights
 from cnn_jax.parameter_names import hold
+from cnn_jax.training.averages import make_statistics_step
 from cnn_jax.training.loss_scale import init_loss_scale
 from cnn_jax.training.parallel import compile_eval_step, compile_resident_step, compile_train_step, map_parts
 from cnn_jax.training.state import TrainState, init_state
-from cnn_jax.training.step import Batch, StepOptions, make_eval_step, make_train_step
+from cnn_jax.training.step import Batch, Preprocess, StepOptions, make_eval_step, make_train_step
 
 _MOST_STEPS_PER_CALL = 50
 _OPERATIONS_PER_CALL = 2e12
@@ -35,25 +36,24 @@ _OPERATIONS_PER_CALL = 2e12
 def make_steps(experiment: Experiment) -> tuple[Callable[..., Any], Callable[..., Any]]:
     """The pure training and evaluation steps of an experiment; see `training.step`."""
     config, splits = experiment.config, experiment.splits
-    balanced = config.data.sampling == "balanced"
-
-    # Each device prepares its own part of the batch, also where one program does the rest for all.
-    axis = experiment.devices.axis or (AXIS if experiment.devices.count > 1 else None)
-
-    def preprocess(batch: Batch, seed: jax.Array, step: jax.Array) -> tuple[jax.Array, jax.Array]:
-        numbers = batch["index"]
-        if balanced:
-            whole = numbers if axis is None else jax.lax.all_gather(numbers, axis, tiled=True)
-            numbers = own_part(distinct(whole, len(splits.train), jnp), axis)
-        draws = Draws(seed, step, step // experiment.steps_per_epoch, numbers, axis)
-        images, labels = experiment.augment(batch["image"], batch["label"], draws)
-        return normalize(images, experiment.normalization, experiment.model.setting.param_dtype), labels
-
     weights = None
     if config.loss.class_weights == "balanced":
         weights = jnp.asarray(balanced_weights(splits.train.labels, splits.num_classes))
     loss = partial(LOSSES[config.loss.name], label_smoothing=config.loss.label_smoothing, class_weights=weights)
-    options = StepOptions(
+    options = _step_options(experiment)
+    step = make_train_step(experiment.model, experiment.optimizer, loss, _make_preprocess(experiment), options)
+    return step, make_eval_step(make_apply(experiment.model, experiment.normalization))
+
+
+def make_statistics(experiment: Experiment) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """What takes BatchNorm's statistics anew, as `make_training` gives what trains: see `make_statistics_step`."""
+    preprocess, options = _make_preprocess(experiment), _step_options(experiment)
+    return _fed(experiment, make_statistics_step(experiment.model, preprocess, options, experiment.steps_per_epoch))
+
+
+def _step_options(experiment: Experiment) -> StepOptions:
+    config = experiment.config
+    return StepOptions(
         axis=experiment.devices.axis,
         accumulate_steps=config.accumulate_steps,
         unroll=experiment.devices.platform == "cpu",  # a convolution in a loop is slow there
@@ -62,9 +62,25 @@ def make_steps(experiment: Experiment) -> tuple[Callable[..., Any], Callable[...
         average_stats=config.parallel.batch_norm == "per_device",
         hold=partial(hold, pattern=config.freeze),
     )
-    spread = preprocess if axis == options.axis else map_parts(preprocess, experiment.devices)
-    step = make_train_step(experiment.model, experiment.optimizer, loss, spread, options)
-    return step, make_eval_step(make_apply(experiment.model, experiment.normalization))
+
+
+def _make_preprocess(experiment: Experiment) -> Preprocess:
+    """(batch, seed, step) -> (images that the model takes, labels): augmentation and normalisation."""
+    balanced, examples = experiment.config.data.sampling == "balanced", len(experiment.splits.train)
+
+    # Each device prepares its own part of the batch, also where one program does the rest for all.
+    axis = experiment.devices.axis or (AXIS if experiment.devices.count > 1 else None)
+
+    def preprocess(batch: Batch, seed: jax.Array, step: jax.Array) -> tuple[jax.Array, jax.Array]:
+        numbers = batch["index"]
+        if balanced:
+            whole = numbers if axis is None else jax.lax.all_gather(numbers, axis, tiled=True)
+            numbers = own_part(distinct(whole, examples, jnp), axis)
+        draws = Draws(seed, step, step // experiment.steps_per_epoch, numbers, axis)
+        images, labels = experiment.augment(batch["image"], batch["label"], draws)
+        return normalize(images, experiment.normalization, experiment.model.setting.param_dtype), labels
+
+    return preprocess if axis == experiment.devices.axis else map_parts(preprocess, experiment.devices)
 
 
 def make_evaluation(experiment: Experiment) -> Callable[..., Any]:
@@ -75,8 +91,12 @@ def make_evaluation(experiment: Experiment) -> Callable[..., Any]:
 
 def make_training(experiment: Experiment) -> tuple[Callable[..., Any], Callable[..., Any]]:
     """What `Plan` wants of an experiment: the compiled training step and the feed that gives each call its data."""
+    return _fed(experiment, make_steps(experiment)[0])
+
+
+def _fed(experiment: Experiment, step: Callable[..., Any]) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """A step (state, batch, seed) -> (state, sums), compiled, and the feed that gives each call its data."""
     config, train_split, devices = experiment.config, experiment.splits.train, experiment.devices
-    step, _ = make_steps(experiment)
     seed = np.uint32(config.seed)
     balanced = config.data.sampling == "balanced"
     if isinstance(train_split, data.Pictures):
@@ -85,7 +105,7 @@ def make_training(experiment: Experiment) -> tuple[Callable[..., Any], Callable[
         batches = Batches(train_split, config.seed, config.batch_size, balanced, crop, hosts.index(), hosts.count())
         feed = partial(streamed_feed, batches, config.data.workers, devices)
         return lambda state, batch: program(state, batch, seed), feed
-    resident = place(train_split, devices)
+    resident = experiment.resident
     programs = functools.cache(partial(compile_resident_step, step, devices))
     feed = partial(
         resident_feed, train_split.labels, config.seed, config.batch_size, balanced, steps_per_call(experiment), devices
@@ -140,7 +160,7 @@ def make_state(experiment: Experiment) -> Callable[[Any], TrainState]:
     config = experiment.config
     return partial(
         init_state, experiment.model, experiment.optimizer, experiment.splits.image_shape,
-        with_ema=config.ema_decay is not None,
+        with_averages=config.ema_decay is not None or config.swa_start is not None,
         loss_scale=init_loss_scale() if config.precision == "float16" else None,
     )  # fmt: skip
 

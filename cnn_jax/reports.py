@@ -1,12 +1,13 @@
 """The pictures that commands write. They take arrays and rows, and know no other room."""
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-_CURVES = {"train": "tab:blue", "validation": "tab:orange", "validation_ema": "tab:red"}
+_CURVES = {"train": "tab:blue", "validation": "tab:orange", "validation_ema": "tab:red", "validation_swa": "tab:red"}
 
 
 def plot_curves(rows: Sequence[Mapping[str, Any]], path: Path) -> Path:
@@ -22,7 +23,7 @@ def plot_curves(rows: Sequence[Mapping[str, Any]], path: Path) -> Path:
                     *zip(*points, strict=True),
                     color=color,
                     marker=".",
-                    label=split.replace("_ema", ", averaged weights"),
+                    label=re.sub("_(ema|swa)$", ", averaged weights", split),
                 )
         for row in rows:
             if row["split"] == "test":

@@ -51,7 +51,7 @@ def _report(summary: Mapping[str, Any], config: Any, workdir: str) -> str:
             lines.append(f"{split} accuracy {summary[f'{split}_accuracy']:.2%}  loss {summary[f'{split}_loss']:.4f}")
     if summary["stopped_early"]:
         lines.append(f"stopped early: {config.patience} epochs without a better {config.checkpoint.metric}")
-    which = "averaged weights" if summary["weights"] == "ema" else "weights"
+    which = "weights" if summary["weights"] == "raw" else "averaged weights"
     lines.append(
         f"{summary['epochs']} epochs in {summary['wall_seconds']:.1f} s, training at "
         f"{summary['images_per_second']:,.0f} images/s; these are the {which} of epoch {summary['best_epoch']}"

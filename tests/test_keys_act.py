@@ -209,6 +209,7 @@ SEEN_IN_PARTS: dict[str, Case] = {
     "freeze": Case("block", one_step),
     "accumulate_steps": Case(2, one_step),
     "ema_decay": Case(0.9, lambda config: initial_state(build(config)).averaged is not None),
+    "swa_start": Case(1, lambda config: initial_state(build(config)).averaged is not None),
     "steps_per_call": Case(5, lambda config: steps_per_call(build(config))),
     "parallel.devices": Case(4, lambda config: build(config).devices.count),
     "parallel.strategy": Case("pmap", lambda config: build(config).devices.axis),

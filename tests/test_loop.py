@@ -75,7 +75,7 @@ def run(
         yield works()
 
     settings: dict[str, Any] = {
-        "train_step": step, "feed": feed, "evaluate": evaluate, "learning_rate": lambda step: 0.1,
+        "train_step": step, "feed": feed, "evaluate": evaluate, "learning_rate": lambda step, state: 0.1,
         "steps_per_epoch": STEPS, "num_epochs": 2, "patience": None, "checkpoint_every": 1.0,
         "checkpoint_unit": "epochs", "metric": "validation_accuracy", "wall_seconds": lambda: 0.0, "config": {},
     }  # fmt: skip

@@ -218,7 +218,7 @@ def test_what_devices_cannot_do_is_said(changes: dict[str, Any], words: str) -> 
 def step_with(preprocess: Any, **options: Any) -> tuple[Any, TrainState]:
     model = make_model({"name": "linear", "initialization": "lecun_normal"}, 3)
     optimizer = optax.sgd(0.1, 0.9)
-    state = init_state(model, optimizer, (2, 2, 1), 0, with_ema="ema_decay" in options)
+    state = init_state(model, optimizer, (2, 2, 1), 0, with_averages="ema_decay" in options)
     return jax.jit(make_train_step(model, optimizer, cross_entropy, preprocess, StepOptions(**options))), state
 
 

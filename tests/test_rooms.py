@@ -20,8 +20,8 @@ FLOORS = {
     ],
     2: ["training", "inference"],
     3: [
-        "building", "programs", "experiment", "warm_start", "assessment", "prediction", "gallery", "audit", "runs_page",
-        "mlflow_model", "schedule_picture",
+        "building", "programs", "epoch_ends", "experiment", "warm_start", "assessment", "prediction", "gallery", "audit",
+        "runs_page", "mlflow_model", "schedule_picture",
     ],
     4: ["command_line", "benchmarks", "dry_run", "tuning"],
 }  # fmt: skip
@@ -29,7 +29,8 @@ FLOORS = {
 # needs a run and a training state
 NEIGHBOURS = {
     ("metrics", "losses"), ("checkpoints", "checksums"), ("checkpoints", "orbax_manners"), ("experiment", "warm_start"),
-    ("experiment", "building"), ("experiment", "programs"), ("programs", "building"),
+    ("experiment", "building"), ("experiment", "programs"), ("programs", "building"), ("experiment", "epoch_ends"),
+    ("epoch_ends", "building"), ("epoch_ends", "programs"),
 }  # fmt: skip
 ROOM_FLOOR = {room: floor for floor, rooms in FLOORS.items() for room in rooms}
 MODULES = sorted((ROOT / "cnn_jax").rglob("*.py"))
@@ -69,7 +70,7 @@ def test_imports_point_downwards(path: Path) -> None:
 
 
 def test_training_order_inside_its_room() -> None:
-    order = ["loss_scale", "state", "step", "parallel", "evaluation", "signals", "plan", "saving", "loop"]
+    order = ["loss_scale", "state", "step", "averages", "parallel", "evaluation", "signals", "plan", "saving", "loop"]
     for i, name in enumerate(order):
         for imported in imports(ROOT / f"cnn_jax/training/{name}.py"):
             if imported.startswith("cnn_jax.training."):

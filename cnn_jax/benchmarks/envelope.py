@@ -90,7 +90,7 @@ def count(config: ml_collections.ConfigDict, classes: int) -> Counts:
     table = make_table(model, shape)
     variables = jax.eval_shape(lambda: model.init(jax.random.key(0), jnp.zeros((1, *shape))))
     optimizer = make_optimizer(config.optimizer, lambda base: lambda step: base)
-    copies = 1 if config.ema_decay is None else 2
+    copies = 1 if config.ema_decay is None and config.swa_start is None else 2
     size = {"float64": 8, "float32": 4}.get(config.precision, 2)
     return Counts(
         operations=_OPERATIONS * table.multiply_adds,

@@ -90,11 +90,11 @@ def make_norm(
 
     Its statistics are computed and kept in float32 (float64 in a network of float64).
 
-    batch: over B, H, W (Ioffe & Szegedy 2015), and over the devices of `setting.axis`. Its running statistics keep 0.9
-      of the old value, which PyTorch calls momentum 0.1; the running variance is the biased one, PyTorch's is larger by
-      n / (n - 1). Where its scale and its bias are both frozen it is frozen as a whole, as in Keras: also in training
-      it normalises with its running statistics and leaves them as they are. (PyTorch's requires_grad=False does not:
-      there new data change a network that was to stay as it is.)
+    batch: over B, H, W (Ioffe & Szegedy 2015), and over the devices of `setting.axis`. Its running statistics keep
+      `setting.norm_momentum` of the old value, 0.9, which PyTorch calls momentum 0.1; the running variance is the
+      biased one, PyTorch's is larger by n / (n - 1). Where its scale and its bias are both frozen it is frozen as a
+      whole, as in Keras: also in training it normalises with its running statistics and leaves them as they are.
+      (PyTorch's requires_grad=False does not: there new data change a network that was to stay as it is.)
     group: over H, W and the channels of a group; layer: over H, W and all channels (Wu & He 2018, eq. 3 to 7).
     """
     param_dtype = setting.param_dtype
@@ -107,8 +107,9 @@ def make_norm(
     if kind == "batch":
         train = train and not setting.freezes_norm((*path, kwargs.get("name") or ""))
         return nn.BatchNorm(
-            use_running_average=not train, momentum=0.9, epsilon=1e-5, axis_name=setting.axis, **types, **kwargs
-        )
+            use_running_average=not train, momentum=setting.norm_momentum, epsilon=1e-5, axis_name=setting.axis,
+            **types, **kwargs,
+        )  # fmt: skip
     return nn.GroupNorm(num_groups=1 if kind == "layer" else groups, epsilon=1e-5, **types, **kwargs)
 
 

@@ -60,7 +60,7 @@ class _Loop:
         self._seen: set[int] = set()  # how many steps the calls so far made: another number is another program
         self._compiling = 0.0
         self._failure: InputError | None = None
-        progress.averaged = getattr(state, "averaged", None) is not None
+        progress.averages = plan.averages.name
 
     def finish_epoch(self, log: Log) -> None:
         """The rest of the current epoch, its evaluation and, where it is due, its checkpoint."""
@@ -75,7 +75,8 @@ class _Loop:
                 self._save()
         self._leave_if_asked()
         step = int(self.state.step)
-        metrics = self._evaluate()
+        state, metrics = self._evaluate()
+        self.state = plan.after_epoch(state, metrics)
         close_epoch(progress, metrics, step, plan.metric)
         for split, figures in metrics.items():
             log(step, {"epoch": progress.epoch, "split": split, **figures})
@@ -123,9 +124,9 @@ class _Loop:
         bad = np.asarray(sums.get("nonfinite", np.zeros(len(sums["count"]))))
         for step, (loss, left_out) in enumerate(zip(sums["loss"], bad, strict=True), first):
             if not left_out or plan.on_nonfinite == "stop":
-                check_finite(float(loss), "the training loss", step, plan)
+                check_finite(float(loss), "the training loss", step, self.state, plan)
             if left_out and plan.on_nonfinite == "stop":
-                check_finite(np.nan, "a gradient", step, plan)
+                check_finite(np.nan, "a gradient", step, self.state, plan)
             progress.skipped_steps += int(left_out)
             progress.skipped_in_a_row = progress.skipped_in_a_row + 1 if left_out else 0
             if progress.skipped_in_a_row >= plan.steps_per_epoch:
@@ -135,25 +136,34 @@ class _Loop:
                 )
         progress.totals = add(progress.totals, {k: np.asarray(v, np.float64).sum(axis=0) for k, v in sums.items()})
 
-    def _evaluate(self) -> dict[str, dict[str, float]]:
-        """{"train", and with validation data "validation", and with averages "validation_ema"}: metrics."""
-        plan, totals = self._plan, self._progress.totals
-        rate = plan.learning_rate(int(self.state.step) - 1)
+    def _evaluate(self) -> tuple[TrainState, dict[str, dict[str, float]]]:
+        """The state with averages of this epoch, and {"train", "validation", "validation_ema"}: metrics.
+
+        `self.state` stays as it is: what a signal saves on the way is an epoch that is not closed.
+        """
+        plan, progress = self._plan, self._progress
+        step, between = int(self.state.step), Between(self._ask, self._act)
+        metrics = {"train": self._training_figures(step)}
+        try:
+            state = plan.averages.update(self.state, progress.epoch + 1, between)
+            averaged = getattr(state, "averaged", None) if progress.epoch + 1 >= plan.averages.first_epoch else None
+            candidates = {"validation": state.variables, f"validation_{plan.averages.name}": averaged}
+            for split, variables in candidates.items():
+                if plan.evaluate is not None and variables is not None:
+                    metrics[split] = plan.evaluate(variables, between)
+                    check_finite(metrics[split]["loss"], "the validation loss", step, state, plan)
+        except InputError as error:
+            self._give_up(error)
+        progress.averaged = averaged is not None
+        return state, metrics
+
+    def _training_figures(self, step: int) -> dict[str, float]:
+        totals = self._progress.totals
         figures = averages(totals) if totals.get("count") else {}  # every step may have been left out
-        metrics = {"train": {**figures, "learning_rate": rate}}
+        figures["learning_rate"] = self._plan.learning_rate(step - 1, self.state)
         if totals.get("nonfinite"):
-            metrics["train"]["skipped_steps"] = int(totals["nonfinite"])
-        averaged = getattr(self.state, "averaged", None)
-        candidates = {"validation": self.state.variables, "validation_ema": averaged}
-        for split, variables in candidates.items():
-            if plan.evaluate is None or variables is None:
-                continue
-            try:
-                metrics[split] = plan.evaluate(variables, Between(self._ask, self._act))
-            except InputError as error:
-                self._give_up(error)
-            check_finite(metrics[split]["loss"], "the validation loss", int(self.state.step), plan)
-        return metrics
+            figures["skipped_steps"] = int(totals["nonfinite"])
+        return figures
 
     def _ask(self) -> Any:
         """What this host wants, on its way to all; the clock is the lead host's."""

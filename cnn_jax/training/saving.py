@@ -66,7 +66,7 @@ class Saver:
         if position == self._whole:
             return
         if not _all_finite(state.variables):
-            check_finite(math.nan, "a parameter", int(state.step) - 1, self._plan)
+            check_finite(math.nan, "a parameter", int(state.step) - 1, state, self._plan)
         if position == self._latest and self._lost is not None:
             self._progress.best = self._lost  # it was not saved, and now will be
         self._progress.wall_seconds = self._plan.wall_seconds()
@@ -133,9 +133,9 @@ class Saver:
         return max(1.0, self._plan.checkpoint_every * per_unit)
 
 
-def check_finite(loss: float, what: str, step: int, plan: Plan) -> None:
+def check_finite(loss: float, what: str, step: int, state: TrainState, plan: Plan) -> None:
     if not math.isfinite(loss):
-        rate = plan.learning_rate(step)
+        rate = plan.learning_rate(step, state)
         raise NonFiniteError(
             f"{what} became {loss} at step {step}, where the learning rate was {rate:.4g}; a lower "
             f"optimizer.learning_rate, a warm-up or optimizer.clip_norm would help"

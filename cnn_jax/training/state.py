@@ -17,7 +17,7 @@ class TrainState:
 
     Attributes:
       step: counts the steps made so far.
-      ema: averages of {"params", "batch_stats"}; {} where none are taken.
+      ema: averages of {"params", "batch_stats"}, over steps or (SWA) over the ends of epochs; {} where none are taken.
       loss_scale: {"scale", "good_steps"} of float16; {} in other precisions.
     """
 
@@ -45,7 +45,7 @@ def init_state(
     image_shape: tuple[int, int, int],
     seed: jax.Array | int,
     *,
-    with_ema: bool = False,
+    with_averages: bool = False,
     loss_scale: Any = None,
 ) -> TrainState:
     """The state before the first step, a function of the seed; fit for `jit` and `eval_shape`."""
@@ -56,7 +56,7 @@ def init_state(
         params=params,
         batch_stats=batch_stats,
         opt_state=optimizer.init(params),
-        ema={"params": params, "batch_stats": batch_stats} if with_ema else {},
+        ema={"params": params, "batch_stats": batch_stats} if with_averages else {},
         loss_scale=loss_scale or {},
     )
 

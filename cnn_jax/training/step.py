@@ -110,14 +110,14 @@ def _make_differentiate(model: nn.Module, loss: Loss, options: StepOptions) -> C
         state: TrainState, images: jax.Array, labels: jax.Array, mask: jax.Array, key: jax.Array
     ) -> tuple[Any, Any, Sums]:
         scale = state.loss_scale.get("scale", jnp.float32(1))
-        weight = scale / _total(mask.sum(), options.axis)
+        weight = scale / total(mask.sum(), options.axis)
         gradient = jax.grad(objective, has_aux=True)
         if options.accumulate_steps == 1:
             gradients, (sums, stats) = gradient(state.params, state.batch_stats, (images, labels, mask), key, weight)
         else:
-            parts = jax.tree.map(lambda x: _in_parts(x, options.accumulate_steps), (images, labels, mask))
+            parts = jax.tree.map(lambda x: in_parts(x, options.accumulate_steps), (images, labels, mask))
             gradients, sums, stats = _accumulate(gradient, state, parts, key, weight, options)
-        gradients, sums = _total((gradients, sums), options.axis)
+        gradients, sums = total((gradients, sums), options.axis)
         if state.loss_scale:
             gradients = jax.tree.map(lambda g: g / scale.astype(g.dtype), gradients)
         if options.average_stats and options.axis is not None:
@@ -129,7 +129,7 @@ def _make_differentiate(model: nn.Module, loss: Loss, options: StepOptions) -> C
     return differentiate
 
 
-def _in_parts(x: jax.Array, count: int) -> jax.Array:
+def in_parts(x: jax.Array, count: int) -> jax.Array:
     """[B, ...] -> [count, B / count, ...]; part i takes every count-th row from i on.
 
     So each part is spread over the devices as the batch is, and nothing moves between them.
@@ -163,7 +163,7 @@ def _updated(
     return dataclasses.replace(state, params=params, batch_stats=batch_stats, opt_state=opt_state)
 
 
-def _total(tree: Any, axis: str | None) -> Any:
+def total(tree: Any, axis: str | None) -> Any:
     """Summed over the devices, inside a program for each of them."""
     return tree if axis is None else lax.psum(tree, axis)
 
