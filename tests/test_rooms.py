@@ -20,8 +20,8 @@ FLOORS = {
     ],
     2: ["training", "inference"],
     3: [
-        "building", "programs", "epoch_ends", "experiment", "warm_start", "assessment", "prediction", "gallery", "audit",
-        "runs_page", "mlflow_model", "schedule_picture",
+        "building", "programs", "epoch_ends", "experiment", "warm_start", "assessment", "prediction", "gallery",
+        "audit", "runs_page", "mlflow_model", "schedule_picture",
     ],
     4: ["command_line", "benchmarks", "dry_run", "tuning"],
 }  # fmt: skip
