@@ -53,9 +53,7 @@ class Space:
 
     def snapped(self, points: np.ndarray) -> np.ndarray:
         """The points [n, axes] as what they will really be."""
-        columns = [
-            axis.snap(column) if axis.snap else column for axis, column in zip(self.axes, points.T, strict=True)
-        ]
+        columns = [axis.snap(column) if axis.snap else column for axis, column in zip(self.axes, points.T, strict=True)]
         return np.stack(columns, axis=1)
 
     def features(self, points: np.ndarray) -> np.ndarray:

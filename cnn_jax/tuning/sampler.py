@@ -1,9 +1,9 @@
 """A sweep's methods as a sampler of Optuna. Import it where Optuna is known to be installed.
 
-    sampler = SweepSampler(sweep, seed=0)
-    study = optuna.create_study(sampler=sampler)
-    trial = study.ask(sampler.stored)      # its parameters are stored at once, so that other workers see them
-    sampler.values(trial.params)           # {parameter name: value} as the sweep file means it
+sampler = SweepSampler(sweep, seed=0)
+study = optuna.create_study(sampler=sampler)
+trial = study.ask(sampler.stored)      # its parameters are stored at once, so that other workers see them
+sampler.values(trial.params)           # {parameter name: value} as the sweep file means it
 """
 
 import json
@@ -75,7 +75,7 @@ class SweepSampler(optuna.samplers.BaseSampler):
         told = [trial for trial in trials if set(trial.params) == set(self.stored)]
         pending = [trial for trial in told if not trial.state.is_finished()]
         finished = [trial for trial in told if trial.state.is_finished()]
-        values = np.array([sign * _value_of(trial) for trial in finished])
+        values = np.array([sign * worth(trial) for trial in finished])
         known = values[np.isfinite(values)]
         if not len(known):  # all failed: there is nothing to learn but where not to go
             pending, finished, values = told, [], known
@@ -97,11 +97,13 @@ class SweepSampler(optuna.samplers.BaseSampler):
     def _stored(self, name: str, distribution: Distribution) -> BaseDistribution:
         if name in self._choices:
             return CategoricalDistribution(self._choices[name])
-        low, high = distribution.quantile(0.0), distribution.quantile(1.0)
-        logarithmic = "log" in distribution.kind and low > 0
-        if isinstance(low, int):
-            return IntDistribution(low, high, log=logarithmic)
-        return FloatDistribution(low, high, log=logarithmic)
+        least, most = distribution.quantile(0.0), distribution.quantile(1.0)
+        logarithmic = "log" in distribution.kind and least > 0
+        if isinstance(least, int):
+            return IntDistribution(least, most, log=logarithmic)
+        low, high = distribution.bounds
+        bounded = math.isfinite(low) and math.isfinite(high) and (low > 0 or not logarithmic)
+        return FloatDistribution(*((low, high) if bounded else (least, most)), log=logarithmic)
 
     def _value(self, name: str, distribution: Distribution, stored: Any) -> Any:
         if name not in self._choices:
@@ -118,8 +120,8 @@ def stored_choices(distribution: Distribution) -> tuple[Any, ...]:
     return plain if len(set(plain)) == len(plain) else tuple(json.dumps(one) for one in choices)
 
 
-def _value_of(trial: FrozenTrial) -> float:
-    """What the process learns from: the value, of a pruned trial the last one reported; NaN where there is none."""
+def worth(trial: FrozenTrial) -> float:
+    """The value of a trial, of a pruned one the last it reported; NaN where there is none."""
     if trial.state == TrialState.COMPLETE and trial.value is not None:
         return trial.value
     if trial.state == TrialState.PRUNED and trial.last_step is not None:
