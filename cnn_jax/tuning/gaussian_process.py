@@ -99,12 +99,23 @@ def propose(
     Returns:
       A point [axes], neither finished nor pending unless there is no other.
     """
-    taken = np.concatenate([points, pending])
     generator = np.random.default_rng([seed, number])
     if number < first_points(space) or len(points) < 2:
         start = space.snapped(_sobol(space, 1, [seed], skip=number))
         candidates = np.concatenate([start, space.snapped(_screen(space, generator))])
-        return _untaken(space, candidates, taken)[0]
+        return _untaken(candidates, np.concatenate([points, pending]))[0]
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(1):  # these matrices are small, and the cores are the trials'
+        return _best_candidate(space, points, values, pending, seed, generator)
+
+
+def _best_candidate(
+    space: Space, points: np.ndarray, values: np.ndarray, pending: np.ndarray, seed: int,
+    generator: np.random.Generator,
+) -> np.ndarray:  # fmt: skip
+    """Where the expected improvement is largest among many candidates, refined about the best of them."""
+    taken = np.concatenate([points, pending])
     candidates = _candidates(space, points, values, generator)
     process = fit(space.features(points), values, seed)
     if len(pending):
@@ -115,11 +126,11 @@ def propose(
         mean, deviation = process.predict(space.features(rows), return_std=True)
         return expected_improvement(mean, deviation, best)
 
-    pool = _untaken(space, candidates, taken)
+    pool = _untaken(candidates, taken)
     scores = score(pool)
     for i in range(_ROUNDS):
         near = _perturbed(space, pool[np.argsort(-scores)[:4]], 0.1 / 2**i, _EACH_ROUND, generator)
-        more = _untaken(space, space.snapped(near), taken, or_any=False)
+        more = _untaken(space.snapped(near), taken, or_any=False)
         if len(more):
             pool, scores = np.concatenate([pool, more]), np.concatenate([scores, score(more)])
     return pool[np.argmax(scores)]
@@ -212,7 +223,7 @@ def _perturbed(
     return np.clip(np.where(moved, steps, rows), 1e-6, 1 - 1e-6)
 
 
-def _untaken(space: Space, candidates: np.ndarray, taken: np.ndarray, or_any: bool = True) -> np.ndarray:
+def _untaken(candidates: np.ndarray, taken: np.ndarray, or_any: bool = True) -> np.ndarray:
     """The candidates that were not tried, each once; all of them where all were and `or_any`."""
     rows = np.round(candidates / _SAME).astype(np.int64)
     _, first = np.unique(rows, axis=0, return_index=True)

@@ -102,8 +102,9 @@ class SweepSampler(optuna.samplers.BaseSampler):
         if isinstance(least, int):
             return IntDistribution(least, most, log=logarithmic)
         low, high = distribution.bounds
-        bounded = math.isfinite(low) and math.isfinite(high) and (low > 0 or not logarithmic)
-        return FloatDistribution(*((low, high) if bounded else (least, most)), log=logarithmic)
+        if math.isfinite(low) and math.isfinite(high) and (low > 0 or not logarithmic):
+            least, most = low, high
+        return FloatDistribution(least, most, log=logarithmic)
 
     def _value(self, name: str, distribution: Distribution, stored: Any) -> Any:
         if name not in self._choices:

@@ -1,6 +1,7 @@
 """SIGINT and SIGTERM while other processes must be told first."""
 
 import signal
+import threading
 from types import FrameType, TracebackType
 from typing import Any, Self
 
@@ -17,7 +18,8 @@ class Signals:
 
     def __enter__(self) -> Self:
         stopping.closing.set()
-        for number in (signal.SIGINT, signal.SIGTERM):
+        main = threading.current_thread() is threading.main_thread()  # elsewhere Python allows no handlers
+        for number in (signal.SIGINT, signal.SIGTERM) if main else ():
             if signal.getsignal(number) != signal.SIG_IGN:
                 self._previous[number] = signal.signal(number, self._remember)
         return self

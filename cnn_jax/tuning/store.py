@@ -72,7 +72,7 @@ class Store:
             self._storage = _open(url or f"sqlite:///{(folder / 'sweep.db').absolute()}")
             self.study = optuna.create_study(
                 storage=self._storage, study_name=study, sampler=self.sampler, pruner=optuna.pruners.NopPruner(),
-                direction=sweep.metric.goal, load_if_exists=True,
+                direction=optuna.study.StudyDirection[sweep.metric.goal.upper()], load_if_exists=True,
             )  # fmt: skip
             before = self.study.user_attrs.get("sweep")
             if before is None:
@@ -240,8 +240,8 @@ def _open(url: str) -> optuna.storages.RDBStorage:
     except Exception as error:  # drivers have errors of their own
         reason = " ".join(str(error).split("\n")[0].split())
         raise InputError(
-            f"--storage={shown_url(url)}: it cannot be opened ({reason}); give a database's URL as SQLAlchemy takes it, "
-            f"like sqlite:///sweep.db or postgresql+psycopg2://user@host/name"
+            f"--storage={shown_url(url)}: it cannot be opened ({reason}); give a database's URL as SQLAlchemy takes "
+            f"it, like sqlite:///sweep.db or postgresql+psycopg2://user@host/name"
         ) from error
 
 

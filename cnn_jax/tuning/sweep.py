@@ -90,8 +90,8 @@ def write_report(sweep: Sweep, folder: Path) -> str:
         from cnn_jax.runs_page import write_runs_page
 
         page = write_runs_page(folder, folder / "report.html", sweep.metric.name, sweep.metric.goal)
-    except ImportError:
-        return 'no report: it needs Plotly: pip install -e ".[sweep]"'
+    except ImportError as error:
+        return f'no report: {error.name} is missing: pip install -e ".[sweep]"'
     except (InputError, OSError) as error:
         return f"no report: {error}"
     return f"report: {page}"

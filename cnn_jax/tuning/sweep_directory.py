@@ -40,7 +40,7 @@ def open_directory(sweep: Sweep, seed: int, folder: Path, storage: str | None) -
         if folder.exists() and any(path.name not in _OWN for path in folder.iterdir()):
             raise InputError(f"--workdir={folder}: this folder holds something that is not a sweep; choose another one")
         (folder / "trials").mkdir(parents=True, exist_ok=True)
-        begun = {
+        begun: dict[str, Any] = {
             "id": uuid.uuid4().hex, "study": sweep.name or sweep.source.stem, "storage": storage,
             "sweep": describe(sweep, seed), "trials": [], "best": None,
         }  # fmt: skip

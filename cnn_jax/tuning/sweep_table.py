@@ -58,7 +58,8 @@ def best_lines(sweep: Sweep, rows: Sequence[Mapping[str, Any]]) -> str:
 
 def one_line(sweep: Sweep, row: Mapping[str, Any]) -> str:
     """A trial that has just ended."""
-    values = "  ".join(f"{short(name)}={cell(value)}" for name, value in row["params"].items())
+    constant = [one.name for one in sweep.parameters if len(one.distribution.grid() or ()) == 1]
+    values = "  ".join(f"{short(name)}={cell(value)}" for name, value in row["params"].items() if name not in constant)
     if row["state"] == "failed":
         return f"trial {row['number']:04} failed: {shown(str(row['error']))}  ({values})"
     value = "no value" if row["value"] is None else f"{row['value']:.4f}"
