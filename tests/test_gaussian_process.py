@@ -140,7 +140,7 @@ def test_points_that_repeat_and_values_that_do_not_vary(values: list[float]) -> 
 
 @pytest.mark.parametrize(("name", "trials"), [("branin", 18), ("mixed", 24)])
 def test_better_than_random(name: str, trials: int) -> None:
-    """Three seeds, and fewer trials than random search has, of what tests/tools/bayes_against_random.py does with twenty."""
+    """Three seeds and fewer trials; tests/tools/bayes_against_random.py compares twenty, trial for trial."""
     sweep, function = FUNCTIONS[name]
     random = [best_by_random(sweep, function, seed, trials=30) for seed in range(20)]
     bayes = [best_by_bayes(sweep, function, seed, trials) for seed in range(3)]

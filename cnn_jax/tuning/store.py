@@ -122,18 +122,16 @@ class Store:
         return [self._row(trial) for trial in self.trials()]
 
     def _row(self, trial: FrozenTrial) -> dict[str, Any]:
-        value = worth(trial)
-        mine = self._mine(trial)
+        value, worker = worth(trial), trial.user_attrs.get("worker", {})
+        workdir = f"trials/{trial.number:04}"
         return {
             "number": trial.number,
             "state": _STATES[trial.state],
             "params": self.sampler.values(trial.params),
             "value": value if math.isfinite(value) else None,
             "error": trial.user_attrs.get("error"),
-            "workdir": f"trials/{trial.number:04}"
-            if mine
-            else f"{trial.user_attrs.get('folder')}/trials/{trial.number:04}",
-            "host": trial.user_attrs.get("host"),
+            "workdir": workdir if self._mine(trial) else f"{worker['folder']}/{workdir}",
+            "host": worker.get("host"),
             "seconds": None if trial.duration is None else round(trial.duration.total_seconds(), 1),
         }
 
@@ -173,10 +171,9 @@ class Store:
 
     def _claimed(self, number: int, lock: TrialLock) -> Claim:
         trial = optuna.trial.Trial(self.study, self._id(number))
-        about = {"directory": self._identity, "folder": str(self._folder.absolute()), "host": socket.gethostname()}
-        for key, value in about.items():
-            if trial.user_attrs.get(key) != value:
-                trial.set_user_attr(key, value)
+        here = {"directory": self._identity, "folder": str(self._folder.absolute()), "host": socket.gethostname()}
+        if trial.user_attrs.get("worker") != here:
+            trial.set_user_attr("worker", here)
         for name, distribution in self.sampler.stored.items():  # one that was taken up again has them already
             if isinstance(distribution, CategoricalDistribution):
                 trial.suggest_categorical(name, distribution.choices)
@@ -188,7 +185,7 @@ class Store:
         return Claim(trial, number, self.sampler.values(trial.params), lock, known)
 
     def _mine(self, trial: FrozenTrial) -> bool:
-        return trial.user_attrs.get("directory", self._identity) == self._identity
+        return trial.user_attrs.get("worker", {}).get("directory", self._identity) == self._identity
 
     def _lock_file(self, number: int) -> Path:
         return self._folder / "trials" / f"{number:04}.lock"

@@ -19,7 +19,7 @@ from cnn_jax.tuning.sweep_directory import best_of
 from cnn_jax.tuning.sweep_types import Sweep
 from cnn_jax.tuning.trial_process import TrialProcess, final_metric, metric_by_epoch
 
-_SECONDS_BETWEEN_LOOKS = 0.1
+_SECONDS_BETWEEN_LOOKS = 0.05
 
 
 class _Running(NamedTuple):
@@ -84,6 +84,7 @@ class Worker:
             self._look()
             time.sleep(_SECONDS_BETWEEN_LOOKS)
         count = self._stop_all()
+        self._note()
         raise Interrupted(f"stopped; {count} running trials have saved what they had", signals.received)
 
     def _start_more(self) -> None:
