@@ -3,6 +3,7 @@
 import argparse
 import io
 import os
+import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -12,6 +13,7 @@ import ml_collections
 
 from cnn_jax import config as config_module
 from cnn_jax.errors import HostsError, InputError, Interrupted, NonFiniteError, SaveError, shown
+from cnn_jax.overrides import Pairs, split
 from cnn_jax.progress import command
 from cnn_jax.stopping import Stopped, end_on_signals
 
@@ -24,7 +26,8 @@ class Parser(argparse.ArgumentParser):
             description=description, allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter,
             epilog=f"config keys, set by --config.KEY=VALUE:\n{config_module.describe()}" if with_config else None,
         )  # fmt: skip
-        self._overrides: list[tuple[str, str]] = []
+        self._with_config = with_config
+        self._overrides: Pairs = []
         if with_config:
             self.add_argument(
                 "--config", default="configs/digits.py", metavar="FILE",
@@ -34,30 +37,32 @@ class Parser(argparse.ArgumentParser):
 
     def parse(self, argv: Sequence[str]) -> argparse.Namespace:
         """The flags; overrides of the config are kept for `load_config`."""
-        rest, pending = [], list(argv)
-        while pending:
-            token = pending.pop(0)
-            if not token.startswith("--config."):
-                rest.append(token)
-                continue
-            key, equals, value = token.removeprefix("--config.").partition("=")
-            if not equals:
-                value = pending.pop(0) if pending and not pending[0].startswith("--") else "True"
-            self._overrides.append((key, value))
+        if not self._with_config:
+            return self.parse_args(argv)
+        rest, self._overrides = split(argv)
         return self.parse_args(rest)
 
     def load_config(self, base: str | ml_collections.ConfigDict) -> ml_collections.ConfigDict:
         """The config of a file, or a given one, with the command line's overrides, validated."""
-        pairs = config_module.parse_overrides(self._overrides)
-        return config_module.override(config_module.load_config(base) if isinstance(base, str) else base, pairs)
+        config = config_module.load_config(base) if isinstance(base, str) else base
+        return config_module.override(config, self._overrides)
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: {message}; --help lists the flags\n")
 
 
 def default_workdir(config_path: str) -> str:
-    """runs/CONFIG_NAME"""
-    return f"runs/{Path(config_path).stem}"
+    """runs/CONFIG_NAME; of a trial that wandb's agent started runs/sweeps/SWEEP_ID/RUN_ID.
+
+    So trials share no run directory, and a run that is queued again resumes its own.
+    """
+    sweep, run = os.environ.get("WANDB_SWEEP_ID"), os.environ.get("WANDB_RUN_ID")
+    if not sweep or not run:
+        return f"runs/{Path(config_path).stem}"
+    for name, value in (("WANDB_SWEEP_ID", sweep), ("WANDB_RUN_ID", run)):
+        if not re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*", value):
+            raise InputError(f"{name}={value}: this is no name for a directory; say where to write with --workdir=DIR")
+    return f"runs/sweeps/{sweep}/{run}"
 
 
 def run(main: Callable[[Sequence[str]], int | None]) -> NoReturn:

@@ -8,7 +8,6 @@ A config is an `ml_collections.ConfigDict`; `config_keys` lists every key with i
 This module imports neither JAX nor any other room, so that `--help` and mistakes are quick.
 """
 
-import ast
 import importlib.util
 import json
 import traceback
@@ -81,24 +80,6 @@ def override(config: ml_collections.ConfigDict, overrides: Iterable[tuple[str, A
         kept = {key: flat[key] for key in fresh if key in flat and key != f"{block}.name"}
         flat = {key: value for key, value in flat.items() if not key.startswith(f"{block}.")} | fresh | kept
     return validate(_tree(flat | changes))
-
-
-def parse_overrides(pairs: Iterable[tuple[str, str]]) -> list[tuple[str, Any]]:
-    """Flags' texts as values: Python literals (numbers, tuples, dicts, None, true/false) or else the text itself."""
-    return [(key, value if _is_text(key) and value != "None" else _literal(value)) for key, value in pairs]
-
-
-def _is_text(key: str) -> bool:
-    return key in KEYS and KEYS[key].rule.expects.startswith("text")
-
-
-def _literal(value: str) -> Any:
-    if value.lower() in ("true", "false"):
-        return value.lower() == "true"
-    try:
-        return ast.literal_eval(value)
-    except (ValueError, SyntaxError, MemoryError, RecursionError):
-        return value
 
 
 def load_config(path: str | Path) -> ml_collections.ConfigDict:

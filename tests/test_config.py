@@ -19,6 +19,7 @@ from cnn_jax.data import SOURCES
 from cnn_jax.data.augment.pipeline import OPERATIONS
 from cnn_jax.errors import InputError
 from cnn_jax.models import initializers, layers
+from cnn_jax.overrides import parse_overrides
 
 
 def defaults(callable_: Any, skip: tuple[str, ...]) -> dict[str, Any]:
@@ -161,7 +162,7 @@ def test_none_is_accepted_exactly_where_a_key_may_be_none(block: str) -> None:
         start = c.default_config(**({block: name} if block else {}))
         for key, entry in entries.items():
             full = f"{block}.{key}" if block else key
-            pair = c.parse_overrides([(full, "None")])
+            pair = parse_overrides([(full, "None")])
             if entry.rule.may_be_none:
                 assert c.flatten(c.override(start, pair))[full] is None
             else:
@@ -200,7 +201,7 @@ def test_a_block_that_was_overwritten_is_said() -> None:
 
 
 def test_a_dict_is_merged_key_by_key() -> None:
-    pairs = c.parse_overrides([("optimizer", "{'learning_rate': 0.2, 'nesterov': True}")])
+    pairs = parse_overrides([("optimizer", "{'learning_rate': 0.2, 'nesterov': True}")])
     config = c.override(c.default_config(), pairs)
     assert config.optimizer.learning_rate == 0.2
     assert config.optimizer.nesterov is True
@@ -213,11 +214,11 @@ def test_a_dict_is_merged_key_by_key() -> None:
      ("adam", "adam"), ("[1, 2]", [1, 2])],
 )  # fmt: skip
 def test_values_from_flags(text: str, value: Any) -> None:
-    assert c.parse_overrides([("x", text)]) == [("x", value)]
+    assert parse_overrides([("x", text)]) == [("x", value)]
 
 
 def test_a_folder_may_have_a_number_for_a_name() -> None:
-    assert c.parse_overrides([("data.dir", "2024"), ("data.dir", "None")]) == [("data.dir", "2024"), ("data.dir", None)]
+    assert parse_overrides([("data.dir", "2024"), ("data.dir", "None")]) == [("data.dir", "2024"), ("data.dir", None)]
 
 
 @settings(deadline=None)
@@ -226,7 +227,7 @@ def test_no_text_breaks_the_parser(text: str) -> None:
     config = c.default_config()
     for key in ("optimizer.learning_rate", "model.filters", "augment", "data.dir", text):
         with contextlib.suppress(InputError):
-            changed = c.override(config, c.parse_overrides([(key, text)]))
+            changed = c.override(config, parse_overrides([(key, text)]))
             assert c.validate(changed).to_dict() == changed.to_dict()
 
 

@@ -10,7 +10,7 @@ from conftest import ROOT
 
 FLOORS = {
     0: [
-        "config", "config_keys", "rules", "errors", "random", "host_random", "streams", "progress", "ops",
+        "config", "config_keys", "overrides", "rules", "errors", "random", "host_random", "streams", "progress", "ops",
         "environment", "stopping", "hosts", "roll_call", "devices", "parameter_names",
     ],
     1: [

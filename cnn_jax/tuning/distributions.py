@@ -106,6 +106,10 @@ class Distribution:
 
     def grid(self) -> tuple[Any, ...] | None:
         """All values once, in order, where they are at most a million; else None."""
+        return self._grid
+
+    @functools.cached_property
+    def _grid(self) -> tuple[Any, ...] | None:
         if self.is_categorical:
             once: dict[str, Any] = {}
             for value in self.values:

@@ -9,7 +9,6 @@ The keys are those of https://docs.wandb.ai/models/sweeps/sweep-config-keys; the
 an error before the first trial.
 """
 
-import math
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,7 +17,7 @@ from typing import Any, NoReturn
 from cnn_jax.errors import InputError
 from cnn_jax.rules import did_you_mean
 from cnn_jax.tuning.agent_command import DEFAULT_COMMAND, check_command, command, find_program, flags
-from cnn_jax.tuning.distributions import LARGEST_GRID
+from cnn_jax.tuning.grids import grid_point, grid_size
 from cnn_jax.tuning.parameters import read_parameters
 from cnn_jax.tuning.sweep_check import check_against_config
 from cnn_jax.tuning.sweep_types import Metric, Parameter, Stopping, Sweep
@@ -34,7 +33,6 @@ _USED = ("program", "method", "metric", "parameters", "early_terminate", "comman
 _UNUSED = ("description", "project", "entity", "controller", "apiVersion", "kind", "settings")
 _METRIC = ("name", "goal", "target", "impute", "impute_while_running")
 _STOPPING = ("type", "min_iter", "max_iter", "s", "eta", "strict")
-_IN_GRIDS = ("constant", "categorical", "int_uniform", "q_uniform")  # what wandb accepts
 
 
 def read_sweep(path: str | Path) -> Sweep:
@@ -51,38 +49,6 @@ def read_sweep(path: str | Path) -> Sweep:
         return _read(source, content, notes)
     except InputError as error:
         raise InputError(f"{source}: {str(error).removeprefix(f'{source}: ')}") from error
-
-
-def grid_size(sweep: Sweep) -> int:
-    """How many points the grid has: the product of the numbers of different values."""
-    return math.prod(len(values) for values in _axes(sweep).values())
-
-
-def grid_point(sweep: Sweep, number: int) -> dict[str, Any]:
-    """{parameter name: value} of point `number` of 0, ..., grid_size - 1; the last parameter changes fastest."""
-    point: dict[str, Any] = {}
-    for name, values in reversed(_axes(sweep).items()):
-        number, index = divmod(number, len(values))
-        point[name] = values[index]
-    if number:
-        raise IndexError("beyond the end of the grid")
-    return {parameter.name: point[parameter.name] for parameter in sweep.parameters}
-
-
-def _axes(sweep: Sweep) -> dict[str, tuple[Any, ...]]:
-    axes = {}
-    for parameter in sweep.parameters:
-        values = parameter.distribution.grid()
-        if parameter.distribution.kind not in _IN_GRIDS:
-            kind = parameter.distribution.kind
-            raise InputError(f"{sweep.source}: {parameter.name}: a grid needs values, and '{kind}' has none; give "
-                             "`values`, or choose method random or bayes")  # fmt: skip
-        if values is None:
-            raise InputError(f"{sweep.source}: {parameter.name}: more than {LARGEST_GRID:,} values make no grid")
-        if parameter.distribution.probabilities is not None:
-            raise InputError(f"{sweep.source}: {parameter.name}: a grid takes every value once: no probabilities")
-        axes[parameter.name] = values
-    return axes
 
 
 def _read(source: Path, content: Mapping[str, Any], notes: tuple[str, ...]) -> Sweep:
