@@ -59,7 +59,7 @@ def run_sweep(path: Path | str, workdir: Path | str, options: Options) -> Outcom
     pruner = make_pruner(sweep, options.prune)
     if options.storage is not None:
         sqlite_file(options.storage)
-    sweep_file.check_against_config(sweep, total)
+    sweep_file.check_against_config(sweep, total, options.seed)
     for note in sweep.notes:
         announce(note)
     folder = Path(workdir)
