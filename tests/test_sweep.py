@@ -17,6 +17,7 @@ from helpers import ROOT, read_json
 
 from cnn_jax.errors import InputError
 from cnn_jax.tuning.draws import draw
+from cnn_jax.tuning.pruning import make_pruner
 from cnn_jax.tuning.sampler import SweepSampler
 from cnn_jax.tuning.sweep import Options, Outcome, run_sweep
 from cnn_jax.tuning.sweep_file import grid_point, read_sweep
@@ -175,16 +176,38 @@ def test_pruning_stops_bad_trials(write: Callable[..., Path], tmp_path: Path, mo
     for number in ("0001", "0002"):
         assert (tmp_path / "run/trials" / number / "stopped").read_text() == str(int(signal.SIGTERM))
         assert not (tmp_path / "run/trials" / number / "summary.json").exists()
-    monkeypatch.setenv("FAKE_PAUSE", "0")
-    assert "4 finished" in run(path, tmp_path / "whole", prune="none").lines
+
+
+def test_rules_of_pruning(write: Callable[..., Path]) -> None:
+    with_file = read_sweep(write(GRID, early_terminate={"type": "hyperband", "max_iter": 27, "s": 2}))
+    without = read_sweep(write(GRID))
+    assert make_pruner(without, "file") is None
+    assert make_pruner(with_file, "none") is None
+    assert isinstance(make_pruner(without, "median"), optuna.pruners.MedianPruner)
+    assert isinstance(make_pruner(without, "hyperband"), optuna.pruners.HyperbandPruner)
+    study = optuna.create_study(pruner=make_pruner(with_file, "file"))
+    for value in (0.1, 0.2):
+        trial = study.ask()
+        stopped = []
+        for epoch in range(1, 28):
+            trial.report(value, epoch)
+            stopped.append(trial.should_prune())
+        study.tell(trial, value)
+    assert next(epoch for epoch, stop in enumerate(stopped, 1) if stop) == 3  # the second trial, at 27 / 3^2
 
 
 def test_bayes_repeats_with_one_job(write: Callable[..., Path], tmp_path: Path) -> None:
+    """The same trials from the sampler alone, which is told the same values."""
     path = write(DRAWN, method="bayes")
-    for name in ("first", "second"):
-        run(path, tmp_path / name, trials=6, seed=1)
-    assert params(tmp_path / "first") == params(tmp_path / "second")
-    assert len({repr(one) for one in params(tmp_path / "first")}) == 6
+    run(path, tmp_path / "run", trials=6, seed=1)
+    rows = read_json(tmp_path / "run/sweep.json")["trials"]
+    sampler = SweepSampler(read_sweep(path), seed=1)
+    study = optuna.create_study(sampler=sampler, direction="maximize")
+    for row in rows:
+        trial = study.ask(sampler.stored)
+        assert sampler.values(trial.params) == row["params"]
+        study.tell(trial, row["value"])
+    assert len({repr(row["params"]) for row in rows}) == 6
 
 
 def test_bayes_sees_pending_pruned_and_failed_trials(write: Callable[..., Path]) -> None:
@@ -256,7 +279,7 @@ def test_signals_leave_trials_to_be_taken_up(write: Callable[..., Path], tmp_pat
 def test_two_workers_never_run_the_same_trial(
     write: Callable[..., Path], tmp_path: Path, folders: tuple[str, str]
 ) -> None:
-    path = write(GRID)
+    path = write({**GRID, "config.x": {"values": [1, 2]}})
     storage = [f"--storage=sqlite:///{tmp_path}/shared.db"] if folders[0] != folders[1] else []
     workers = [begin(path, tmp_path / folder, "--jobs=2", *storage, pause=0.02) for folder in folders]
     for worker in workers:
@@ -264,10 +287,10 @@ def test_two_workers_never_run_the_same_trial(
         assert worker.returncode == 0, said
     started = [name for folder in sorted(set(folders)) for name, count in starts(tmp_path / folder).items()
                for _ in range(count)]  # fmt: skip
-    assert sorted(started) == [f"{number:04}" for number in range(6)]
+    assert sorted(started) == [f"{number:04}" for number in range(4)]
     url = f"sqlite:///{tmp_path}/shared.db" if storage else f"sqlite:///{tmp_path}/one/sweep.db"
     trials = optuna.load_study(study_name="sweep", storage=url).trials
-    assert [trial.state.name for trial in trials] == ["COMPLETE"] * 6
+    assert [trial.state.name for trial in trials] == ["COMPLETE"] * 4
 
 
 @pytest.mark.parametrize(

@@ -123,8 +123,7 @@ def _best_candidate(
     best = float(process.predict(process.X_train_).min())  # the process's own, which noise in a value cannot lower
 
     def score(rows: np.ndarray) -> np.ndarray:
-        mean, deviation = process.predict(space.features(rows), return_std=True)
-        return expected_improvement(mean, deviation, best)
+        return expected_improvement(*posterior(process, space.features(rows)), best)
 
     pool = _untaken(candidates, taken)
     scores = score(pool)
@@ -159,6 +158,13 @@ def fit(features: np.ndarray, values: np.ndarray, seed: int) -> Any:
     kernel += WhiteKernel(1e-3, (1e-6, 0.5))
     process = GaussianProcessRegressor(kernel, normalize_y=True, n_restarts_optimizer=1, random_state=seed)
     return _fitted(process, features, values)
+
+
+def posterior(process: Any, features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation [n] of the function itself: noise is no hope of improvement."""
+    mean, deviation = process.predict(features, return_std=True)
+    noise = process.kernel_.k2.noise_level * process._y_train_std**2
+    return mean, np.sqrt(np.maximum(deviation**2 - noise, 0.0))
 
 
 def believe(process: Any, pending: np.ndarray) -> Any:

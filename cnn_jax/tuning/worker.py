@@ -20,6 +20,7 @@ from cnn_jax.tuning.sweep_types import Sweep
 from cnn_jax.tuning.trial_process import TrialProcess, final_metric, metric_by_epoch
 
 _SECONDS_BETWEEN_LOOKS = 0.05
+_SECONDS_BETWEEN_QUESTIONS = 1.0  # to a storage that had no trial to give
 
 
 class _Running(NamedTuple):
@@ -48,6 +49,7 @@ class Worker:
         self._total, self._jobs = total, jobs
         self._running: list[_Running] = []
         self._began = self._counted = 0
+        self._ask_from = 0.0
 
     def run(self) -> int:
         """Returns how many trials were begun or taken up here.
@@ -75,7 +77,7 @@ class Worker:
         waited = False
         while signals.received is None:
             self._start_more()
-            if not self._running:
+            if not self._running and time.monotonic() < self._ask_from:  # there was none to be had
                 if not self._store.running_here(self._total):
                     return
                 if not waited:
@@ -88,7 +90,11 @@ class Worker:
         raise Interrupted(f"stopped; {count} running trials have saved what they had", signals.received)
 
     def _start_more(self) -> None:
-        while len(self._running) < self._jobs and (claim := self._store.claim(self._total)) is not None:
+        while len(self._running) < self._jobs and time.monotonic() >= self._ask_from:
+            claim = self._store.claim(self._total)
+            if claim is None:
+                self._ask_from = time.monotonic() + _SECONDS_BETWEEN_QUESTIONS
+                return
             self._began += 1
             self._begin(claim)
 
