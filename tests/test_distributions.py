@@ -145,6 +145,13 @@ def test_bounds_are_kept_exactly(kind: str) -> None:
         assert least <= made.quantile(u) <= most
 
 
+@pytest.mark.parametrize("bounds", [(1e-5, 3e-3), (1e-3, 0.7), (3e-4, 11.0), (7.0, 1e5), (0.1, 0.3)])
+def test_rounding_errors_of_logarithms_leave_no_bounds(bounds: tuple[float, float]) -> None:
+    made = Distribution("log_uniform_values", min=bounds[0], max=bounds[1])
+    for u in (0.0, 2**-60, 2**-53, 1 - 2**-52, 1.0):
+        assert bounds[0] <= made.quantile(u) <= bounds[1]
+
+
 @settings(deadline=None)
 @given(
     st.floats(-1e6, 1e6), st.floats(1e-3, 1e6), st.floats(1e-3, 1e3), st.floats(0, 1),

@@ -87,7 +87,8 @@ def read_distribution(name: str, block: Any) -> Distribution:
 
 def _kind(name: str, block: Mapping[str, Any]) -> str:
     if "distribution" in block:
-        kind = _ALIASES.get(str(block["distribution"]), block["distribution"])
+        kind = str(block["distribution"])
+        kind = _ALIASES.get(kind, kind)
         if kind not in ARGUMENTS:
             _refuse(name, f"there is no distribution '{kind}'{did_you_mean(kind, ARGUMENTS)}; {', '.join(ARGUMENTS)}")
         return kind
