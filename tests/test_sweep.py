@@ -269,7 +269,7 @@ def test_signals_leave_trials_to_be_taken_up(write: Callable[..., Path], tmp_pat
     _, said = parent.communicate(timeout=30)
     assert parent.returncode == 128 + number
     assert "To go on: " in said
-    assert "2 running trials have saved" in said
+    assert "2 running trials saved and ended" in said
     assert sorted(file.parent.name for file in workdir.glob("trials/*/stopped")) == ["0000", "0001"]
     assert [row["state"] for row in read_json(workdir / "sweep.json")["trials"]] == ["running", "running"]
     assert "6 finished" in run(path, workdir, jobs=3).lines

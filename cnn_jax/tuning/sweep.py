@@ -70,7 +70,7 @@ def run_sweep(path: Path | str, workdir: Path | str, options: Options) -> Outcom
     began = Worker(sweep, store, pruner, folder, book, total, options.jobs).run()
     rows = store.rows()
     report = write_report(sweep, folder)
-    return Outcome(_lines(sweep, rows, began, report), 1 if _fruitless(sweep, rows) else 0)
+    return Outcome(_lines(sweep, folder, rows, began, report), 1 if _fruitless(sweep, rows) else 0)
 
 
 def number_of_trials(sweep: Sweep, asked: int | None) -> int:
@@ -97,7 +97,7 @@ def write_report(sweep: Sweep, folder: Path) -> str:
     return f"report: {page}"
 
 
-def _lines(sweep: Sweep, rows: Sequence[Mapping[str, Any]], began: int, report: str) -> str:
+def _lines(sweep: Sweep, folder: Path, rows: Sequence[Mapping[str, Any]], began: int, report: str) -> str:
     """The table of all trials, those that other workers ran among them, and the best one as a command."""
     said = sweep_table.counts(rows) + ("" if began else "; there was nothing left to do")
     failed = [row for row in rows if row["state"] == "failed"]
@@ -105,7 +105,9 @@ def _lines(sweep: Sweep, rows: Sequence[Mapping[str, Any]], began: int, report: 
         said += "; those running belong to workers with other directories"
     if failed:
         said += f"\nthe first that failed, trial {failed[0]['number']:04}: {failed[0]['error']}"
-    return "\n".join([sweep_table.make_table(sweep, rows), "", said, sweep_table.best_lines(sweep, rows), report])
+    return "\n".join(
+        [sweep_table.make_table(sweep, rows), "", said, sweep_table.best_lines(sweep, rows, folder), report]
+    )
 
 
 def _fruitless(sweep: Sweep, rows: Sequence[Mapping[str, Any]]) -> bool:

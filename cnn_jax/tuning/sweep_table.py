@@ -2,6 +2,7 @@
 
 import shlex
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from cnn_jax import progress
@@ -39,20 +40,20 @@ def counts(rows: Sequence[Mapping[str, Any]]) -> str:
     )
 
 
-def best_command(sweep: Sweep, values: Mapping[str, Any]) -> str:
-    """The command of a trial to paste, with a run directory of its own."""
+def best_command(sweep: Sweep, values: Mapping[str, Any], arguments: Path) -> str:
+    """The command of a trial to paste, with a run directory of its own; `arguments` is for ${args_json_file}."""
     marker = "INTERPRETER"
-    words = [word for word in sweep_file.command(sweep, values, marker) if word != "/usr/bin/env"]
+    words = [word for word in sweep_file.command(sweep, values, marker, arguments) if word != "/usr/bin/env"]
     words.append("--workdir=runs/best")
     return progress.command(*words[1:]) if words[0] == marker else shlex.join(words)
 
 
-def best_lines(sweep: Sweep, rows: Sequence[Mapping[str, Any]]) -> str:
+def best_lines(sweep: Sweep, rows: Sequence[Mapping[str, Any]], folder: Path) -> str:
     """The best trial, and how to train it again; or that there is none."""
     best = best_of(rows, sweep.metric.goal)
     if best is None:
         return "no trial has finished"
-    again = best_command(sweep, best["params"])
+    again = best_command(sweep, best["params"], folder / "trials" / f"{best['number']:04}.json")
     return f"best: trial {best['number']:04}, {sweep.metric.name} {best['value']:.4f}\n{again}"
 
 

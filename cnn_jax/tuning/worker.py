@@ -87,7 +87,7 @@ class Worker:
             time.sleep(_SECONDS_BETWEEN_LOOKS)
         count = self._stop_all()
         self._note()
-        raise Interrupted(f"stopped; {count} running trials have saved what they had", signals.received)
+        raise Interrupted(f"stopped; {count} running trial{'s' * (count != 1)} saved and ended", signals.received)
 
     def _start_more(self) -> None:
         while len(self._running) < self._jobs and time.monotonic() >= self._ask_from:
