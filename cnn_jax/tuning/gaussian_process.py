@@ -117,7 +117,7 @@ def _best_candidate(
     """Where the expected improvement is largest among many candidates, refined about the best of them."""
     taken = np.concatenate([points, pending])
     candidates = _candidates(space, points, values, generator)
-    process = fit(space.features(points), values, seed)
+    process = fit(space.features(points), tamed(values), seed)
     if len(pending):
         process = believe(process, space.features(pending))
     best = float(process.predict(process.X_train_).min())  # the process's own, which noise in a value cannot lower
@@ -142,6 +142,15 @@ def expected_improvement(mean: np.ndarray, deviation: np.ndarray, best: float) -
     deviation = np.maximum(deviation, 1e-12)
     z = (best - mean) / deviation
     return (best - mean) * ndtr(z) + deviation * np.exp(-0.5 * z**2) / math.sqrt(2 * math.pi)
+
+
+def tamed(values: np.ndarray) -> np.ndarray:
+    """Values [n] without extremes at the bad end: how bad a diverged trial was would drown what tells good ones apart.
+
+    What is worse than the median by more than ten times the median's distance from the best is cut off there.
+    """
+    middle, best = float(np.median(values)), float(values.min())
+    return np.minimum(values, middle + 10 * (middle - best)) if middle > best else values
 
 
 def fit(features: np.ndarray, values: np.ndarray, seed: int) -> Any:
