@@ -70,13 +70,11 @@ def parse_overrides(pairs: Iterable[tuple[str, Any]]) -> list[tuple[str, Any]]:
     return read
 
 
-def _numbers_read(tree: Mapping[Any, Any], prefix: str) -> dict[Any, Any]:
-    """The same dict, with the numbers that are text as numbers, save where the config wants text."""
+def _numbers_read(block: Mapping[Any, Any], name: str) -> dict[Any, Any]:
+    """The same block, with the numbers that are text as numbers, save where the config wants text."""
     read = {}
-    for key, value in tree.items():
-        if isinstance(value, Mapping):
-            value = _numbers_read(value, f"{prefix}.{key}")
-        elif isinstance(value, str) and not _is_text(f"{prefix}.{key}"):
+    for key, value in block.items():
+        if isinstance(value, str) and not _is_text(f"{name}.{key}"):
             number = _literal(value)
             value = number if isinstance(number, int | float) else value
         read[key] = value

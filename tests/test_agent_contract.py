@@ -36,7 +36,8 @@ parameters:
       b2: {distribution: q_uniform, min: 0.9, max: 0.999, q: 0.001}
       eps: {value: .5e-6}
       clip_norm: {value: null}
-      decay_bias_and_norm: {values: [true]}
+  config.optimizer.decay_bias_and_norm: {values: [true]}
+  config.tracking.tensorboard: {value: false}
   config.model:
     parameters:
       filters: {values: [[4, 8], [8, 4]]}
@@ -248,6 +249,17 @@ def test_files_are_not_taken_for_parameters() -> None:
     other = command_line.Parser(None)
     other.add_argument("files", nargs="*")
     assert other.parse(["a.json", "config.x=3", "{}"]).files == ["a.json", "config.x=3", "{}"]
+
+
+def test_a_config_file_may_be_a_parameter() -> None:
+    for words in (
+        ["--config=configs/mnist_cnn.py"],
+        ["config=configs/mnist_cnn.py"],
+        ["--config", "configs/mnist_cnn.py"],
+    ):
+        parser = command_line.Parser(None, with_config=True)
+        assert parser.parse([*words, "--config.seed=3"]).config == "configs/mnist_cnn.py"
+        assert parser.load_config(default_config()).seed == 3
 
 
 def test_trials_of_an_agent_share_no_directory(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -64,10 +64,15 @@ def check_against_config(sweep: Sweep, trials: int | None, seed: int = 0) -> Non
 def _check_names(sweep: Sweep) -> None:
     for parameter in sweep.parameters:
         if not f"{parameter.name}.".startswith("config."):
-            keys = [*KEYS, *(f"{b}.{k}" for b, names in VARIANTS.items() for keys in names.values() for k in keys)]
+            keys = _every_key()
             alike = next((key for key in keys if key.endswith(f".{parameter.name}")), None)
-            hint = f" (did you mean 'config.{alike}'?)" if alike else did_you_mean(f"config.{parameter.name}", keys)
+            hint = f" (did you mean '{alike}'?)" if alike else did_you_mean(f"config.{parameter.name}", keys)
             raise InputError(f"{parameter.name}: names of parameters begin with 'config.'{hint}")
+
+
+def _every_key() -> list[str]:
+    own = [f"{block}.{key}" for block, variants in VARIANTS.items() for keys in variants.values() for key in keys]
+    return [f"config.{key}" for key in (*KEYS, *own)]
 
 
 def _check_metric(metric: Metric, stops_early: bool) -> None:
