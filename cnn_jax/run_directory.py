@@ -11,7 +11,6 @@ from typing import Any
 import ml_collections
 
 from cnn_jax.config import differences, from_json, to_json
-from cnn_jax.environment import describe_environment
 from cnn_jax.errors import InputError
 
 # File systems over a network show other hosts' files with some delay.
@@ -85,6 +84,8 @@ def open_run_directory(workdir: Path, config: ml_collections.ConfigDict, resolve
     Raises:
       InputError: the directory was begun with other data, or cannot be written.
     """
+    from cnn_jax.environment import describe_environment  # it needs JAX, and a sweep only writes files
+
     if has_checkpoints(workdir):
         before = read_run_file(workdir, "config.json").get("resolved")
         now = json.loads(json.dumps(resolved))

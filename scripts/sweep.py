@@ -1,0 +1,42 @@
+"""Runs a sweep file, as `wandb agent` would, with no server and no account.
+
+  scripts/sweep.py --sweep=configs/sweeps/digits_quick.yaml --workdir=runs/quick --jobs=2
+
+The same command again goes on where an earlier one was stopped or killed; a larger --trials makes a sweep longer.
+Several processes may work on one sweep: with the same --workdir on a file system that they share, or with the same
+--storage, a database's URL, and a --workdir each.
+"""
+
+from collections.abc import Sequence
+
+from cnn_jax import command_line
+
+
+def main(argv: Sequence[str]) -> int:
+    parser = command_line.Parser(__doc__)
+    parser.add_argument("--sweep", metavar="FILE", required=True, help="a YAML file in wandb's sweep schema")
+    parser.add_argument("--workdir", metavar="DIR", required=True, help="trials are its run directories trials/NNNN")
+    parser.add_argument("--jobs", type=int, default=1, metavar="N", help="trials at once (default: %(default)s)")
+    parser.add_argument("--trials", type=int, metavar="N", help="in all (default: the file's run_cap, or the grid)")
+    parser.add_argument("--seed", type=int, default=0, help="of everything that is drawn (default: %(default)s)")
+    parser.add_argument("--storage", metavar="URL", help="a database for the trials (default: DIR/sweep.db)")
+    parser.add_argument(
+        "--prune", choices=("file", "hyperband", "median", "none"), default="file",
+        help="which trials are stopped early (default: as early_terminate in the file says)",
+    )  # fmt: skip
+    arguments = parser.parse(argv)
+    for name, least in (("jobs", 1), ("trials", 1), ("seed", 0)):
+        value = getattr(arguments, name)
+        if value is not None and value < least:
+            parser.error(f"--{name}={value}: must be at least {least}")
+
+    from cnn_jax.tuning.sweep import Options, run_sweep
+
+    options = Options(arguments.jobs, arguments.trials, arguments.seed, arguments.storage, arguments.prune)
+    outcome = run_sweep(arguments.sweep, arguments.workdir, options)
+    print(outcome.lines)
+    return outcome.status
+
+
+if __name__ == "__main__":
+    command_line.run(main)
