@@ -75,22 +75,32 @@ def make_evaluation(experiment: Experiment) -> Callable[..., Any]:
 
 def make_training(experiment: Experiment) -> tuple[Callable[..., Any], Callable[..., Any]]:
     """What `Plan` wants of an experiment: the compiled training step and the feed that gives each call its data."""
+    seed = experiment.config.seed
+    step, feed = make_seeded_training(experiment)
+    return lambda state, work: step(state, work, np.uint32(seed)), feed(seed)
+
+
+def make_seeded_training(experiment: Experiment) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """`make_training` for any number of seeds: the step takes one beside its work, and each has a feed."""
     config, train_split, devices = experiment.config, experiment.splits.train, experiment.devices
     step, _ = make_steps(experiment)
-    seed = np.uint32(config.seed)
     balanced = config.data.sampling == "balanced"
     if isinstance(train_split, data.Pictures):
-        program = compile_train_step(step, devices)
         crop = crop_while_decoding(config.augment)
-        batches = Batches(train_split, config.seed, config.batch_size, balanced, crop, hosts.index(), hosts.count())
-        feed = partial(streamed_feed, batches, config.data.workers, devices)
-        return lambda state, batch: program(state, batch, seed), feed
+
+        def streamed(seed: int) -> Callable[..., Any]:
+            batches = Batches(train_split, seed, config.batch_size, balanced, crop, hosts.index(), hosts.count())
+            return partial(streamed_feed, batches, config.data.workers, devices)
+
+        return compile_train_step(step, devices), streamed
     resident = place(train_split, devices)
     programs = functools.cache(partial(compile_resident_step, step, devices))
-    feed = partial(
-        resident_feed, train_split.labels, config.seed, config.batch_size, balanced, steps_per_call(experiment), devices
-    )
-    return lambda state, work: programs(work[1])(state, resident, work[0], seed), feed
+    steps, labels = steps_per_call(experiment), train_split.labels
+
+    def feed(seed: int) -> Callable[..., Any]:
+        return partial(resident_feed, labels, seed, config.batch_size, balanced, steps, devices)
+
+    return lambda state, work, seed: programs(work[1])(state, resident, work[0], seed), feed
 
 
 def compile_training(experiment: Experiment, steps: int) -> tuple[jax.stages.Compiled, TrainState]:

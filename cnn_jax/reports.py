@@ -13,7 +13,7 @@ def plot_curves(rows: Sequence[Mapping[str, Any]], path: Path) -> Path:
     """Loss, accuracy and learning rate by epoch, from the rows of a `metrics.jsonl`."""
     from matplotlib.ticker import LogLocator, NullFormatter
 
-    figure, axes = _figure(1, 3, (13, 3.8))
+    figure, axes = new_figure(1, 3, (13, 3.8))
     for axis, name in zip(axes[:2], ("loss", "accuracy"), strict=True):
         for split, color in _CURVES.items():
             points = [(row["epoch"], row[name]) for row in rows if row["split"] == split and name in row]
@@ -43,7 +43,7 @@ def plot_curves(rows: Sequence[Mapping[str, Any]], path: Path) -> Path:
     for axis in axes:
         axis.grid(alpha=0.3)
         axis.xaxis.get_major_locator().set_params(integer=True)
-    return _save(figure, path)
+    return save_figure(figure, path)
 
 
 def plot_confusion(confusion: np.ndarray, class_names: Sequence[str], path: Path) -> Path:
@@ -52,7 +52,7 @@ def plot_confusion(confusion: np.ndarray, class_names: Sequence[str], path: Path
 
     count = len(class_names)
     side = float(np.clip(0.55 * count + 2, 5, 24))
-    figure, axes = _figure(1, 1, (side + 1, side))
+    figure, axes = new_figure(1, 1, (side + 1, side))
     axis = axes[0]
     shares = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
     # The power makes a few mistakes in a thousand visible.
@@ -68,7 +68,7 @@ def plot_confusion(confusion: np.ndarray, class_names: Sequence[str], path: Path
         axis.set_yticks(range(count), class_names)
     axis.set(xlabel="predicted", ylabel="label", title="confusion matrix (color: share of the label, not linear)")
     figure.colorbar(image, ax=axis, fraction=0.046)
-    return _save(figure, path)
+    return save_figure(figure, path)
 
 
 def plot_mistakes(
@@ -77,7 +77,7 @@ def plot_mistakes(
     """Images uint8 [N, H, W, C] that were classified wrongly, with label, prediction and its probability."""
     columns = int(np.clip(len(images), 3, 6))
     rows = max(1, -(-len(images) // columns))
-    figure, axes = _figure(rows, columns, (columns * 2.0, rows * 2.35 + 0.4))
+    figure, axes = new_figure(rows, columns, (columns * 2.0, rows * 2.35 + 0.4))
     for axis in axes:
         axis.axis("off")
     for axis, image, label, prediction, confidence in zip(axes, images, labels, predictions, confidences, strict=False):
@@ -86,7 +86,7 @@ def plot_mistakes(
         axis.set_title(f"{label}, taken for\n{prediction} ({confidence:.1%})", fontsize=9)
     title = "most confident mistakes" if len(images) else "no mistakes"
     figure.suptitle(title)
-    return _save(figure, path)
+    return save_figure(figure, path)
 
 
 def plot_gallery(title: str, rows: Sequence[tuple[str, Sequence[tuple[str, np.ndarray]]]], path: Path) -> Path:
@@ -94,7 +94,7 @@ def plot_gallery(title: str, rows: Sequence[tuple[str, Sequence[tuple[str, np.nd
     gap, headroom = 0.35, 0.3  # between groups and above each row, in pictures
     widths = [sum(len(images) for _, images in groups) + gap * (len(groups) - 1) for _, groups in rows]
     width, height = max(widths), len(rows) * (1 + headroom)
-    figure, axes = _figure(1, 1, (0.75 * width + 2.0, 0.75 * height + 0.5))
+    figure, axes = new_figure(1, 1, (0.75 * width + 2.0, 0.75 * height + 0.5))
     axis = axes[0]
     for i, (label, groups) in enumerate(rows):
         left, top = 0.0, i * (1 + headroom) + headroom
@@ -111,10 +111,10 @@ def plot_gallery(title: str, rows: Sequence[tuple[str, Sequence[tuple[str, np.nd
             left += gap
     axis.set(xlim=(-2.6, width), ylim=(height, 0), aspect="equal", title=title)
     axis.axis("off")
-    return _save(figure, path)
+    return save_figure(figure, path)
 
 
-def _figure(rows: int, columns: int, size: tuple[float, float]) -> tuple[Any, list[Any]]:
+def new_figure(rows: int, columns: int, size: tuple[float, float]) -> tuple[Any, list[Any]]:
     # Figure without pyplot: no global state, no window system.
     import matplotlib
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -127,7 +127,7 @@ def _figure(rows: int, columns: int, size: tuple[float, float]) -> tuple[Any, li
     return figure, list(axes.reshape(-1))
 
 
-def _save(figure: Any, path: Path) -> Path:
+def save_figure(figure: Any, path: Path) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=110)
     return path
