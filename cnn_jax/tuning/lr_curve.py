@@ -13,7 +13,8 @@ import numpy as np
 SUGGESTIONS = ("valley", "steepest", "minimum")
 LEAST_STEPS = 20
 
-_BETA = 0.9  # of the exponential moving average: it looks back over some ten steps
+_BETA = 0.9  # of the exponential moving average that ends a sweep: it looks back over some ten steps
+_BETA_BOTH_WAYS = 0.8  # of the smoothed curve: it takes away as much noise
 _BLOWN_UP = 4.0
 _FIRST = 5  # losses that say where the sweep begins
 _SHORTEST_FALL = 4
@@ -78,7 +79,7 @@ def smooth(losses: np.ndarray) -> np.ndarray:
     An average that looks back alone shows every fall ten steps late: almost a decade of rates in a sweep of 100 steps.
     """
     distance = np.abs(np.subtract.outer(np.arange(len(losses)), np.arange(len(losses))))
-    weights = _BETA**distance
+    weights = _BETA_BOTH_WAYS**distance
     return (weights / weights.sum(axis=1, keepdims=True)) @ losses
 
 
@@ -120,7 +121,9 @@ def read_sweep(rates: np.ndarray, losses: np.ndarray) -> Reading:
     """The suggestions of a sweep, or why there are none.
 
     - valley: two thirds (in log rate) into the longest decreasing stretch of the smoothed loss, after fastai's method
-      of that name: far enough from both ends to be neither slow nor near divergence;
+      of that name: far enough from both ends to be neither slow nor near divergence. The stretch is taken
+      from a quarter to 98 % of its fall: small steps add up, so that it begins decades before a step does much, the
+      sooner the lower the sweep starts; and at the bottom noise alone says where it ends;
     - steepest: where the smoothed loss falls fastest over the log of the rate;
     - minimum: a tenth of the rate with the lowest smoothed loss.
     """
@@ -135,6 +138,7 @@ def read_sweep(rates: np.ndarray, losses: np.ndarray) -> Reading:
     noise = 1.4826 * float(np.median(np.abs(np.diff(losses[:count])))) / math.sqrt(2) if count > 1 else 0.0
     fallen = smoothed[0] - smoothed[lowest] > max(1.5 * noise, 0.01 * abs(smoothed[0]))
     first, last = _longest_fall(smoothed)
+    first, last = _body(smoothed, first, last)
     if divergence is not None and (not fallen or last - first < _SHORTEST_FALL):
         line = f"the loss blows up at a rate of {divergence:.2g} before it has fallen: lower --start={rates[0]:g}"
         return _problem(losses, divergence, line)
@@ -178,3 +182,11 @@ def _longest_fall(smoothed: np.ndarray) -> tuple[int, int]:
     while before[first] != first:
         first = before[first]
     return first, last
+
+
+def _body(smoothed: np.ndarray, first: int, last: int) -> tuple[int, int]:
+    """The part of a decreasing stretch in which the loss really falls."""
+    stretch, fall = smoothed[first : last + 1], smoothed[first] - smoothed[last]
+    begin = int(np.flatnonzero(stretch <= stretch[0] - 0.25 * fall)[0])
+    end = int(np.flatnonzero(stretch <= stretch[0] - 0.98 * fall)[0])
+    return first + begin, first + end

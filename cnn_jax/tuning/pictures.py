@@ -33,6 +33,7 @@ def plot_lr_sweeps(
         low, high = float(finite.min()), min(float(finite.max()), max(1.6 * first, first + 1e-3))
         axis.set_ylim(low - 0.05 * (high - low) - 1e-9, high + 0.05 * (high - low) + 1e-9)
     axis.set(xscale="log", xlabel="learning rate", ylabel="training loss before the step")
+    axis.xaxis.set_major_formatter("{x:g}")
     title = "learning-rate sweep: " + ("a step at each rate" if suggestions else "nothing can be suggested")
     axis.set_title(title)
     axis.grid(alpha=0.3)
