@@ -26,9 +26,7 @@ def main(argv: Sequence[str]) -> None:
 
     from cnn_jax.tuning.lr_finder import LrSettings, find_learning_rate, report
 
-    settings = LrSettings(
-        arguments.start, arguments.end, arguments.steps, arguments.seeds, arguments.suggestion
-    )
+    settings = LrSettings(arguments.start, arguments.end, arguments.steps, arguments.seeds, arguments.suggestion)
     print(report(find_learning_rate(config, settings, output)))
 
 

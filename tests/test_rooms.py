@@ -18,7 +18,7 @@ FLOORS = {
         "audit_page", "views", "run_directory", "checksums", "orbax_manners",
     ],
     2: ["training", "inference"],
-    3: ["building", "programs", "experiment", "warm_start", "assessment", "prediction", "gallery", "audit"],
+    3: ["building", "programs", "costs", "experiment", "warm_start", "assessment", "prediction", "gallery", "audit"],
     4: ["command_line", "benchmarks", "dry_run", "tuning"],
 }  # fmt: skip
 # metrics reports the plain cross-entropy, which is defined once, in losses; a checkpoint holds checksums; a warm start
@@ -26,6 +26,7 @@ FLOORS = {
 NEIGHBOURS = {
     ("metrics", "losses"), ("checkpoints", "checksums"), ("checkpoints", "orbax_manners"), ("experiment", "warm_start"),
     ("experiment", "building"), ("experiment", "programs"), ("programs", "building"),
+    ("costs", "building"), ("costs", "programs"),
 }  # fmt: skip
 ROOM_FLOOR = {room: floor for floor, rooms in FLOORS.items() for room in rooms}
 MODULES = sorted((ROOT / "cnn_jax").rglob("*.py"))
