@@ -26,8 +26,8 @@ def describe_costs(config: ml_collections.ConfigDict) -> str:
         f"({experiment.table.multiply_adds:,} multiply-adds an image, forward)",
         "steps": f"{experiment.steps_per_epoch:,} an epoch, {experiment.steps_per_epoch * config.num_epochs:,} in all, "
         f"{calls} a call",
-        "memory of each device": f"{describe_size(costs.peak)} at the peak: {describe_size(costs.arguments)} for what goes in "
-        f"({describe_size(costs.state)} of it the state), {describe_size(costs.temporary)} in between",
+        "memory of each device": f"{describe_size(costs.peak)} at the peak: "
+        f"{describe_size(costs.arguments)} for what goes in ({describe_size(costs.state)} of it the state), {describe_size(costs.temporary)} in between",
     }
     width = max(map(len, rows))
     return "\n".join(f"{name:<{width}}  {value}" for name, value in rows.items())

@@ -271,7 +271,7 @@ def report(finding: BatchFinding, config: ml_collections.ConfigDict) -> str:
     lines.append(f"recommended: {finding.recommended}, the smallest with 95 % of the best throughput")
     before, after = finding.updates
     lines.append(
-        f"learning rate by the {finding.rule} rule, from batch {config.batch_size}; an epoch has then {after:,} updates "
-        f"instead of {before:,}, so that more of them, or a warm-up, may be needed"
+        f"learning rate by the {finding.rule} rule, from batch {config.batch_size}; an epoch has then {after:,} "
+        f"updates instead of {before:,}, so that more of them, or a warm-up, may be needed"
     )
     return "\n".join([*lines, f"written: {finding.picture}, {finding.json}", " ".join(finding.overrides)])

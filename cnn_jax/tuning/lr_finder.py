@@ -1,4 +1,4 @@
-"""The learning-rate finder: one training step at each of exponentially rising rates, with everything else as configured."""
+"""The learning-rate finder: a training step at each of exponentially rising rates, all else as configured."""
 
 import dataclasses
 import hashlib
@@ -201,7 +201,7 @@ def make_sweep(experiment: Experiment, rates: np.ndarray) -> Callable[..., np.nd
 
 
 def _loss(sums: dict[str, np.ndarray]) -> float | None:
-    """The mean loss of a step; NaN where a gradient is not finite; None where float16 left it out to lower its scale."""
+    """The mean loss of a step; NaN where a gradient is not finite; None where float16 left it out for its scale."""
     if sums["nonfinite"].any():
         return math.nan
     count = float(sums["count"].sum())
