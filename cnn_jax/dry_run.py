@@ -17,6 +17,7 @@ def describe_costs(config: ml_collections.ConfigDict) -> str:
     config, devices = experiment.config, experiment.devices
     calls = steps_per_call(experiment)
     settings = [config.precision, f"remat {config.remat}", f"{config.accumulate_steps} parts a batch"]
+    size = describe_size
     rows = {
         "devices": f"{devices.count} ({devices.kind}), {config.parallel.strategy}",
         "batch": f"{config.batch_size} images of {'x'.join(map(str, experiment.splits.image_shape))}, "
@@ -26,8 +27,8 @@ def describe_costs(config: ml_collections.ConfigDict) -> str:
         f"({experiment.table.multiply_adds:,} multiply-adds an image, forward)",
         "steps": f"{experiment.steps_per_epoch:,} an epoch, {experiment.steps_per_epoch * config.num_epochs:,} in all, "
         f"{calls} a call",
-        "memory of each device": f"{describe_size(costs.peak)} at the peak: "
-        f"{describe_size(costs.arguments)} for what goes in ({describe_size(costs.state)} of it the state), {describe_size(costs.temporary)} in between",
+        "memory of each device": f"{size(costs.peak)} at the peak: {size(costs.arguments)} for what goes in "
+        f"({size(costs.state)} of it the state), {size(costs.temporary)} in between",
     }
     width = max(map(len, rows))
     return "\n".join(f"{name:<{width}}  {value}" for name, value in rows.items())

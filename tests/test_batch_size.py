@@ -112,7 +112,7 @@ class Clock:
 
 @pytest.fixture(scope="module")
 def config() -> Any:
-    return override(tiny_config(), [("model.filters", (8,)), ("augment", ())])
+    return override(tiny_config(), [("model.name", "linear"), ("augment", ())])
 
 
 @pytest.fixture(scope="module")

@@ -78,7 +78,9 @@ def largest_fitting(
         if tries <= 0:
             return lowest, False
         tries -= 1
-        guess = (least + end) // 2 if tries % 3 == 0 and above else _meets(known, budget, lowest, end)
+        guess = _meets(known, budget, lowest, end)
+        if above and (tries % 3 == 0 or (guess >= end and math.isinf(known[min(above)]))):
+            guess = (least + end) // 2
         size = min(max(guess // step * step, least), end)
         known[size] = peak(size)
 

@@ -95,9 +95,9 @@ def find_divergence(rates: np.ndarray, losses: np.ndarray) -> tuple[float | None
     """
     steps = len(losses)
     finite = np.where(np.isfinite(losses), losses, np.inf)
-    level = _beginning(finite)
-    if not math.isfinite(level):
+    if not math.isfinite(finite[0]):
         return None, 0
+    level = _beginning(finite)
     medians = np.array([np.median(finite[max(0, k - 1) : k + 2]) for k in range(steps)])
     medians[-1] = max(medians[-1], finite[-1])
     stopped = steps < len(rates) or not math.isfinite(finite[-1])
@@ -168,7 +168,8 @@ def _padded(smoothed: np.ndarray, length: int) -> tuple[float | None, ...]:
 
 
 def _beginning(losses: np.ndarray) -> float:
-    return float(np.median(losses[:_FIRST]))
+    first = losses[:_FIRST]
+    return float(np.median(first[np.isfinite(first)]))
 
 
 def _longest_fall(smoothed: np.ndarray) -> tuple[int, int]:
