@@ -218,7 +218,9 @@ def test_all_base_rates_scale_together(name: str) -> None:
 @pytest.fixture(scope="module")
 def found(tmp_path_factory: pytest.TempPathFactory) -> LrFinding:
     config = override(tiny_config(), [("optimizer.name", "muon")])
-    return find_learning_rate(config, settings(steps=60, seeds=3), tmp_path_factory.mktemp("found") / "new" / "folder")
+    return find_learning_rate(
+        config, settings(steps=60, seeds=3, end=1e3), tmp_path_factory.mktemp("found") / "new" / "folder"
+    )
 
 
 def test_what_is_written_and_printed(found: LrFinding) -> None:
@@ -241,7 +243,7 @@ def test_what_is_written_and_printed(found: LrFinding) -> None:
 
 def test_a_network_that_learns_nothing_is_said_and_shown(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"does not fall .* config.freeze"):
-        find_learning_rate(tiny_config(freeze="."), settings(seeds=1), tmp_path)
+        find_learning_rate(tiny_config(), settings(seeds=1, start=1e-12, end=1e-10), tmp_path)
     assert read_json(tmp_path / "lr_finder.json")["learning_rate"] is None
     assert (tmp_path / "lr_finder.png").exists()
 
