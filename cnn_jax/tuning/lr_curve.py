@@ -122,7 +122,7 @@ def read_sweep(rates: np.ndarray, losses: np.ndarray) -> Reading:
 
     - valley: two thirds (in log rate) into the longest decreasing stretch of the smoothed loss, after fastai's method
       of that name: far enough from both ends to be neither slow nor near divergence. The stretch is taken
-      from a quarter to 98 % of its fall: small steps add up, so that it begins decades before a step does much, the
+      from half to 98 % of its fall: small steps add up, so that it begins decades before a step does much, the
       sooner the lower the sweep starts; and at the bottom noise alone says where it ends;
     - steepest: where the smoothed loss falls fastest over the log of the rate;
     - minimum: a tenth of the rate with the lowest smoothed loss.
@@ -188,6 +188,6 @@ def _longest_fall(smoothed: np.ndarray) -> tuple[int, int]:
 def _body(smoothed: np.ndarray, first: int, last: int) -> tuple[int, int]:
     """The part of a decreasing stretch in which the loss really falls."""
     stretch, fall = smoothed[first : last + 1], smoothed[first] - smoothed[last]
-    begin = int(np.flatnonzero(stretch <= stretch[0] - 0.25 * fall)[0])
+    begin = int(np.flatnonzero(stretch <= stretch[0] - 0.5 * fall)[0])
     end = int(np.flatnonzero(stretch <= stretch[0] - 0.98 * fall)[0])
     return first + begin, first + end

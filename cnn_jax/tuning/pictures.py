@@ -64,6 +64,7 @@ def plot_batch_sizes(
     room.plot(known, [memory[size] / 1e9 for size in known], marker="o", color="tab:orange", label="by the compiler")
     room.axhline(limit / 1e9, color="tab:red", linestyle=":", label="what may be used")
     room.set(xscale="log", yscale="log", ylabel="GB of each device", title="memory at the peak of a step")
+    room.yaxis.set_major_formatter("{x:g}")
     for axis in (speed, room):
         axis.set_xscale("log", base=2)
         axis.xaxis.set_major_formatter("{x:g}")
