@@ -48,7 +48,8 @@ def make_steps(experiment: Experiment) -> tuple[Callable[..., Any], Callable[...
 def make_statistics(experiment: Experiment) -> tuple[Callable[..., Any], Callable[..., Any]]:
     """What takes BatchNorm's statistics anew, as `make_training` gives what trains: see `make_statistics_step`."""
     preprocess, options = _make_preprocess(experiment), _step_options(experiment)
-    return _fed(experiment, make_statistics_step(experiment.model, preprocess, options, experiment.steps_per_epoch))
+    step = make_statistics_step(experiment.model, preprocess, options, experiment.steps_per_epoch)
+    return _with_own_seed(experiment, *_fed(experiment, step))
 
 
 def _step_options(experiment: Experiment) -> StepOptions:
@@ -91,26 +92,41 @@ def make_evaluation(experiment: Experiment) -> Callable[..., Any]:
 
 def make_training(experiment: Experiment) -> tuple[Callable[..., Any], Callable[..., Any]]:
     """What `Plan` wants of an experiment: the compiled training step and the feed that gives each call its data."""
+    return _with_own_seed(experiment, *make_seeded_training(experiment))
+
+
+def make_seeded_training(experiment: Experiment) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """`make_training` for any number of seeds: the step takes one beside its work, and each has a feed."""
     return _fed(experiment, make_steps(experiment)[0])
 
 
+def _with_own_seed(
+    experiment: Experiment, step: Callable[..., Any], feed: Callable[..., Any]
+) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    seed = experiment.config.seed
+    return lambda state, work: step(state, work, np.uint32(seed)), feed(seed)
+
+
 def _fed(experiment: Experiment, step: Callable[..., Any]) -> tuple[Callable[..., Any], Callable[..., Any]]:
-    """A step (state, batch, seed) -> (state, sums), compiled, and the feed that gives each call its data."""
+    """A compiled step (state, work, seed) -> (state, sums), and from a seed the feed that gives each call its work."""
     config, train_split, devices = experiment.config, experiment.splits.train, experiment.devices
-    seed = np.uint32(config.seed)
     balanced = config.data.sampling == "balanced"
     if isinstance(train_split, data.Pictures):
-        program = compile_train_step(step, devices)
         crop = crop_while_decoding(config.augment)
-        batches = Batches(train_split, config.seed, config.batch_size, balanced, crop, hosts.index(), hosts.count())
-        feed = partial(streamed_feed, batches, config.data.workers, devices)
-        return lambda state, batch: program(state, batch, seed), feed
+
+        def streamed(seed: int) -> Callable[..., Any]:
+            batches = Batches(train_split, seed, config.batch_size, balanced, crop, hosts.index(), hosts.count())
+            return partial(streamed_feed, batches, config.data.workers, devices)
+
+        return compile_train_step(step, devices), streamed
     resident = experiment.resident
     programs = functools.cache(partial(compile_resident_step, step, devices))
-    feed = partial(
-        resident_feed, train_split.labels, config.seed, config.batch_size, balanced, steps_per_call(experiment), devices
-    )
-    return lambda state, work: programs(work[1])(state, resident, work[0], seed), feed
+    steps, labels = steps_per_call(experiment), train_split.labels
+
+    def feed(seed: int) -> Callable[..., Any]:
+        return partial(resident_feed, labels, seed, config.batch_size, balanced, steps, devices)
+
+    return lambda state, work, seed: programs(work[1])(state, resident, work[0], seed), feed
 
 
 def compile_training(experiment: Experiment, steps: int) -> tuple[jax.stages.Compiled, TrainState]:

@@ -14,7 +14,7 @@ def plot_curves(rows: Sequence[Mapping[str, Any]], path: Path) -> Path:
     """Loss, accuracy and learning rate by epoch, from the rows of a `metrics.jsonl`."""
     from matplotlib.ticker import LogLocator, NullFormatter
 
-    figure, axes = _figure(1, 3, (13, 3.8))
+    figure, axes = new_figure(1, 3, (13, 3.8))
     for axis, name in zip(axes[:2], ("loss", "accuracy"), strict=True):
         for split, color in _CURVES.items():
             points = [(row["epoch"], row[name]) for row in rows if row["split"] == split and name in row]
@@ -44,7 +44,7 @@ def plot_curves(rows: Sequence[Mapping[str, Any]], path: Path) -> Path:
     for axis in axes:
         axis.grid(alpha=0.3)
         axis.xaxis.get_major_locator().set_params(integer=True)
-    return _save(figure, path)
+    return save_figure(figure, path)
 
 
 def plot_schedule(
@@ -55,7 +55,7 @@ def plot_schedule(
     curves = [("learning rate", rates, "tab:blue")]
     if momenta is not None:
         curves.append(("momentum", momenta, "tab:orange"))
-    figure, axes = _figure(len(curves), 1, (9, 3.6 * len(curves)))
+    figure, axes = new_figure(len(curves), 1, (9, 3.6 * len(curves)))
     for axis, (name, values, color) in zip(axes, curves, strict=True):
         axis.plot(epochs, values, color=color)
         for epoch, _ in marks:
@@ -68,7 +68,7 @@ def plot_schedule(
     for epoch, what in named:
         axes[0].text(epoch, 0.98, f" {what}", transform=top, rotation=90, ha="right", va="top", fontsize=8)
     axes[0].set_title(title)
-    return _save(figure, path)
+    return save_figure(figure, path)
 
 
 def plot_confusion(confusion: np.ndarray, class_names: Sequence[str], path: Path) -> Path:
@@ -77,7 +77,7 @@ def plot_confusion(confusion: np.ndarray, class_names: Sequence[str], path: Path
 
     count = len(class_names)
     side = float(np.clip(0.55 * count + 2, 5, 24))
-    figure, axes = _figure(1, 1, (side + 1, side))
+    figure, axes = new_figure(1, 1, (side + 1, side))
     axis = axes[0]
     shares = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
     # The power makes a few mistakes in a thousand visible.
@@ -93,7 +93,7 @@ def plot_confusion(confusion: np.ndarray, class_names: Sequence[str], path: Path
         axis.set_yticks(range(count), class_names)
     axis.set(xlabel="predicted", ylabel="label", title="confusion matrix (color: share of the label, not linear)")
     figure.colorbar(image, ax=axis, fraction=0.046)
-    return _save(figure, path)
+    return save_figure(figure, path)
 
 
 def plot_mistakes(
@@ -102,7 +102,7 @@ def plot_mistakes(
     """Images uint8 [N, H, W, C] that were classified wrongly, with label, prediction and its probability."""
     columns = int(np.clip(len(images), 3, 6))
     rows = max(1, -(-len(images) // columns))
-    figure, axes = _figure(rows, columns, (columns * 2.0, rows * 2.35 + 0.4))
+    figure, axes = new_figure(rows, columns, (columns * 2.0, rows * 2.35 + 0.4))
     for axis in axes:
         axis.axis("off")
     for axis, image, label, prediction, confidence in zip(axes, images, labels, predictions, confidences, strict=False):
@@ -111,7 +111,7 @@ def plot_mistakes(
         axis.set_title(f"{label}, taken for\n{prediction} ({confidence:.1%})", fontsize=9)
     title = "most confident mistakes" if len(images) else "no mistakes"
     figure.suptitle(title)
-    return _save(figure, path)
+    return save_figure(figure, path)
 
 
 def plot_gallery(title: str, rows: Sequence[tuple[str, Sequence[tuple[str, np.ndarray]]]], path: Path) -> Path:
@@ -119,7 +119,7 @@ def plot_gallery(title: str, rows: Sequence[tuple[str, Sequence[tuple[str, np.nd
     gap, headroom = 0.35, 0.3  # between groups and above each row, in pictures
     widths = [sum(len(images) for _, images in groups) + gap * (len(groups) - 1) for _, groups in rows]
     width, height = max(widths), len(rows) * (1 + headroom)
-    figure, axes = _figure(1, 1, (0.75 * width + 2.0, 0.75 * height + 0.5))
+    figure, axes = new_figure(1, 1, (0.75 * width + 2.0, 0.75 * height + 0.5))
     axis = axes[0]
     for i, (label, groups) in enumerate(rows):
         left, top = 0.0, i * (1 + headroom) + headroom
@@ -136,10 +136,10 @@ def plot_gallery(title: str, rows: Sequence[tuple[str, Sequence[tuple[str, np.nd
             left += gap
     axis.set(xlim=(-2.6, width), ylim=(height, 0), aspect="equal", title=title)
     axis.axis("off")
-    return _save(figure, path)
+    return save_figure(figure, path)
 
 
-def _figure(rows: int, columns: int, size: tuple[float, float]) -> tuple[Any, list[Any]]:
+def new_figure(rows: int, columns: int, size: tuple[float, float]) -> tuple[Any, list[Any]]:
     # Figure without pyplot: no global state, no window system.
     import matplotlib
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -152,7 +152,7 @@ def _figure(rows: int, columns: int, size: tuple[float, float]) -> tuple[Any, li
     return figure, list(axes.reshape(-1))
 
 
-def _save(figure: Any, path: Path) -> Path:
+def save_figure(figure: Any, path: Path) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=110)
     return path

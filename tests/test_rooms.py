@@ -20,8 +20,8 @@ FLOORS = {
     ],
     2: ["training", "inference"],
     3: [
-        "building", "programs", "epoch_ends", "experiment", "warm_start", "assessment", "prediction", "gallery",
-        "audit", "runs_page", "mlflow_model", "schedule_picture",
+        "building", "programs", "costs", "epoch_ends", "experiment", "warm_start", "assessment", "prediction",
+        "gallery", "audit", "runs_page", "mlflow_model", "schedule_picture",
     ],
     4: ["command_line", "benchmarks", "dry_run", "tuning"],
 }  # fmt: skip
@@ -30,7 +30,7 @@ FLOORS = {
 NEIGHBOURS = {
     ("metrics", "losses"), ("checkpoints", "checksums"), ("checkpoints", "orbax_manners"), ("experiment", "warm_start"),
     ("experiment", "building"), ("experiment", "programs"), ("programs", "building"), ("experiment", "epoch_ends"),
-    ("epoch_ends", "building"), ("epoch_ends", "programs"),
+    ("epoch_ends", "building"), ("epoch_ends", "programs"), ("costs", "building"), ("costs", "programs"),
 }  # fmt: skip
 ROOM_FLOOR = {room: floor for floor, rooms in FLOORS.items() for room in rooms}
 MODULES = sorted((ROOT / "cnn_jax").rglob("*.py"))

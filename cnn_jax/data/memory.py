@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 # On CPU a training split is held twice for a while; the rest is for the network and what the loop works with.
 _SHARE = 1 / 3
@@ -9,7 +10,7 @@ _SHARE = 1 / 3
 
 def bytes_at_hand() -> int:
     """A third of what is free now on the host (or left under its control group's limit) and on its devices."""
-    return int(_SHARE * min(_host_bytes(), _device_bytes()))
+    return int(_SHARE * min(host_bytes(), _device_bytes()))
 
 
 def cores() -> int:
@@ -17,7 +18,8 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _host_bytes() -> float:
+def host_bytes() -> float:
+    """What is free now on the host, or left under its control group's limit."""
     import psutil
 
     available = float(psutil.virtual_memory().available)
@@ -38,6 +40,16 @@ def _device_bytes() -> float:
     if not statistics or "bytes_limit" not in statistics:
         return float("inf")
     return float(len(own) * (statistics["bytes_limit"] - statistics.get("bytes_in_use", 0)))
+
+
+def free_device_bytes(device: Any) -> float:
+    """What a device has left; of one that shares the host's memory, its part of what is free there."""
+    statistics = device.memory_stats()
+    if statistics and "bytes_limit" in statistics:
+        return float(statistics["bytes_limit"] - statistics.get("bytes_in_use", 0))
+    import jax
+
+    return host_bytes() / len(jax.local_devices())
 
 
 def _number(path: Path) -> int | None:

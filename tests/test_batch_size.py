@@ -1,0 +1,216 @@
+"""The batch-size finder: memory by the compiler's account, throughput by a clock that is passed in, scaling rules."""
+
+import itertools
+import math
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from helpers import read_json, script, tiny_config
+
+from cnn_jax.config import override
+from cnn_jax.costs import compile_with_costs, measure_costs
+from cnn_jax.dry_run import describe_costs
+from cnn_jax.errors import InputError
+from cnn_jax.experiment import build
+from cnn_jax.tuning import batch_size
+from cnn_jax.tuning.batch_search import (
+    first_size,
+    largest_fitting,
+    parse_bytes,
+    pays,
+    recommend,
+    scaled_rate,
+)
+from cnn_jax.tuning.batch_size import BatchFinding, find_batch_size, report, resized
+
+# Rules in closed form
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("8GiB", 8 * 2**30), ("500MB", 500_000_000), ("1.5 kb", 1500), ("12", 12), ("2MiB", 2**21), ("3B", 3)],
+)
+def test_bytes(text: str, expected: int) -> None:
+    assert parse_bytes(text) == expected
+
+
+@pytest.mark.parametrize("text", ["", "much", "-1", "0", "8 GiBs", "GiB", "1e9", "nan"])
+def test_what_is_no_number_of_bytes(text: str) -> None:
+    with pytest.raises(InputError, match=r"--memory=.*: must be bytes above 0, as in 8GiB"):
+        parse_bytes(text)
+
+
+@pytest.mark.parametrize(("name", "expected"), [("sgd", 0.8), ("lars", 0.8), ("adamw", 0.2), ("muon", 0.2)])
+def test_scaling_rules(name: str, expected: float) -> None:
+    assert scaled_rate(name, 0.1, 256, 2048) / expected == pytest.approx(1 if name in ("sgd", "lars") else math.sqrt(2))
+    assert scaled_rate(name, 0.1, 64, 64) == 0.1
+
+
+def test_doubling_ends_where_it_no_longer_pays() -> None:
+    assert pays({8: 100.0, 16: 100.0})
+    assert pays({8: 100.0, 16: 100.0, 32: 106.0})
+    assert not pays({8: 100.0, 16: 104.0, 32: 104.9})
+    assert pays({8: 100.0, 16: 180.0, 32: 185.0})
+    assert not pays({8: 100.0, 16: 180.0, 32: 185.0, 64: 150.0})
+    assert recommend({8: 100.0, 16: 180.0, 32: 185.0, 64: 189.0}) == 16
+
+
+def test_the_first_size() -> None:
+    assert first_size(1, 1000) == 8
+    assert first_size(3, 1000) == 12
+    assert first_size(16, 1000) == 16
+    assert first_size(1, 5) == 4
+
+
+@pytest.mark.parametrize("most", [5, 100, 4096, 60_000])
+@pytest.mark.parametrize("bend", [0.0, 1e-4, -1e-6])
+@pytest.mark.parametrize("budget", [1050.0, 2000.0, 40_000.0, 1e9])
+def test_the_largest_is_found_in_few_trials(most: int, bend: float, budget: float) -> None:
+    def taken(size: int) -> float:
+        bytes_ = 1000.0 + 3 * size + bend * size**2 + 20 * (size % 16 > 7)
+        return bytes_ if bytes_ < 100_000 else math.inf  # a compiler may give up
+
+    asked: list[int] = []
+
+    def peak(size: int) -> float:
+        asked.append(size)
+        return taken(size)
+
+    if bend < 0 and most > 4096:
+        most = 4096  # there it stays monotone
+    largest, proven = largest_fitting(peak, {1: taken(1), 2: taken(2)}, budget, 1, 8, most, 14)
+    assert proven
+    assert len(asked) == len(set(asked)) <= 14
+    assert largest <= most
+    assert taken(largest) <= budget
+    step = 8 if largest >= 8 else 1
+    following = (largest // step + 1) * step
+    assert following > most or taken(following) > budget
+
+
+def test_trials_that_run_out_are_said() -> None:
+    assert largest_fitting(lambda size: 1.0, {8: 1.0}, 2.0, 1, 8, 100, 0) == (8, False)
+
+
+# With networks
+
+
+class Clock:
+    """Seconds since the last call: as many as `seconds` says for the batch that runs."""
+
+    def __init__(self, seconds: Callable[[int], float]):
+        self.now, self._seconds, self._ticks = 0.0, seconds, itertools.count()
+        self.size = 0
+
+    def __call__(self) -> float:
+        if next(self._ticks) % 2:
+            self.now += self._seconds(self.size)
+        return self.now
+
+
+@pytest.fixture(scope="module")
+def config() -> Any:
+    return override(tiny_config(), [("model.name", "linear"), ("augment", ())])
+
+
+@pytest.fixture(scope="module")
+def found(config: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[BatchFinding, list[int]]]:
+    """Twice as quick up to 32, then no more; memory for some 300; with the calls that were made."""
+    clock, calls = Clock(lambda size: 0.1 + 0.1 * max(size / 32, 1)), []
+    patch = pytest.MonkeyPatch()
+    original = batch_size._Trials.run
+
+    def run(self: Any, size: int, rounds: int | None = None) -> float | None:
+        clock.size = size
+        calls.append(size)
+        return original(self, size, rounds)
+
+    patch.setattr(batch_size._Trials, "run", run)
+    limit = int(measure_costs(resized(build(config), 300)).peak / 0.9)
+    yield find_batch_size(config, tmp_path_factory.mktemp("found"), memory=limit, clock=clock), calls
+    patch.undo()
+
+
+def test_memory_grows_with_the_batch(found: tuple[BatchFinding, list[int]]) -> None:
+    taken = list(found[0].memory.values())
+    assert taken == sorted(taken)
+    assert len(set(taken)) == len(taken)
+
+
+def test_the_largest_fits_and_the_next_does_not(found: tuple[BatchFinding, list[int]], config: Any) -> None:
+    finding, calls = found
+    experiment = build(config)
+    assert finding.largest % 8 == 0
+    assert 256 <= finding.largest <= 304
+    assert measure_costs(resized(experiment, finding.largest)).peak <= finding.budget
+    assert measure_costs(resized(experiment, finding.largest + 8)).peak > finding.budget
+    assert finding.proven
+    assert finding.checked
+    assert calls[-1] == finding.largest
+
+
+def test_throughput_and_recommendation(found: tuple[BatchFinding, list[int]]) -> None:
+    finding, _ = found
+    seconds = {size: 0.1 + 0.1 * max(size / 32, 1) for size in finding.images_per_second}
+    expected = {size: size / seconds[size] for size in seconds}
+    assert finding.images_per_second == pytest.approx(expected)
+    assert list(seconds) == [8, 16, 32, 64, 128, 256]
+    assert finding.recommended == min(s for s in expected if expected[s] >= 0.95 * max(expected.values()))
+    assert finding.ended == "a batch of 512 does not fit"
+
+
+def test_what_is_written_and_printed(found: tuple[BatchFinding, list[int]], config: Any) -> None:
+    finding, _ = found
+    written = read_json(finding.json)
+    assert written["largest"] == finding.largest
+    assert written["peak_bytes"][str(finding.largest)] == finding.memory[finding.largest]
+    assert finding.picture.stat().st_size > 10_000
+    text = report(finding, config)
+    assert "a real step was made with it" in text
+    rate = 0.02 * math.sqrt(finding.recommended / 128)
+    assert text.splitlines()[-1] == (
+        f"--config.batch_size={finding.recommended} --config.optimizer.learning_rate={rate:.3g}"
+    )
+
+
+def test_devices_and_parts_are_respected(config: Any, tmp_path: Path) -> None:
+    changes = [("parallel.devices", 2), ("accumulate_steps", 3), ("batch_size", 12), ("optimizer.name", "sgd")]
+    finding = find_batch_size(override(config, changes), tmp_path, most=50, clock=Clock(lambda size: 1.0))
+    assert list(finding.images_per_second) == [12, 24, 48]
+    assert finding.largest == 48
+    assert "more than the training split or --max" in finding.ended
+    assert "linear rule" in report(finding, override(config, changes))
+
+
+def test_streamed_data_are_timed(tmp_path: Path) -> None:
+    changes = {"data__source": "synthetic", "data__examples": 100, "data__loading": "streamed", "model__filters": (4,)}
+    config = tiny_config(batch_size=16, data__image_size=(8, 8), data__channels=1, **changes)
+    finding = find_batch_size(config, tmp_path, most=8, clock=Clock(lambda size: 1.0))
+    assert finding.largest == 8
+    assert finding.checked
+
+
+def test_not_even_the_smallest(config: Any, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"not even a batch of 1, .* ways out: config.precision=bfloat16"):
+        find_batch_size(config, tmp_path, memory=1000)
+
+
+def test_mistakes(config: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(InputError, match="--max=0: must be at least 1"):
+        find_batch_size(config, tmp_path, most=0)
+    with pytest.raises(InputError, match="--max=3: 2 devices with 2 parts each share batches of at least 4"):
+        find_batch_size(override(config, [("parallel.devices", 2), ("accumulate_steps", 2)]), tmp_path, most=3)
+    result = script("find_batch_size.py", "--memory=much")
+    assert result.returncode == 2
+    assert result.stderr.count("\n") == 1
+
+
+def test_the_dry_run_says_the_same(config: Any) -> None:
+    compiled, costs = compile_with_costs(build(config))
+    assert costs == measure_costs(build(config))
+    assert costs.peak >= costs.arguments + costs.temporary
+    assert costs.state < costs.arguments
+    assert f"{costs.parameters:,}" in describe_costs(config)
+    assert compiled.memory_analysis().argument_size_in_bytes == costs.arguments
