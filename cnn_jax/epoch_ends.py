@@ -76,7 +76,7 @@ def make_after_epoch(
         kept = state.opt_state.plateau
         before = jax.tree.map(lambda leaf: np.float64(leaf) if leaf.dtype.kind == "f" else leaf, jax.device_get(kept))
         after = plateau_step(before, np.float64(np.float32(metrics[split][name])), arguments, base)
-        if after.factor < before.factor:
+        if np.float32(after.factor) < before.factor:  # min_lr may be met but for its rounding
             epochs = f"{arguments['patience'] + 1} epochs" if arguments["patience"] else "an epoch"
             announce(
                 f"{arguments['metric']} has not become better than {before.best:.4g} for {epochs}: the learning rate "

@@ -99,7 +99,10 @@ def _parsed(text: str) -> ast.expr:
     except (SyntaxError, ValueError, MemoryError, RecursionError) as error:
         reason = error.msg if isinstance(error, SyntaxError) else type(error).__name__
         raise NotAllowed(f"is no arithmetic of t, as in '0.95 ** t' ({reason})") from error
-    _check(tree, 1)
+    try:
+        _check(tree, 1)
+    except RecursionError as error:  # of what is written out in a refusal
+        raise NotAllowed(f"is nested more than {_DEEPEST} deep") from error
     return tree
 
 

@@ -26,10 +26,12 @@ def draw_schedule(config: ml_collections.ConfigDict, steps_per_epoch: int, path:
     """Draws the schedule of a validated config into a PNG, and says in a few lines what it does.
 
     Raises:
-      InputError: a rate is below 0 or not finite.
+      InputError: a rate is below 0 or not finite, or the path names no picture.
     """
     import jax.numpy as jnp
 
+    if not path.suffix or path.is_dir():
+        raise InputError(f"--out={path}: it must name a picture, as in {path / 'schedule.png'}")
     base, epochs, block = config.optimizer.learning_rate, config.num_epochs, config.schedule
     num_steps = steps_per_epoch * epochs
     schedule = make_schedule(block, base, steps_per_epoch, epochs)

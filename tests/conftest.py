@@ -19,6 +19,7 @@ for name in ("WANDB_MODE", "WANDB_API_KEY", "WANDB_SWEEP_ID", "WANDB_RUN_ID"):
     os.environ.pop(name, None)
 
 import shutil  # noqa: E402
+from collections.abc import Iterator  # noqa: E402
 from pathlib import Path  # noqa: E402
 
 import jax  # noqa: E402
@@ -60,6 +61,16 @@ def photographs() -> list[Path]:
     if not prepared or not folder.is_dir():
         pytest.skip("no sample of photographs: there is no imagenet_sample beside TFDS_DATA_DIR")
     return sorted(folder.glob("*/*"))
+
+
+@pytest.fixture(scope="module")
+def no_pictures() -> Iterator[None]:
+    """For tests of many runs: the picture of its curves is a fifth of the time of a short one."""
+    from cnn_jax import reports
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(reports, "plot_curves", lambda rows, path: path)
+        yield
 
 
 @pytest.fixture(scope="session")

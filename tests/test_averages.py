@@ -1,6 +1,7 @@
 """Averages of weights over the ends of epochs: what they are, their BatchNorm statistics, stopping and going on."""
 
 import dataclasses
+import runpy
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -10,9 +11,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from helpers import read_json, script, tiny_config
+from conftest import ROOT
+from helpers import read_json, tiny_config
 from runs import assert_same_run, final_state, signal_at
 
+from cnn_jax import epoch_ends
 from cnn_jax.assessment import assess
 from cnn_jax.checkpoints import open_checkpoints
 from cnn_jax.config import override
@@ -26,16 +29,13 @@ from cnn_jax.tracking.local import read_rows
 from cnn_jax.training.averages import enter_average
 from cnn_jax.training.evaluation import Between
 
-# A rate that does not depend on the length of the run, so that it can be made longer.
-SWA: dict[str, Any] = {"num_epochs": 3, "swa_start": 2, "schedule__name": "constant", "checkpoint__keep": 9}
-CONFIG_FILE = """
-import sys
-sys.path.insert(0, {tests!r})
-from helpers import tiny_config
+# A rate and a momentum that do not depend on the length of the run, so that it can be made longer.
+SWA: dict[str, Any] = {
+    "num_epochs": 3, "swa_start": 2, "schedule__name": "CyclicLR", "checkpoint__keep": 9, "model__filters": (8,),
+}  # fmt: skip
 
-def get_config():
-    return tiny_config(**{changes!r})
-"""
+
+pytestmark = pytest.mark.usefixtures("no_pictures")
 
 
 @pytest.fixture(scope="module")
@@ -164,36 +164,18 @@ def test_rows_and_summary_know_them(averaged: Path) -> None:
 
 
 def test_without_validation_data_the_average_is_the_result(tmp_path: Path) -> None:
-    changes = {"num_epochs": 2, "swa_start": 2, "data__validation": 0.0}
+    changes = {"num_epochs": 2, "swa_start": 2, "data__validation": 0.0, "model__filters": (8,)}
     config, workdir = tiny_config(**changes), tmp_path / "run"
     summary = fit(config, workdir)
     assert summary["weights"] == "swa"
     jax.tree.map(np.testing.assert_array_equal, load_run(workdir).variables, final_state(workdir, config).ema)
     assert assess(workdir).figures["accuracy"] == pytest.approx(summary["test_accuracy"])
-    path = tmp_path / "averaged.py"
-    path.write_text(CONFIG_FILE.format(tests=str(Path(__file__).parent), changes=changes))
-    said = script("train.py", f"--config={path}", f"--workdir={workdir}")
-    assert "these are the averaged weights of epoch 2" in said.stdout, said.stderr
+    report = runpy.run_path(str(ROOT / "scripts/train.py"))["_report"]
+    assert "these are the averaged weights of epoch 2" in report(summary, config, str(workdir))
 
 
-@pytest.mark.parametrize("which", [0, 1])
-def test_stopped_in_an_evaluation_it_goes_on_to_the_same_run(
-    averaged: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, which: int
-) -> None:
-    """Also between an average and the end of its evaluation, where it must not be entered twice."""
-    config, calls = tiny_config(**SWA), (25, 5)
-    for call in [calls[0]] if which == 0 else [4, 5, 3]:
-        with monkeypatch.context() as patch:
-            signal_at(patch, call, which)
-            with pytest.raises(Interrupted):
-                fit(config, tmp_path / "run")
-    fit(config, tmp_path / "run")
-    assert_same_run(averaged, tmp_path / "run", config)
-
-
-def test_stopped_in_the_pass_for_statistics(averaged: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from cnn_jax import epoch_ends
-
+def in_the_pass(patch: pytest.MonkeyPatch, call: int) -> None:
+    """A signal in the given call of the program that takes statistics."""
     original = epoch_ends.make_statistics
 
     def make(experiment: Any) -> tuple[Callable[..., Any], Any]:
@@ -202,17 +184,30 @@ def test_stopped_in_the_pass_for_statistics(averaged: Path, tmp_path: Path, monk
         def counted(*arguments: Any) -> Any:
             nonlocal count
             count += 1
-            if count == 14:
+            if count == call:
                 signal.raise_signal(signal.SIGTERM)
             return program(*arguments)
 
         return counted, feed
 
+    patch.setattr(epoch_ends, "make_statistics", make)
+
+
+def test_stopped_at_the_end_of_an_epoch_it_goes_on_to_the_same_run(
+    averaged: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the pass for statistics, in the evaluation of an average that is not entered yet, and of the last one."""
     config = tiny_config(**SWA)
-    with monkeypatch.context() as patch:
-        patch.setattr(epoch_ends, "make_statistics", make)
-        with pytest.raises(Interrupted, match="step 30 of 30"):
-            fit(config, tmp_path / "run")
+    stops: list[tuple[Callable[[pytest.MonkeyPatch], None], int]] = [
+        (lambda patch: in_the_pass(patch, 4), 20),
+        (lambda patch: signal_at(patch, 3, 1), 20),
+        (lambda patch: signal_at(patch, 5, 1), 30),
+    ]
+    for stop, step in stops:
+        with monkeypatch.context() as patch:
+            stop(patch)
+            with pytest.raises(Interrupted, match=f"step {step} of 30"):
+                fit(config, tmp_path / "run")
     fit(config, tmp_path / "run")
     assert_same_run(averaged, tmp_path / "run", config)
 

@@ -2,6 +2,7 @@
 
 import ast
 import math
+import sys
 import time
 from typing import Any
 
@@ -92,6 +93,14 @@ def test_anything_else_is_refused(text: str, words: str) -> None:
     assert "\n" not in str(caught.value)
     with pytest.raises(NotAllowed):
         function(text)
+
+
+def test_what_is_refused_far_down_in_a_program() -> None:
+    def deep(frames: int) -> None:
+        check("~" * 199 + "t") if frames == 0 else deep(frames - 1)
+
+    with pytest.raises(NotAllowed, match="nested"):
+        deep(sys.getrecursionlimit() // 2)
 
 
 def test_large_powers_do_not_hang() -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from cnn_jax import config as c
 from cnn_jax.errors import InputError
+from cnn_jax.overrides import parse_overrides
 from cnn_jax.schedule_keys import cycles_momentum
 from cnn_jax.schedules import make_momentum, make_schedule
 
@@ -38,7 +39,7 @@ def test_children_come_as_a_flag() -> None:
         ("schedule.schedulers", "(('LinearLR', {'total_iters': 5}), ('LambdaLR', {'lr_lambda': '1 / t'}))"),
         ("schedule.milestones", "5"),
     ]
-    config = c.override(c.default_config(), c.parse_overrides(flags))
+    config = c.override(c.default_config(), parse_overrides(flags))
     assert [name for name, _ in config.schedule.schedulers] == ["LinearLR", "LambdaLR"]
     assert config.schedule.milestones == (5.0,)
     assert c.from_json(c.to_json(config)) == config
@@ -49,7 +50,7 @@ def test_children_come_as_a_flag() -> None:
 @pytest.mark.parametrize(("text", "value"), [("0.95 ** t", "0.95 ** t"), ("0.95", "0.95"), ("1", "1"), ("-t", "-t")])
 def test_arithmetic_comes_as_a_flag(text: str, value: str) -> None:
     flags = [("schedule.name", "LambdaLR"), ("schedule.lr_lambda", text)]
-    assert c.override(c.default_config(), c.parse_overrides(flags)).schedule.lr_lambda == value
+    assert c.override(c.default_config(), parse_overrides(flags)).schedule.lr_lambda == value
 
 
 REFUSED: list[tuple[str, dict[str, Any], str]] = [

@@ -53,6 +53,10 @@ def test_steps_are_counted_as_in_training() -> None:
 def test_what_cannot_be_drawn(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"--out=.*a\.xyz: the picture cannot be written"):
         draw_schedule(config("StepLR"), 10, tmp_path / "a.xyz")
+    for path in (tmp_path, tmp_path / "new"):
+        with pytest.raises(InputError, match=rf"--out={path}: it must name a picture, as in {path}/schedule.png"):
+            draw_schedule(config("StepLR"), 10, path)
+    assert list(tmp_path.iterdir()) == []
     with pytest.raises(InputError, match=r"gives a rate of -0\.01 at step 11 of 100"):
         draw_schedule(config("LambdaLR", lr_lambda="1 - t"), 10, tmp_path / "a.png")
 

@@ -57,7 +57,9 @@ def recorded() -> Curves:
 def live(tmp_path_factory: pytest.TempPathFactory) -> Curves:
     """Curves of arguments that are drawn anew; torch is here or in the interpreter CNN_JAX_TORCH_PYTHON names."""
     python = os.environ.get("CNN_JAX_TORCH_PYTHON", sys.executable)
-    if subprocess.run([python, "-c", "import torch"], capture_output=True).returncode:
+    if subprocess.run(
+        [python, "-c", "import importlib.util as u; assert u.find_spec('torch')"], capture_output=True
+    ).returncode:
         pytest.skip("torch is not installed (CNN_JAX_TORCH_PYTHON may name an interpreter that has it)")
     path = tmp_path_factory.mktemp("torch") / "curves.npz"
     subprocess.run([python, str(ROOT / "tests/tools/make_schedule_fixtures.py"), str(path), "1"], check=True)
@@ -265,6 +267,31 @@ def test_rates_are_looked_at_to_the_very_end() -> None:
         with pytest.raises(InputError, match=f"at step {count - 1} of {count};"):
             check_rates(schedule, "LambdaLR", count)
         check_rates(schedule, "LambdaLR", count - 1)
+
+
+@pytest.mark.parametrize(
+    ("name", "unit", "epochs", "words"),
+    [
+        (
+            "constant",
+            "steps",
+            2**28,
+            "num_epochs=268435456: with 10 steps each that is 2684354560 steps; at most 214748",
+        ),
+        (
+            "LambdaLR",
+            "epochs",
+            2**27,
+            "lr_lambda would be computed 1342177280 times for this training; at most 20000000",
+        ),
+        ("MultiplicativeLR", "steps", 2**27, "lr_lambda would be computed 1342177280 times"),
+    ],
+)
+def test_trainings_that_are_too_long(name: str, unit: str, epochs: int, words: str) -> None:
+    """Refused at once: neither an overflow nor a table that fills the memory."""
+    with pytest.raises(InputError, match=words):
+        make_schedule(block(name, unit=unit), BASE, 10, epochs)
+    assert make_schedule(block("MultiplicativeLR"), BASE, 100_000, 20)(0) == np.float32(BASE)
 
 
 # ReduceLROnPlateau

@@ -13,10 +13,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from cnn_jax.errors import InputError
 from cnn_jax.expressions import function
 from cnn_jax.schedules.clock import Clock, Schedule, count, divided, power, reached, real, share, units
 
 Factor = str | Callable[[Any], Any]
+_MOST_FACTORS = 20_000_000  # 80 MB, as part of the compiled step
 
 
 def constant(base: float, clock: Clock) -> Schedule:
@@ -29,11 +31,13 @@ def lambda_lr(base: float, clock: Clock, *, lr_lambda: Factor) -> Schedule:
 
     The factors are computed beforehand, in float64: a `floor(t / 30)` must fall exactly where it should.
     """
+    _check_size(clock.steps)
     return _looked_up(base * values(lr_lambda, np.arange(clock.steps + 1) / clock.unit), count)
 
 
 def multiplicative(base: float, clock: Clock, *, lr_lambda: Factor) -> Schedule:
     """MultiplicativeLR: b * lr_lambda(1) * ... * lr_lambda(floor(t))."""
+    _check_size(clock.steps // clock.unit)
     factors = values(lr_lambda, np.arange(1.0, clock.steps // clock.unit + 1))
     with np.errstate(all="ignore"):  # rates that are not finite are refused where a training is built
         products = np.cumprod(np.concatenate([[1.0], factors]))
@@ -114,6 +118,14 @@ def values(lr_lambda: Factor, t: np.ndarray) -> np.ndarray:
     if isinstance(lr_lambda, str):
         return np.broadcast_to(function(lr_lambda)(t), t.shape)
     return np.array([float(lr_lambda(time)) for time in t.tolist()])
+
+
+def _check_size(factors: int) -> None:
+    if factors > _MOST_FACTORS:
+        raise InputError(
+            f"config.schedule: lr_lambda would be computed {factors} times for this training; at most "
+            f"{_MOST_FACTORS} are, so lower config.num_epochs or take another schedule"
+        )
 
 
 def _looked_up(rates: np.ndarray, index: Callable[[jax.Array | int], jax.Array]) -> Schedule:

@@ -140,11 +140,17 @@ class Block(NamedTuple):
 
 
 def taken_apart(schedule: Mapping[str, Any], steps_per_epoch: int, num_epochs: int) -> Block:
+    """The block, with its durations in updates; raises InputError for more updates than int32 holds."""
     arguments = dict(schedule)
     name, warmup = arguments.pop("name"), arguments.pop("warmup", 0.0)
     start_factor = arguments.pop("warmup_start_factor", 0.01)
     unit = steps_per_epoch if arguments.pop("unit", "epochs") == "epochs" else 1
     steps = steps_per_epoch * num_epochs
+    if steps >= 2**31:
+        raise InputError(
+            f"config.num_epochs={num_epochs}: with {steps_per_epoch} steps each that is {steps} steps; at most "
+            f"{2**31 - 1} can be counted"
+        )
     rise = float(round(Clock(unit, steps, steps).length(warmup)))
     return Block(name, Clock(unit, max(steps - rise, 0.0), steps), rise, start_factor, arguments)
 
