@@ -52,8 +52,9 @@ def run_sweep(path: Path | str, workdir: Path | str, options: Options) -> Outcom
         import optuna  # noqa: F401
     except ImportError as error:
         raise InputError('sweeps need Optuna: pip install -e ".[sweep]"') from error
+    from cnn_jax.tuning.database import shown_url, sqlite_file
     from cnn_jax.tuning.pruning import make_pruner
-    from cnn_jax.tuning.store import Store, shown_url, sqlite_file
+    from cnn_jax.tuning.store import Store
     from cnn_jax.tuning.worker import Worker
 
     pruner = make_pruner(sweep, options.prune)

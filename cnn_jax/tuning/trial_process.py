@@ -1,8 +1,7 @@
-"""One trial of a sweep as a process: its lock, its start, what it logs, and how it ended."""
+"""One trial of a sweep as a process: its start, what it logs, and how it ended."""
 
 import ctypes
 import dataclasses
-import fcntl
 import json
 import math
 import os
@@ -14,36 +13,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from cnn_jax.tracking.local import read_rows
+from cnn_jax.tuning.locks import TrialLock
 
 _TAIL = 20_000  # bytes of a log in which the last error is looked for
 _SECONDS_TO_SAVE = 120.0  # then a pruned trial is ended, saved or not
-
-
-class TrialLock:
-    """Says that a trial is being run: held by this process and, once that is started, by the trial itself.
-
-    The lock is the kernel's (flock): it is free as soon as both are gone, however they ended.
-    """
-
-    def __init__(self, path: Path, descriptor: int):
-        self._path, self.descriptor = path, descriptor
-
-    @classmethod
-    def take(cls, path: Path) -> "TrialLock | None":
-        """None where another process holds it."""
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(descriptor)
-            return None
-        return cls(path, descriptor)
-
-    def release(self, done: bool) -> None:
-        """Gives the lock back; where the trial is done, nobody will want it again."""
-        if done:
-            self._path.unlink(missing_ok=True)
-        os.close(self.descriptor)
 
 
 @dataclasses.dataclass

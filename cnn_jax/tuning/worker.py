@@ -13,6 +13,7 @@ from cnn_jax.errors import Interrupted, SaveError
 from cnn_jax.progress import progress_bar
 from cnn_jax.run_directory import write_json
 from cnn_jax.tuning import sweep_file, sweep_table
+from cnn_jax.tuning.database import reason
 from cnn_jax.tuning.signals import Signals
 from cnn_jax.tuning.store import Claim, Store
 from cnn_jax.tuning.sweep_directory import best_of
@@ -63,10 +64,10 @@ class Worker:
             try:
                 self._note()
                 self._work(signals)
-            except optuna.exceptions.StorageInternalError as error:
+            except (optuna.exceptions.StorageInternalError, OSError) as error:
                 count = self._stop_all()
                 raise SaveError(
-                    f"the sweep's storage is out of reach ({str(error.__cause__ or error).splitlines()[0]}); the "
+                    f"the sweep's storage is out of reach ({reason(error)}); the "
                     f"{count} trials that ran are saved; the same command goes on when it is back"
                 ) from error
             finally:
