@@ -1,16 +1,18 @@
 """Sweeps run here, with a program that takes no time in the place of training."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import optuna
 import pytest
 from helpers import read_json
-from sweeps import DRAWN, GRID, PROGRAM, params, run, starts, write
+from sweeps import DRAWN, GRID, METRIC, PROGRAM, params, run, starts, write
 
-from cnn_jax.errors import InputError
+from cnn_jax.errors import InputError, SaveError
 from cnn_jax.tuning.draws import draw
 from cnn_jax.tuning.sweep_file import grid_point, read_sweep
 
@@ -61,6 +63,44 @@ def test_failing_trials_are_recorded(tmp_path: Path) -> None:
     outcome = run(write(tmp_path, {"config.x": {"value": 3}}), tmp_path / "other")
     assert outcome.status == 1
     assert "trial 0000: fake.py: x must not be 3" in outcome.lines
+
+
+def test_a_target_ends_a_sweep(tmp_path: Path) -> None:
+    """The second value reaches it; a higher one may be asked for later."""
+    parameters = {"config.x": {"values": [0, 1, 2, 1.5]}}
+    outcome = run(write(tmp_path, parameters, metric={**METRIC, "target": 0.9}), tmp_path / "run")
+    assert [row["value"] for row in read_json(tmp_path / "run/sweep.json")["trials"]] == pytest.approx([0.6, 0.9])
+    assert "2 finished; the target of 0.9 is reached" in outcome.lines
+    assert "nothing left to do" in run(tmp_path / "sweep.yaml", tmp_path / "run").lines
+    outcome = run(write(tmp_path, parameters, metric={**METRIC, "target": 0.95}), tmp_path / "run")
+    assert "3 finished" in outcome.lines
+    with pytest.raises(InputError, match=r"metric.target='x': it must be a number"):
+        run(write(tmp_path, parameters, metric={**METRIC, "target": "x"}), tmp_path / "run")
+
+
+def test_a_storage_that_is_gone(tmp_path: Path) -> None:
+    """The second trial moves it away; when it is back, the sweep goes on."""
+    path = write(tmp_path, {"config.x": {"values": [0, 1, 2]}})
+    moving = "if x == 1: os.rename(workdir.parents[1] / 'sweep.db', workdir.parents[2] / 'moved.db')\n"
+    (tmp_path / "fake.py").write_text(PROGRAM + moving)
+    with pytest.raises(SaveError, match=r"the sweep cannot save what it makes \(.*the same command goes on"):
+        run(path, tmp_path / "run")
+    os.rename(tmp_path / "moved.db", tmp_path / "run/sweep.db")
+    assert "3 finished" in run(path, tmp_path / "run").lines
+    assert starts(tmp_path / "run") == {"0000": 1, "0001": 1, "0002": 1}
+
+
+def test_a_full_disk_does_not_fail_all_trials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Training ends with status 4 where it cannot save: a trial of it stays to be taken up again."""
+    monkeypatch.setattr("cnn_jax.tuning.worker.is_own_program", lambda program: True)
+    path = write(tmp_path, {"config.x": {"values": [0, 1]}})
+    full = "if x == 1:\n    print('fake.py: No space left')\n    sys.exit(4)\n"
+    (tmp_path / "fake.py").write_text(PROGRAM.replace("if x == 3", full + "if x == 3"))
+    with pytest.raises(SaveError, match=r"\(trial 0001: fake.py: No space left\)"):
+        run(path, tmp_path / "run")
+    (tmp_path / "fake.py").write_text(PROGRAM)
+    assert "2 finished" in run(path, tmp_path / "run").lines
+    assert starts(tmp_path / "run") == {"0000": 1, "0001": 2}
 
 
 @pytest.mark.parametrize(
@@ -114,6 +154,15 @@ def test_another_sweep_or_folder_is_refused(tmp_path: Path) -> None:
         run(other, tmp_path / "own")
     with pytest.raises(InputError, match=r"study 'sweep' is another sweep .parameters: config.y"):
         run(other, tmp_path / "new", storage=storage)
+    run(other, tmp_path / "new")  # nothing was begun there with the storage that was refused
+    turned = write(tmp_path, {"config.y": {"value": 2}, **small})
+    with pytest.raises(InputError, match=r"new holds another sweep .order: "):
+        run(turned, tmp_path / "new")
+    optuna.create_study(study_name="mine", storage=f"sqlite:///{tmp_path}/mine.db").add_trial(
+        optuna.trial.create_trial(value=1.0)
+    )
+    with pytest.raises(InputError, match="its study 'mine' is no sweep"):
+        run(write(tmp_path, small, "mine.yaml"), tmp_path / "third", storage=f"sqlite:///{tmp_path}/mine.db")
     (tmp_path / "full").mkdir()
     (tmp_path / "full/notes.txt").write_text("mine")
     with pytest.raises(InputError, match="something that is not a sweep"):

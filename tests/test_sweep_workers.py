@@ -2,20 +2,23 @@
 
 import signal
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 
 import optuna
 import pytest
 from helpers import read_json
 from sweeps import GRID, begin, gone, params, run, starts, until, write
 
+from cnn_jax.tuning.sweep_directory import open_directory
 from cnn_jax.tuning.sweep_file import grid_point, read_sweep
 
 
 def test_a_killed_sweep_goes_on(tmp_path: Path) -> None:
     """SIGKILL of the parent: its trials end by themselves, and are taken up again; nothing is done twice."""
     path, workdir = write(tmp_path, GRID), tmp_path / "run"
-    parent = begin(path, workdir, "--jobs=2", pause=0.25)
+    parent = begin(path, workdir, "--jobs=2", pause=0.1)
     try:
         until(lambda: len(list(workdir.glob("trials/*/summary.json"))) >= 2 and len(starts(workdir)) >= 4)
     finally:
@@ -63,3 +66,18 @@ def test_two_workers_never_run_the_same_trial(tmp_path: Path, folders: tuple[str
     url = f"sqlite:///{tmp_path}/shared.db" if storage else f"sqlite:///{tmp_path}/one/sweep.db"
     trials = optuna.load_study(study_name="sweep", storage=url).trials
     assert [trial.state.name for trial in trials] == ["COMPLETE"] * 4
+
+
+def test_workers_that_begin_at_once_agree(tmp_path: Path) -> None:
+    """One of them makes the directory; all have its identity, by which trials of killed workers are found."""
+    sweep = read_sweep(write(tmp_path, GRID))
+    for round in range(20):
+        with ThreadPoolExecutor(8) as pool:
+            barrier = Barrier(8)
+
+            def begin_at_once(folder: Path, barrier: Barrier = barrier) -> str:
+                barrier.wait()
+                return str(open_directory(sweep, 0, folder, None)["id"])
+
+            found = list(pool.map(begin_at_once, [tmp_path / f"run{round}"] * 8))
+        assert set(found) == {read_json(tmp_path / f"run{round}/sweep.json")["id"]}

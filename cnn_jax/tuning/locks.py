@@ -36,7 +36,10 @@ class TrialLock:
         return cls(path, descriptor)
 
     def release(self, done: bool) -> None:
-        """Gives the lock back; where the trial is done, nobody will want it again."""
+        """Gives the lock back, once; where the trial is done, nobody will want it again."""
+        if self.descriptor < 0:
+            return
         if done:
             self._path.unlink(missing_ok=True)
         os.close(self.descriptor)
+        self.descriptor = -1

@@ -72,7 +72,7 @@ def _bands(stopping: Stopping, last: int) -> Iterator[int]:
         yield from (band for band in bands if band >= 1)
         return
     band = float(stopping.min_iter)
-    while band <= last:
+    while int(band) <= last:
         yield int(band)
         band *= stopping.eta
 

@@ -101,6 +101,8 @@ def write_report(sweep: Sweep, folder: Path) -> str:
 def _lines(sweep: Sweep, folder: Path, rows: Sequence[Mapping[str, Any]], began: int, report: str) -> str:
     """The table of all trials, those that other workers ran among them, and the best one as a command."""
     said = sweep_table.counts(rows) + ("" if began else "; there was nothing left to do")
+    if any(row["state"] == "finished" and sweep.metric.reached(row["value"]) for row in rows):
+        said += f"; the target of {sweep.metric.target} is reached"
     failed = [row for row in rows if row["state"] == "failed"]
     if any(row["state"] == "running" for row in rows):
         said += "; those running belong to workers with other directories"

@@ -63,16 +63,17 @@ def open_directory(sweep: Sweep, seed: int, folder: Path, storage: str | None) -
 def _taken_up(sweep: Sweep, seed: int, folder: Path, storage: str | None) -> dict[str, Any]:
     try:
         before = json.loads((folder / "sweep.json").read_text())
-        same = {key: before[key] for key in ("id", "study", "storage", "sweep")}
+        same = {key: before[key] for key in ("id", "study", "storage", "sweep", "trials")}
         same["sweep"]["seed"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{folder / 'sweep.json'}: it cannot be read ({error}); choose another folder") from error
     different = differences(same["sweep"], describe(sweep, seed))
-    if before["storage"] != storage:
+    begun = before["trials"] or any((folder / "trials").glob("*"))
+    if before["storage"] != storage and begun:  # else it may be one that could not be opened
         different = f"storage: {before['storage'] or 'its own'}, not {storage or 'its own'}"
     if different:
         raise InputError(f"--workdir={folder} holds another sweep ({different}); choose another folder")
-    return dict(before)
+    return {**before, "storage": storage}
 
 
 def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
