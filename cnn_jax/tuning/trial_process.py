@@ -37,6 +37,7 @@ class TrialProcess:
     began: int
     pruned: bool = False
     _deadline: float = math.inf
+    _looked_at: tuple[int, int] = (0, 0)
 
     @classmethod
     def start(
@@ -58,6 +59,15 @@ class TrialProcess:
         if self.process.poll() is None and math.isinf(self._deadline):
             self.process.send_signal(signal.SIGTERM)
             self._deadline = time.monotonic() + _SECONDS_TO_SAVE
+
+    def has_logged(self) -> bool:
+        """Whether its metrics have changed since the last call: long files are not read twenty times a second."""
+        try:
+            now = (self.workdir / "metrics.jsonl").stat()
+        except FileNotFoundError:
+            return False
+        before, self._looked_at = self._looked_at, (now.st_mtime_ns, now.st_size)
+        return before != self._looked_at
 
     def ended(self) -> bool:
         if self.pruned and time.monotonic() > self._deadline:

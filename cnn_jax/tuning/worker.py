@@ -131,6 +131,8 @@ class Worker:
 
     def _report(self, running: _Running) -> None:
         claim, process, metric = running.claim, running.process, self._sweep.metric
+        if not process.has_logged():
+            return
         for epoch, value in metric_by_epoch(process.workdir, metric.name, metric.goal).items():
             if epoch not in claim.reported:
                 self._store.report(claim, epoch, value)
