@@ -53,6 +53,8 @@ class SweepSampler(optuna.samplers.BaseSampler):
     def sample_relative(
         self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
+        if set(trial.params) == set(self.stored):  # one that is taken up again
+            return {}
         if self._sweep.method == "grid":
             chosen = sweep_file.grid_point(self._sweep, trial.number)
         elif self._sweep.method == "random" or not self._space.axes:

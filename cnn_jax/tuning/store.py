@@ -7,11 +7,9 @@ again as it is: the same number, parameters and run directory.
 """
 
 import contextlib
-import fcntl
 import math
-import os
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,16 +18,16 @@ from optuna.distributions import CategoricalDistribution, IntDistribution
 from optuna.trial import FrozenTrial, TrialState
 
 from cnn_jax.errors import InputError
+from cnn_jax.tuning.database import open_storage, reason, shown_url, sqlite_file
+from cnn_jax.tuning.locks import TrialLock, held
 from cnn_jax.tuning.sampler import SweepSampler, worth
 from cnn_jax.tuning.sweep_directory import differences
 from cnn_jax.tuning.sweep_types import Sweep
-from cnn_jax.tuning.trial_process import TrialLock
 
 _STATES = {
     TrialState.COMPLETE: "finished", TrialState.PRUNED: "pruned", TrialState.FAIL: "failed",
     TrialState.RUNNING: "running",
 }  # fmt: skip
-_SECONDS_FOR_OTHERS = 60.0  # a writer of SQLite waits that long for another one
 
 
 class Claim(NamedTuple):
@@ -63,31 +61,42 @@ class Store:
         described: Mapping[str, Any],
     ):  # fmt: skip
         optuna.logging.set_verbosity(optuna.logging.ERROR)
-        self._folder, self._identity = folder, identity
+        self._folder, self._identity, self._metric = folder, identity, sweep.metric
         self.sampler = SweepSampler(sweep, seed)
         self._lock_files = [folder / "sweep.lock"]
         if url is not None and (database := sqlite_file(url)) is not None:
             self._lock_files.append(database.with_name(database.name + ".lock"))
-        with self.lock():
-            self._storage = _open(url or f"sqlite:///{(folder / 'sweep.db').absolute()}")
-            self.study = optuna.create_study(
-                storage=self._storage, study_name=study, sampler=self.sampler, pruner=optuna.pruners.NopPruner(),
-                direction=optuna.study.StudyDirection[sweep.metric.goal.upper()], load_if_exists=True,
-            )  # fmt: skip
-            before = self.study.user_attrs.get("sweep")
-            if before is None:
-                self.study.set_user_attr("sweep", dict(described))
-            elif different := differences(before, described):
-                raise InputError(
-                    f"--storage: its study '{study}' is another sweep ({different}); give this one another `name`"
-                )
+        shown = shown_url(url) if url else f"sqlite:///{folder / 'sweep.db'}"
+        try:
+            with self.lock():
+                self._storage = open_storage(url or f"sqlite:///{(folder / 'sweep.db').absolute()}")
+                self.study = optuna.create_study(
+                    storage=self._storage, study_name=study, sampler=self.sampler, pruner=optuna.pruners.NopPruner(),
+                    direction=optuna.study.StudyDirection[sweep.metric.goal.upper()], load_if_exists=True,
+                )  # fmt: skip
+                self._study_id = self._storage.get_study_id_from_name(study)
+                self._agree(study, shown, described)
+        except (optuna.exceptions.StorageInternalError, OSError) as error:
+            raise InputError(f"--storage={shown}: it cannot be written ({reason(error)})") from error
+
+    def _agree(self, study: str, shown: str, described: Mapping[str, Any]) -> None:
+        """Writes into a new study what it is about; refuses one that is about something else."""
+        before = self.study.user_attrs.get("sweep")
+        if before is None and self.study.get_trials(deepcopy=False):
+            raise InputError(f"--storage={shown}: its study '{study}' is no sweep; give this one another `name`")
+        if before is None:
+            self.study.set_user_attr("sweep", dict(described))
+        elif different := differences(before, described):
+            raise InputError(
+                f"--storage={shown}: its study '{study}' is another sweep ({different}); give this one another `name`"
+            )
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
         """Held for a moment: while a trial is claimed or the sweep's files are written."""
         with contextlib.ExitStack() as stack:
             for path in self._lock_files:
-                stack.enter_context(_held(path))
+                stack.enter_context(held(path))
             yield
 
     def trials(self) -> list[FrozenTrial]:
@@ -95,9 +104,19 @@ class Store:
         return [trial for trial in self.study.get_trials(deepcopy=False) if trial.state != TrialState.WAITING]
 
     def claim(self, total: int) -> Claim | None:
-        """A trial with a number below `total` to run here; None where there is none to be had now."""
+        """A trial with a number below `total` to run here; None where there is none to be had now.
+
+        Once the metric's target is reached, only those that were left behind are run.
+        """
         with self.lock():
-            return self._left_behind(total) or self._new(total)
+            trials = self.study.get_trials(deepcopy=False)
+            if claim := self._left_behind(trials[:total]):
+                return claim
+            return None if any(map(self.reached, trials)) else self._new(trials, total)
+
+    def reached(self, trial: FrozenTrial) -> bool:
+        """Whether a trial has finished with the metric's target."""
+        return trial.state == TrialState.COMPLETE and self._metric.reached(trial.value)
 
     def report(self, claim: Claim, epoch: int, value: float) -> None:
         """Tells the metric of an epoch, once."""
@@ -129,7 +148,7 @@ class Store:
             "state": _STATES[trial.state],
             "params": self.sampler.values(trial.params),
             "value": value if math.isfinite(value) else None,
-            "error": trial.user_attrs.get("error"),
+            "error": trial.user_attrs.get("error") if trial.state == TrialState.FAIL else None,
             "workdir": workdir if self._mine(trial) else f"{worker['folder']}/{workdir}",
             "host": worker.get("host"),
             "seconds": None if trial.duration is None else round(trial.duration.total_seconds(), 1),
@@ -142,34 +161,35 @@ class Store:
             for trial in self.trials()[:total]
         )
 
-    def _left_behind(self, total: int) -> Claim | None:
-        for trial in self.trials():
+    def _left_behind(self, trials: Sequence[FrozenTrial]) -> Claim | None:
+        for trial in trials:
             path = self._lock_file(trial.number)
-            if trial.state != TrialState.RUNNING or trial.number >= total or not path.exists() or not self._mine(trial):
+            if trial.state != TrialState.RUNNING or not path.exists() or not self._mine(trial):
                 continue
             if (lock := TrialLock.take(path)) is None:
                 continue
-            if self._storage.get_trial(self._id(trial.number)).state == TrialState.RUNNING:
-                return self._claimed(trial.number, lock)
+            now = self._storage.get_trial(self._id(trial.number))
+            if now.state == TrialState.RUNNING:
+                return self._claimed(trial.number, lock, set(now.intermediate_values))
             lock.release(done=True)
         return None
 
-    def _new(self, total: int) -> Claim | None:
+    def _new(self, trials: Sequence[FrozenTrial], total: int) -> Claim | None:
         while True:
-            trials = self.study.get_trials(deepcopy=False)
             waiting = [trial.number for trial in trials if trial.state == TrialState.WAITING and trial.number < total]
             for number in waiting:
                 lock = TrialLock.take(self._lock_file(number))
                 if lock is None:
                     continue
                 if self._storage.set_trial_state_values(self._id(number), state=TrialState.RUNNING):
-                    return self._claimed(number, lock)
+                    return self._claimed(number, lock, set())
                 lock.release(done=True)
             if waiting or len(trials) >= total:
                 return None
             self.study.enqueue_trial({})
+            trials = self.study.get_trials(deepcopy=False)
 
-    def _claimed(self, number: int, lock: TrialLock) -> Claim:
+    def _claimed(self, number: int, lock: TrialLock, reported: set[int]) -> Claim:
         trial = optuna.trial.Trial(self.study, self._id(number))
         here = {"directory": self._identity, "folder": str(self._folder.absolute()), "host": socket.gethostname()}
         if trial.user_attrs.get("worker") != here:
@@ -181,8 +201,7 @@ class Store:
                 trial.suggest_int(name, distribution.low, distribution.high, log=distribution.log)
             else:
                 trial.suggest_float(name, distribution.low, distribution.high, log=distribution.log)  # type: ignore[attr-defined]
-        known = set(self._storage.get_trial(self._id(number)).intermediate_values)
-        return Claim(trial, number, self.sampler.values(trial.params), lock, known)
+        return Claim(trial, number, self.sampler.values(trial.params), lock, reported)
 
     def _mine(self, trial: FrozenTrial) -> bool:
         return trial.user_attrs.get("worker", {}).get("directory", self._identity) == self._identity
@@ -191,65 +210,4 @@ class Store:
         return self._folder / "trials" / f"{number:04}.lock"
 
     def _id(self, number: int) -> int:
-        study = self._storage.get_study_id_from_name(self.study.study_name)
-        return self._storage.get_trial_id_from_study_id_trial_number(study, number)
-
-
-def shown_url(url: str) -> str:
-    """A storage's URL without the password."""
-    from sqlalchemy.engine import make_url
-    from sqlalchemy.exc import ArgumentError
-
-    try:
-        return make_url(url).render_as_string(hide_password=True)
-    except ArgumentError:
-        return url
-
-
-def sqlite_file(url: str) -> Path | None:
-    """The file of an SQLite URL; None for other databases.
-
-    Raises:
-      InputError: the database would be in memory, where no other worker and no later one finds it.
-    """
-    from sqlalchemy.engine import make_url
-    from sqlalchemy.exc import ArgumentError
-
-    try:
-        parsed = make_url(url)
-    except (ArgumentError, ValueError):
-        return None  # `_open` says it
-    if parsed.get_backend_name() != "sqlite":
-        return None
-    if not parsed.database or parsed.database == ":memory:":
-        raise InputError(f"--storage={url}: a database in memory is lost at the end; name a file: sqlite:///FILE")
-    path = Path(parsed.database).absolute()
-    if not path.parent.is_dir():
-        raise InputError(f"--storage={url}: there is no folder {path.parent}")
-    return path
-
-
-def _open(url: str) -> optuna.storages.RDBStorage:
-    sqlite = url.startswith("sqlite")
-    engine = {"connect_args": {"timeout": _SECONDS_FOR_OTHERS}} if sqlite else {"pool_pre_ping": True}
-    try:
-        return optuna.storages.RDBStorage(url, engine_kwargs=engine)
-    except Exception as error:  # drivers have errors of their own
-        reason = " ".join(str(error).split("\n")[0].split())
-        raise InputError(
-            f"--storage={shown_url(url)}: it cannot be opened ({reason}); give a database's URL as SQLAlchemy takes "
-            f"it, like sqlite:///sweep.db or postgresql+psycopg2://user@host/name"
-        ) from error
-
-
-@contextlib.contextmanager
-def _held(path: Path) -> Iterator[None]:
-    try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-    except OSError as error:
-        raise InputError(f"{path}: it cannot be written ({error.strerror}); choose another folder") from error
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
+        return self._storage.get_trial_id_from_study_id_trial_number(self._study_id, number)

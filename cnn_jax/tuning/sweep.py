@@ -52,8 +52,9 @@ def run_sweep(path: Path | str, workdir: Path | str, options: Options) -> Outcom
         import optuna  # noqa: F401
     except ImportError as error:
         raise InputError('sweeps need Optuna: pip install -e ".[sweep]"') from error
+    from cnn_jax.tuning.database import shown_url, sqlite_file
     from cnn_jax.tuning.pruning import make_pruner
-    from cnn_jax.tuning.store import Store, shown_url, sqlite_file
+    from cnn_jax.tuning.store import Store
     from cnn_jax.tuning.worker import Worker
 
     pruner = make_pruner(sweep, options.prune)
@@ -100,6 +101,8 @@ def write_report(sweep: Sweep, folder: Path) -> str:
 def _lines(sweep: Sweep, folder: Path, rows: Sequence[Mapping[str, Any]], began: int, report: str) -> str:
     """The table of all trials, those that other workers ran among them, and the best one as a command."""
     said = sweep_table.counts(rows) + ("" if began else "; there was nothing left to do")
+    if any(row["state"] == "finished" and sweep.metric.reached(row["value"]) for row in rows):
+        said += f"; the target of {sweep.metric.target} is reached"
     failed = [row for row in rows if row["state"] == "failed"]
     if any(row["state"] == "running" for row in rows):
         said += "; those running belong to workers with other directories"

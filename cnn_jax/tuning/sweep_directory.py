@@ -13,6 +13,7 @@ from typing import Any
 
 from cnn_jax.errors import InputError
 from cnn_jax.run_directory import write_json
+from cnn_jax.tuning.locks import held
 from cnn_jax.tuning.sweep_types import Sweep
 
 _OWN = ("sweep.lock", "sweep.tmp")  # what a kill at the very start leaves
@@ -22,6 +23,9 @@ _DECIDING = ("program", "method", "metric", "parameters", "command")  # the rest
 def describe(sweep: Sweep, seed: int) -> dict[str, Any]:
     """What makes two sweeps one."""
     content = {key: sweep.content[key] for key in _DECIDING if key in sweep.content}
+    content["metric"] = {"name": sweep.metric.name, "goal": sweep.metric.goal}  # a target may be moved
+    if sweep.method == "grid":  # it decides which point a number is, and two blocks with other orders are equal
+        content["order"] = [one.name for one in sweep.parameters]
     return dict(json.loads(json.dumps({**content, "seed": seed}, default=str)))
 
 
@@ -35,37 +39,41 @@ def open_directory(sweep: Sweep, seed: int, folder: Path, storage: str | None) -
       InputError: the directory holds something else, or another sweep, or cannot be written.
     """
     try:
-        if (folder / "sweep.json").exists():
-            return _taken_up(sweep, seed, folder, storage)
-        if folder.exists() and any(path.name not in _OWN for path in folder.iterdir()):
+        others = folder.exists() and any(path.name not in _OWN for path in folder.iterdir())
+        if others and not (folder / "sweep.json").exists():
             raise InputError(f"--workdir={folder}: this folder holds something that is not a sweep; choose another one")
-        (folder / "trials").mkdir(parents=True, exist_ok=True)
-        begun: dict[str, Any] = {
-            "id": uuid.uuid4().hex, "study": sweep.name or sweep.source.stem, "storage": storage,
-            "sweep": describe(sweep, seed), "trials": [], "best": None,
-        }  # fmt: skip
-        write_json(folder / "sweep.json", begun)
+        folder.mkdir(parents=True, exist_ok=True)
+        with held(folder / "sweep.lock"):  # several workers may begin at once: they must agree on one id
+            if (folder / "sweep.json").exists():
+                book = _taken_up(sweep, seed, folder, storage)
+            else:
+                book = {
+                    "id": uuid.uuid4().hex, "study": sweep.name or sweep.source.stem, "storage": storage,
+                    "sweep": describe(sweep, seed), "trials": [], "best": None,
+                }  # fmt: skip
+                write_json(folder / "sweep.json", book)
+            (folder / "trials").mkdir(exist_ok=True)
     except OSError as error:
         raise InputError(
             f"--workdir={folder}: it cannot be written ({error.strerror}); choose another folder"
         ) from error
-    return begun
+    return book
 
 
 def _taken_up(sweep: Sweep, seed: int, folder: Path, storage: str | None) -> dict[str, Any]:
     try:
         before = json.loads((folder / "sweep.json").read_text())
-        same = {key: before[key] for key in ("id", "study", "storage", "sweep")}
+        same = {key: before[key] for key in ("id", "study", "storage", "sweep", "trials")}
         same["sweep"]["seed"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{folder / 'sweep.json'}: it cannot be read ({error}); choose another folder") from error
     different = differences(same["sweep"], describe(sweep, seed))
-    if before["storage"] != storage:
+    begun = before["trials"] or any((folder / "trials").glob("*"))
+    if before["storage"] != storage and begun:  # else it may be one that could not be opened
         different = f"storage: {before['storage'] or 'its own'}, not {storage or 'its own'}"
     if different:
         raise InputError(f"--workdir={folder} holds another sweep ({different}); choose another folder")
-    (folder / "trials").mkdir(exist_ok=True)
-    return dict(before)
+    return {**before, "storage": storage}
 
 
 def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
@@ -73,6 +81,8 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
     changed = []
     for key in sorted({*before, *now}):
         old, new = before.get(key), now.get(key)
+        if key == "order" and before["parameters"] != now["parameters"]:
+            continue  # that says it
         if old != new and isinstance(old, Mapping) and isinstance(new, Mapping):
             changed += [f"{key}: {one}" for one in sorted({*old, *new}) if old.get(one) != new.get(one)]
         elif old != new:

@@ -98,7 +98,10 @@ def _metric(content: Mapping[str, Any], method: str) -> Metric:
     goal = block.get("goal", "minimize")  # wandb's default
     if goal not in ("minimize", "maximize"):
         _refuse(f"metric.goal={goal!r}: it must be minimize or maximize{did_you_mean(goal, ['minimize', 'maximize'])}")
-    return Metric(block["name"], goal)
+    target = block.get("target")
+    if target is not None and (isinstance(target, bool) or not isinstance(target, int | float)):
+        _refuse(f"metric.target={target!r}: it must be a number, the value at which no more trials are begun")
+    return Metric(block["name"], goal, target)
 
 
 def _stopping(block: Any) -> Stopping:

@@ -10,10 +10,19 @@ from cnn_jax.tuning.distributions import Distribution
 
 @dataclasses.dataclass(frozen=True)
 class Metric:
-    """What trials are compared by: a name of summary.json, and "minimize" or "maximize"."""
+    """What trials are compared by: a name of summary.json, and "minimize" or "maximize".
+
+    Once a trial has reached the `target`, no new ones are begun.
+    """
 
     name: str
     goal: str
+    target: float | None = None
+
+    def reached(self, value: float | None) -> bool:
+        if self.target is None or value is None:
+            return False
+        return value >= self.target if self.goal == "maximize" else value <= self.target
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,8 +1,7 @@
-"""One trial of a sweep as a process: its lock, its start, what it logs, and how it ended."""
+"""One trial of a sweep as a process: its start, what it logs, and how it ended."""
 
 import ctypes
 import dataclasses
-import fcntl
 import json
 import math
 import os
@@ -14,36 +13,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from cnn_jax.tracking.local import read_rows
+from cnn_jax.tuning.locks import TrialLock
 
 _TAIL = 20_000  # bytes of a log in which the last error is looked for
 _SECONDS_TO_SAVE = 120.0  # then a pruned trial is ended, saved or not
-
-
-class TrialLock:
-    """Says that a trial is being run: held by this process and, once that is started, by the trial itself.
-
-    The lock is the kernel's (flock): it is free as soon as both are gone, however they ended.
-    """
-
-    def __init__(self, path: Path, descriptor: int):
-        self._path, self.descriptor = path, descriptor
-
-    @classmethod
-    def take(cls, path: Path) -> "TrialLock | None":
-        """None where another process holds it."""
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(descriptor)
-            return None
-        return cls(path, descriptor)
-
-    def release(self, done: bool) -> None:
-        """Gives the lock back; where the trial is done, nobody will want it again."""
-        if done:
-            self._path.unlink(missing_ok=True)
-        os.close(self.descriptor)
 
 
 @dataclasses.dataclass
@@ -64,6 +37,7 @@ class TrialProcess:
     began: int
     pruned: bool = False
     _deadline: float = math.inf
+    _looked_at: tuple[int, int] = (0, 0)
 
     @classmethod
     def start(
@@ -85,6 +59,15 @@ class TrialProcess:
         if self.process.poll() is None and math.isinf(self._deadline):
             self.process.send_signal(signal.SIGTERM)
             self._deadline = time.monotonic() + _SECONDS_TO_SAVE
+
+    def has_logged(self) -> bool:
+        """Whether its metrics have changed since the last call: long files are not read twenty times a second."""
+        try:
+            now = (self.workdir / "metrics.jsonl").stat()
+        except FileNotFoundError:
+            return False
+        before, self._looked_at = self._looked_at, (now.st_mtime_ns, now.st_size)
+        return before != self._looked_at
 
     def ended(self) -> bool:
         if self.pruned and time.monotonic() > self._deadline:

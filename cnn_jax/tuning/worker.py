@@ -13,6 +13,8 @@ from cnn_jax.errors import Interrupted, SaveError
 from cnn_jax.progress import progress_bar
 from cnn_jax.run_directory import write_json
 from cnn_jax.tuning import sweep_file, sweep_table
+from cnn_jax.tuning.agent_command import is_own_program
+from cnn_jax.tuning.database import reason
 from cnn_jax.tuning.signals import Signals
 from cnn_jax.tuning.store import Claim, Store
 from cnn_jax.tuning.sweep_directory import best_of
@@ -56,18 +58,18 @@ class Worker:
 
         Raises:
           Interrupted: a signal came; the trials that ran here have saved what they had.
-          SaveError: the storage is out of reach; the same.
+          SaveError: the storage or the disk takes no more; the same.
         """
         self._counted = self._done(self._store.rows())
         with Signals() as signals, progress_bar(self._total, "sweep", "trial", initial=self._counted) as self._bar:
             try:
                 self._note()
                 self._work(signals)
-            except optuna.exceptions.StorageInternalError as error:
+            except (optuna.exceptions.StorageInternalError, OSError) as error:
                 count = self._stop_all()
                 raise SaveError(
-                    f"the sweep's storage is out of reach ({str(error.__cause__ or error).splitlines()[0]}); the "
-                    f"{count} trials that ran are saved; the same command goes on when it is back"
+                    f"the sweep cannot save what it makes ({reason(error)}); the {count} trials that ran are saved as "
+                    f"far as they came; the same command goes on when this is mended"
                 ) from error
             finally:
                 self._stop_all()
@@ -103,10 +105,12 @@ class Worker:
         if (workdir / "summary.json").exists():  # a worker was killed between the trial's end and its entry
             self._tell(claim, workdir)
             return
+        words = sweep_file.command(self._sweep, claim.values, sys.executable, workdir.with_suffix(".json"))
         try:
-            words = sweep_file.command(self._sweep, claim.values, sys.executable, workdir.with_suffix(".json"))
             process = TrialProcess.start(words, workdir, claim.lock, self._environment())
         except OSError as error:
+            if error.filename != words[0]:  # a full disk would make all trials fail, one after the other
+                raise
             self._enter(claim, error=f"{error.filename}: {error.strerror}")
             return
         self._running.append(_Running(claim, process))
@@ -122,11 +126,13 @@ class Worker:
             ended = running.process.ended()  # before its metrics are read, so that none is missed
             self._report(running)
             if ended:
-                self._running.remove(running)
                 self._conclude(running)
+                self._running.remove(running)
 
     def _report(self, running: _Running) -> None:
         claim, process, metric = running.claim, running.process, self._sweep.metric
+        if not process.has_logged():
+            return
         for epoch, value in metric_by_epoch(process.workdir, metric.name, metric.goal).items():
             if epoch not in claim.reported:
                 self._store.report(claim, epoch, value)
@@ -140,6 +146,8 @@ class Worker:
             self._tell(claim, process.workdir)
         elif process.pruned:
             self._enter(claim)
+        elif process.process.returncode == SaveError.exit_status and is_own_program(self._sweep.program):  # the same
+            raise OSError(f"trial {claim.number:04}: {process.error()}")
         else:
             self._enter(claim, error=process.error())
 
