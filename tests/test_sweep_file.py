@@ -88,7 +88,7 @@ def test_all_that_a_file_says(tmp_path: Path) -> None:
     assert sweep.content["description"] == "known, and not used"
     assert (sweep.program, sweep.method, sweep.run_cap) == ("scripts/train.py", "bayes", 30)
     assert (sweep.name, sweep.notes) == ("everything", ())
-    assert sweep.metric == Metric("validation_loss", "minimize")
+    assert sweep.metric == Metric("validation_loss", "minimize", 0.1)
     assert sweep.stopping == Stopping("hyperband", 2, None, None, 4, True)
     assert [one.path for one in sweep.parameters] == [
         ("config.optimizer", "learning_rate"), ("config.data", "validation"), ("config", "parallel", "batch_norm"),
