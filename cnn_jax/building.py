@@ -16,7 +16,7 @@ from cnn_jax.data.resident import Resident, place
 from cnn_jax.devices import Devices, check_batch, choose_devices
 from cnn_jax.errors import InputError
 from cnn_jax.models import Classifier, Table, make_model, make_table, variable_shapes
-from cnn_jax.optimizers import make_optimizer
+from cnn_jax.optimizers import has_momentum, make_optimizer
 from cnn_jax.parameter_names import check_patterns
 from cnn_jax.progress import announce
 from cnn_jax.schedules import (
@@ -114,7 +114,8 @@ def build(config: ml_collections.ConfigDict, loading: str | None = None) -> Expe
 def _make_optimizer(
     config: ml_collections.ConfigDict, scheduled: Callable[[float], Schedule], steps_per_epoch: int
 ) -> optax.GradientTransformation:
-    momentum = make_momentum(config.schedule, steps_per_epoch, config.num_epochs)
+    cycles = has_momentum(config.optimizer)
+    momentum = make_momentum(config.schedule, steps_per_epoch, config.num_epochs) if cycles else None
     arguments = plateau_arguments(config.schedule)
     plateau = None if arguments is None else plateau_start(arguments)
     return make_optimizer(config.optimizer, scheduled, config.freeze, momentum, plateau)

@@ -128,6 +128,11 @@ OPTIMIZERS: dict[str, Callable[..., optax.GradientTransformation]] = {
 }
 
 
+def has_momentum(optimizer: Mapping[str, Any]) -> bool:
+    """Whether there is something for a schedule to cycle: momentum above 0, or else b1."""
+    return optimizer.get("momentum", 0) > 0 or "b1" in optimizer
+
+
 class FollowingState(NamedTuple):
     """Of an optimizer whose momentum cycles or whose rate follows a metric.
 

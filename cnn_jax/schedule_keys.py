@@ -10,7 +10,20 @@ from itertools import pairwise
 from typing import Any
 
 from cnn_jax.errors import InputError
-from cnn_jax.rules import Key, Refusal, Rule, choice, did_you_mean, expression, flag, integer, maybe, number, several
+from cnn_jax.rules import (
+    Key,
+    Refusal,
+    Rule,
+    auto,
+    choice,
+    did_you_mean,
+    expression,
+    flag,
+    integer,
+    maybe,
+    number,
+    several,
+)
 
 Child = tuple[str, dict[str, Any]]
 
@@ -28,7 +41,10 @@ _eta_min = Key(0.0, number(0), "the lowest rate")
 _lambda = Key("0.95 ** t", expression(), "the rate's factor as arithmetic of t, as in '1 if t < 10 else 0.1'")
 _iters = Key(5.0, number(above=0), "duration of the change")
 _strategy = Key("cos", choice("cos", "linear"), "the form of rise and fall")
-_cycle = Key(True, flag(), "also move the momentum (of Adam and its like: b1), against the rate")
+_cycle = Key(
+    "auto", auto(flag()),
+    "also move the momentum (of Adam and its like: b1), against the rate; auto: where there is one",
+)  # fmt: skip
 _momentum = number(0, below=1)
 
 _METRICS = ("validation_loss", "validation_accuracy", "validation_balanced_accuracy")
@@ -174,7 +190,7 @@ def _check_sequence(children: tuple[Child, ...]) -> None:
     if names[0] in ("OneCycleLR", "CyclicLR") and any(name not in _GO_ON for name in names[1:]):
         raise Refusal(f"{_here(1, names[0])}: it sets the others' base rate; only {' and '.join(_GO_ON)} can follow")
     if sum(bool(arguments.get("cycle_momentum")) for _, arguments in children) > 1:
-        raise Refusal("has several schedulers with cycle_momentum=True; set it to False in all but one")
+        raise Refusal("has several schedulers that cycle the momentum; set cycle_momentum=False in all but one")
 
 
 def _check_chain(children: tuple[Child, ...]) -> None:
@@ -208,10 +224,10 @@ SCHEDULES: dict[str, dict[str, Key]] = {name: SHARED | keys for name, keys in (_
 
 
 def cycles_momentum(flat: Mapping[str, Any]) -> bool:
-    """Whether the schedule of a flat, canonical config moves the momentum."""
+    """Whether the schedule of a flat, canonical config insists on moving the momentum."""
     children = flat["schedule.schedulers"] if flat["schedule.name"] == "SequentialLR" else ()
     blocks = [{"cycle_momentum": flat.get("schedule.cycle_momentum")}, *(arguments for _, arguments in children)]
-    return any(block.get("cycle_momentum") for block in blocks)
+    return any(block.get("cycle_momentum") is True for block in blocks)
 
 
 def check_schedule(flat: Mapping[str, Any]) -> None:

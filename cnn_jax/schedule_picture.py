@@ -8,6 +8,7 @@ import numpy as np
 
 from cnn_jax import data
 from cnn_jax.errors import InputError
+from cnn_jax.optimizers import has_momentum
 from cnn_jax.reports import plot_schedule
 from cnn_jax.schedules import check_rates, make_momentum, make_schedule, phases, plateau_arguments
 
@@ -40,7 +41,9 @@ def draw_schedule(config: ml_collections.ConfigDict, steps_per_epoch: int, path:
     steps = np.unique(np.linspace(0, num_steps - 1, min(num_steps, _MOST_POINTS)).round().astype(np.int32))
     rates = np.asarray(schedule(jnp.asarray(steps)))
     momentum = make_momentum(block, steps_per_epoch, epochs)
-    momenta = None if momentum is None else np.asarray(momentum(jnp.asarray(steps)))
+    momenta = (
+        None if momentum is None or not has_momentum(config.optimizer) else np.asarray(momentum(jnp.asarray(steps)))
+    )
     marks = [(step / steps_per_epoch, what) for step, what in phases(block, steps_per_epoch, epochs)]
     title = f"{block.name}, {epochs} epochs of {steps_per_epoch:,} steps"
     try:

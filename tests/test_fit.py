@@ -324,8 +324,9 @@ def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_good_checkpoint(tmp_
 def test_parameters_that_are_not_finite_are_never_saved(tmp_path: Path) -> None:
     """The last of two epochs' 22 steps makes them so; its own loss is still that of the parameters before it."""
     config = tiny_config(
-        num_epochs=2, data__validation=0, optimizer__name="sgd", schedule__name="MultiStepLR", schedule__unit="steps",
-        schedule__milestones=(21, 21), schedule__gamma=1e30,
+        num_epochs=2, data__validation=0, optimizer__name="sgd", optimizer__learning_rate=2e-12,
+        optimizer__rate_multipliers=((".", 1e10),), schedule__name="LambdaLR", schedule__unit="steps",
+        schedule__lr_lambda="1 if t < 21 else 1e49",
     )  # fmt: skip
     with pytest.raises(NonFiniteError, match=r"a parameter became nan at step 21, .*checkpoint of step 11 is kept"):
         fit(config, tmp_path / "run")

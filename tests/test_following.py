@@ -309,6 +309,13 @@ def test_a_cycle_without_momentum_is_refused(optimizer: str, changes: dict[str, 
         tiny_config(optimizer__name=optimizer, schedule__cycle_momentum=True, **changes)
 
 
+def test_a_cycle_may_find_no_momentum() -> None:
+    for optimizer, cycles in (("sgd", True), ("adam", True), ("rmsprop", False), ("adagrad", False)):
+        config = tiny_config(optimizer__name=optimizer, schedule__cycle_momentum="auto")
+        state = jax.eval_shape(build(config).optimizer.init, params())
+        assert isinstance(state, FollowingState) == cycles, optimizer
+
+
 def test_the_state_before_the_first_value_is_plateau_start() -> None:
     experiment = build(tiny_config(**FALLS))
     arguments = plateau_arguments(experiment.config.schedule)

@@ -79,7 +79,7 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("SequentialLR", {"schedulers": (("CyclicLR", {}), ("StepLR", {}))},
      "scheduler 1, 'CyclicLR': it sets the others' base rate; only MultiplicativeLR and SWALR can follow"),
     ("SequentialLR", {"schedulers": (("StepLR", {}), ("CyclicLR", {}), ("CyclicLR", {})), "milestones": (1, 2)},
-     "it has several schedulers with cycle_momentum=True; set it to False in all but one"),
+     "it has several schedulers that cycle the momentum; set cycle_momentum=False in all but one"),
     ("SequentialLR", {"milestones": (3, 5)}, "config.schedule.milestones=(3.0, 5.0): 2 schedulers need 1, one fewer"),
     ("SequentialLR", {"milestones": ()}, "config.schedule.milestones=(): 2 schedulers need 1, one fewer"),
     ("SequentialLR", {"milestones": (0,)}, "milestones=(0,): it must be a tuple, each a number above 0"),
@@ -133,7 +133,7 @@ def test_runs_that_were_saved_with_former_names() -> None:
     assert cycle.schedule.name == "OneCycleLR"
     assert cycle.schedule.cycle_momentum is False
     assert make_momentum(cycle.schedule, 10, 10) is None
-    assert c.from_json(c.to_json(changed("OneCycleLR"))).schedule.cycle_momentum is True
+    assert c.from_json(c.to_json(changed("OneCycleLR"))).schedule.cycle_momentum == "auto"
 
     for former, name in (("step", "StepLR"), ("constant", "constant")):
         block = {"name": former} | ({"step_size": 3.0, "gamma": 0.1, "unit": "steps"} if former == "step" else {})
