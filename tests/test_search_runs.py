@@ -174,7 +174,8 @@ def test_order() -> None:
 def test_the_command_gives_the_config_again() -> None:
     import shlex
 
-    from cnn_jax.config import load_config, parse_overrides
+    from cnn_jax.config import load_config
+    from cnn_jax.overrides import parse_overrides
 
     config = tiny_config(optimizer__name="sgd", optimizer__momentum=0.5, augment=(("flip", 0.5),))
     command = repeat_command(flatten(config) | {"command_line": "x --config=configs/mnist_cnn.py"})
