@@ -109,9 +109,11 @@ def _axis(name: str, values: Sequence[Any]) -> dict[str, Any]:
         choices = _in_order({repr(value): value for value in values if value is not None})
         position = {choice: i for i, choice in enumerate(choices)}
         positions = [None if value is None else position[repr(value)] for value in values]
-        ticks, texts = list(range(len(choices))), list(map(label, choices.values()))
-        every = max(1, math.ceil(len(choices) / _MOST_MARKS))
-        return axis | {"values": positions, "ticks": ticks[::every], "texts": texts[::every]}
+        texts = list(map(label, choices.values()))
+        every = max(1, math.ceil(len(texts) / _MOST_MARKS))
+        return axis | {
+            "values": positions, "ticks": list(range(len(texts)))[::every], "texts": texts[::every],
+        }  # fmt: skip
     distinct = sorted({value for value in values if value is not None})
     if not spans_decades(values):
         ticks = distinct if len(distinct) <= _FEW else None
