@@ -15,7 +15,7 @@ from cnn_jax import config as config_module
 from cnn_jax.errors import HostsError, InputError, Interrupted, NonFiniteError, SaveError, shown
 from cnn_jax.overrides import Pairs, split
 from cnn_jax.progress import command
-from cnn_jax.stopping import Stopped, end_on_signals
+from cnn_jax.stopping import Stopped, end_on_signals, leave, stuck
 
 
 class Parser(argparse.ArgumentParser):
@@ -77,22 +77,19 @@ def run(main: Callable[[Sequence[str]], int | None]) -> NoReturn:
         if isinstance(stream, io.TextIOWrapper):  # names of classes and files may not be printable here
             stream.reconfigure(errors="backslashreplace")
     try:
-        sys.exit(main(sys.argv[1:]) or 0)
+        status = main(sys.argv[1:]) or 0
     except (InputError, NonFiniteError, SaveError, HostsError) as error:
         print(f"{Path(sys.argv[0]).name}: {shown(' '.join(str(error).split()))}", file=sys.stderr)  # always one line
         if isinstance(error, SaveError):  # threads of Orbax may wait for ever for what cannot be written
-            sys.stderr.flush()
-            os._exit(error.exit_status)
-        sys.exit(error.exit_status)
-    except Interrupted as error:
+            stuck.set()
+        status = error.exit_status
+    except (Interrupted, Stopped) as error:
         print(f"\n{error}. To go on: {again}", file=sys.stderr)
-        sys.exit(error.exit_status)
-    except Stopped as error:
-        print(f"\n{error}. To go on: {again}", file=sys.stderr)
-        sys.exit(error.exit_status)
+        status = error.exit_status
     except KeyboardInterrupt:  # from a library that has handlers of its own
         print("\ninterrupted", file=sys.stderr)
-        sys.exit(130)
+        status = 130
     except BrokenPipeError:
         sys.stderr.close()
-        sys.exit(141)
+        status = 141
+    leave(status)

@@ -1,5 +1,6 @@
 """The page of runs: whole in one file, safe against names, and its figures are the runs'."""
 
+import contextlib
 import json
 import re
 import sys
@@ -15,6 +16,7 @@ from cnn_jax.errors import InputError
 from cnn_jax.runs_page import write_runs_page
 from cnn_jax.runs_page.importance import importances
 from cnn_jax.runs_page.page import embed
+from cnn_jax.runs_page.study import _axis
 
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>"
 
@@ -127,6 +129,35 @@ def test_what_matters_is_the_most_important(page: tuple[Page, dict[str, Any]]) -
     assert next(iter(shares)) == "optimizer.learning_rate"
     assert shares["optimizer.learning_rate"] > 0.5
     assert sum(shares.values()) == pytest.approx(1)
+
+
+def test_importance_of_thousands_of_runs_takes_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+    optuna = pytest.importorskip("optuna")
+    monkeypatch.setattr(optuna.study.Study, "add_trials", lambda study, trials: asked.append(len(trials)))
+    with contextlib.suppress(InputError, KeyError):  # no trials came
+        importances([{"x": i} for i in range(2000)], [i / 2000 for i in range(2000)], "maximize")
+    assert 100 < asked[0] <= 300
+
+
+def test_axes_of_texts_are_in_order_and_not_full_of_marks() -> None:
+    axis = _axis("model.filters", [(16, 32), (8, 16), None, (8, 16)])
+    assert (axis["texts"], axis["values"]) == (["(8, 16)", "(16, 32)"], [1, 0, None, 0])
+    assert _axis("x", ["b", 1, "a"])["texts"] == ["a", "b", "1"]
+    axis = _axis("x", [f"text {i:04}" for i in range(2000)])
+    assert len(axis["ticks"]) == len(axis["texts"]) <= 30
+    assert axis["texts"][1] == f"text {axis['ticks'][1]:04}"
+
+
+def test_figures_that_are_not_finite(tmp_path: Path) -> None:
+    """JSON inside the page knows neither NaN nor Infinity."""
+    for i, value in enumerate(("NaN", "Infinity", "9" * 5000, "0.5")):
+        make_run(tmp_path / f"{i}", (0.5,), seed=i)
+        (tmp_path / f"{i}/summary.json").write_text(f'{{"validation_accuracy": {value}, "wall_seconds": {value}}}')
+        row = f'{{"step": 1, "epoch": {value}, "split": "validation", "accuracy": {value}}}'
+        (tmp_path / f"{i}/metrics.jsonl").write_text(row)
+    data = json.loads(Page(write_runs_page(tmp_path, tmp_path / "x.html").read_text()).scripts[0])
+    assert (data["names"], data["values"]) == (["3"], [0.5])
 
 
 @pytest.mark.parametrize(

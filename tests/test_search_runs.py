@@ -2,6 +2,7 @@
 
 import csv
 import json
+import math
 import os
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from cnn_jax.tracking import search_runs
 from cnn_jax.tracking.comparison import differing_keys, repeat_command
 from cnn_jax.tracking.filtering import condition, in_order
 from cnn_jax.tracking.search import run_records
+from cnn_jax.tracking.tables import write_csv
 
 
 def make_run(path: Path, accuracies: tuple[float, ...], finished: bool = True, **changes: Any) -> None:
@@ -78,6 +80,46 @@ def test_all_runs_are_found_once_with_what_is_known_of_them(folder: Path) -> Non
     assert {key: record[key] for key in expected if key != "model.filters"} == {
         key: value for key, value in expected.items() if key != "model.filters"
     }
+
+
+DIGITS = "9" * 5000
+NOT_FINITE = """{"step": 1, "epoch": 1, "split": "validation", "accuracy": 0.5, "loss": NaN}
+{"step": 2, "epoch": Infinity, "split": "validation", "accuracy": 0.9}
+{"step": 2, "epoch": 2, "split": "validation", "accuracy": 1e999}"""
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "column", "value"),
+    [
+        ("metrics.jsonl", f'{{"step": 1, "epoch": 1, "split": "validation", "loss": {DIGITS}}}', "epoch", 1),
+        ("metrics.jsonl", NOT_FINITE, "best_validation_accuracy", 0.5),
+        ("metrics.jsonl", "[" * 100_000, "validation_accuracy", 0.6),
+        ("summary.json", f'{{"test_accuracy": {DIGITS}}}', "test_accuracy", math.inf),
+        ("summary.json", '{"run": "../x", "status": "unfinished", "epoch": 9}', "run", "run"),
+        ("summary.json", '{"\\ud800": "\\ud800"}', "\\ud800", "\\ud800"),
+        ("summary.json", '{"a":' * 900 + "1" + "}" * 900, "epoch", 1),
+        ("config.json", "[" * 100_000, "status", "unreadable"),
+        ("config.json", '{"model": 3, "optimizer": [1], "resolved": 5, "seed": NaN}', "model", 3),
+        ("environment.json", '{"earlier": [1], "devices": [1], "command_line": 3}', "command_line", "3"),
+    ],
+)
+def test_whatever_a_file_holds(tmp_path: Path, file: str, text: str, column: str, value: Any) -> None:
+    make_run(tmp_path / "run", (0.6,))
+    (tmp_path / "run" / file).write_text(text)
+    frame = search_runs(tmp_path, "step != 7", "-epoch")
+    assert frame[column][0] == value
+    write_csv(run_records(tmp_path), tmp_path / "runs.csv")
+    frame.to_json(tmp_path / "runs.json")
+
+
+def test_links_to_themselves_hide_nothing_and_pipes_are_not_waited_for(tmp_path: Path) -> None:
+    make_run(tmp_path / "run", (0.6,))
+    (tmp_path / "itself").symlink_to("itself")
+    (tmp_path / "pipes").mkdir()
+    for name in ("config.json", "environment.json", "summary.json", "metrics.jsonl"):
+        os.mkfifo(tmp_path / "pipes" / name)
+    found = {run["run"]: run["status"] for run in run_records(tmp_path)}
+    assert found == {"pipes": "unreadable", "run": "finished"}
 
 
 def test_a_run_is_found_in_its_own_folder_and_runs_can_be_grouped(folder: Path) -> None:
@@ -174,7 +216,8 @@ def test_order() -> None:
 def test_the_command_gives_the_config_again() -> None:
     import shlex
 
-    from cnn_jax.config import load_config, parse_overrides
+    from cnn_jax.config import load_config
+    from cnn_jax.overrides import parse_overrides
 
     config = tiny_config(optimizer__name="sgd", optimizer__momentum=0.5, augment=(("flip", 0.5),))
     command = repeat_command(flatten(config) | {"command_line": "x --config=configs/mnist_cnn.py"})

@@ -14,7 +14,7 @@ from cnn_jax.tracking.search import metric_rows
 
 MOST_KEYS, MOST_CURVES = 24, 150
 _MOST_POINTS = 200
-_FEW = 6  # values that all get a mark on their axis
+_FEW, _MOST_MARKS = 6, 30  # numbers that all get a mark on their axis; marks for texts
 _OTHERS = ("validation_accuracy", "validation_loss", "train_accuracy", "train_loss", "train_learning_rate")
 
 
@@ -106,11 +106,13 @@ def axes(study: Study) -> list[dict[str, Any]]:
 def _axis(name: str, values: Sequence[Any]) -> dict[str, Any]:
     axis: dict[str, Any] = {"name": name, "shown": [label(value) for value in values]}
     if not are_numbers(values):
-        choices = sorted({repr(value) for value in values if value is not None})
-        texts = {repr(value): label(value) for value in values}
-        positions = [None if value is None else choices.index(repr(value)) for value in values]
+        choices = _in_order({repr(value): value for value in values if value is not None})
+        position = {choice: i for i, choice in enumerate(choices)}
+        positions = [None if value is None else position[repr(value)] for value in values]
+        texts = list(map(label, choices.values()))
+        every = max(1, math.ceil(len(texts) / _MOST_MARKS))
         return axis | {
-            "values": positions, "ticks": list(range(len(choices))), "texts": [texts[choice] for choice in choices],
+            "values": positions, "ticks": list(range(len(texts)))[::every], "texts": texts[::every],
         }  # fmt: skip
     distinct = sorted({value for value in values if value is not None})
     if not spans_decades(values):
@@ -120,6 +122,14 @@ def _axis(name: str, values: Sequence[Any]) -> dict[str, Any]:
     marks = [math.log10(value) for value in distinct]
     ticks = marks if len(marks) <= _FEW else _decades(marks[0], marks[-1])
     return axis | {"values": logs, "ticks": ticks, "texts": [f"{10**tick:.3g}" for tick in ticks]}
+
+
+def _in_order(choices: Mapping[str, Any]) -> dict[str, Any]:
+    """By value, so that (8, 16) comes before (16, 32); what cannot be compared by its text."""
+    try:
+        return dict(sorted(choices.items(), key=lambda item: item[1]))
+    except TypeError:
+        return dict(sorted(choices.items()))
 
 
 def _decades(low: float, high: float) -> list[float]:

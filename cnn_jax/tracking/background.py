@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
+from cnn_jax import stopping
+
 PATIENCE = 30.0  # seconds without any progress, at the end
 _MOST_WAITING = 10_000  # calls
 
@@ -23,7 +25,8 @@ class Background:
     """Makes a tracker and passes every call on to it, in order, in a thread that nobody waits for.
 
     What goes wrong there is raised by the next call here. `finish` waits until everything is passed on, or until
-    nothing has moved for `patience` seconds. The thread is a daemon: a process ends even where it hangs.
+    nothing has moved for `patience` seconds. The thread is a daemon, and `stopping.stuck` is set where it hangs: a
+    process ends all the same.
 
     Args:
       name: what a warning calls it.
@@ -55,6 +58,7 @@ class Background:
             self._thread.join(0.05)
         self._raise()
         if self._thread.is_alive():
+            stopping.stuck.set()
             raise TimeoutError(f"nothing has moved for {self._patience:g} s")
 
     def _put(self, call: Callable[[_Tracker], None] | None) -> None:
@@ -62,6 +66,7 @@ class Background:
         try:
             self._calls.put_nowait(call)
         except queue.Full:
+            stopping.stuck.set()
             raise TimeoutError(f"{_MOST_WAITING:,} rows wait for it") from None
 
     def _raise(self) -> None:

@@ -9,6 +9,8 @@ from typing import Any
 
 from cnn_jax.progress import announce
 
+_MOST_DIGITS = 40
+
 
 class LocalTracker:
     """Appends rows to `metrics.jsonl`.
@@ -62,12 +64,21 @@ class LocalTracker:
 def read_rows(path: Path) -> list[dict[str, Any]]:
     """All whole lines of a `metrics.jsonl`; what follows a damaged one (a kill cuts the last one off) is left out."""
     rows = []
-    for line in path.read_text(errors="replace").splitlines() if path.exists() else ():
+    for line in path.read_text(errors="replace").splitlines() if path.is_file() else ():
         try:
-            row = json.loads(line)
-        except json.JSONDecodeError:
+            row = parse_json(line)
+        except (ValueError, RecursionError):
             break
         if not isinstance(row, dict) or not {"step", "epoch", "split"} <= row.keys():
             break
         rows.append(row)
     return rows
+
+
+def parse_json(text: str) -> Any:
+    """JSON of whoever wrote it: whole numbers that no computation could take become floats, if need be infinite.
+
+    Raises:
+      ValueError, RecursionError: it is none.
+    """
+    return json.loads(text, parse_int=lambda digits: int(digits) if len(digits) < _MOST_DIGITS else float(digits))

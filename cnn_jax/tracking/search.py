@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from cnn_jax.config import flatten
 from cnn_jax.errors import InputError, shown
 from cnn_jax.tracking.filtering import condition, in_order
-from cnn_jax.tracking.local import read_rows
+from cnn_jax.tracking.local import parse_json, read_rows
 
 if TYPE_CHECKING:
     import pandas
@@ -87,14 +87,21 @@ def run_directories(folder: Path) -> Iterator[Path]:
         seen.add(real)
         try:
             entries = list(os.scandir(place))
-            below = [entry.name for entry in entries if entry.is_dir()]
         except OSError:
             continue
+        below = [entry.name for entry in entries if _is_folder(entry)]
         is_run = _is_run(place, {entry.name for entry in entries})
         left_out = _NEVER | _INSIDE_A_RUN if is_run else _NEVER
         pending += [place / name for name in below if name not in left_out and not name.startswith(".")]
         if is_run:
             yield place
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself
+        return False
 
 
 def _is_run(folder: Path, names: set[str]) -> bool:
@@ -119,7 +126,8 @@ def read_run(path: Path, folder: Path) -> dict[str, Any]:
     summary.pop("devices", None)  # its figures are those of environment.json
     logged = _logged(_rows(path))
     record |= {"epoch": logged.pop("epoch", None), "step": logged.pop("step", None)}
-    record |= _flat(summary) | logged | _flat(config)
+    found = _flat(summary) | logged | _flat(config)
+    record |= {name: value for name, value in found.items() if name not in record}
     if error:
         record["error"] = error
     record |= {"git_commit": _text(environment.get("git_commit"), " "), "devices": _devices(environment)}
@@ -135,7 +143,9 @@ def metric_rows(path: Path) -> list[dict[str, Any]]:
 def _read(path: Path) -> tuple[dict[str, Any], str | None]:
     """(content, None), or ({}, what is wrong with it)."""
     try:
-        content = json.loads(path.read_text())
+        if path.exists() and not path.is_file():  # a pipe would be waited for
+            raise ValueError("it is no file")
+        content = parse_json(path.read_text())
         if not isinstance(content, dict):
             raise ValueError("it holds no JSON object")
     except FileNotFoundError:
@@ -151,7 +161,12 @@ def _rows(path: Path) -> list[dict[str, Any]]:
         rows = read_rows(path / "metrics.jsonl")
     except (OSError, ValueError, RecursionError):
         return []
-    return [row for row in rows if _number(row["epoch"]) and _number(row["step"]) and isinstance(row["split"], str)]
+    return [row for row in rows if _is_row(row)]
+
+
+def _is_row(row: Mapping[str, Any]) -> bool:
+    places = (row["epoch"], row["step"])
+    return all(_number(place) and math.isfinite(place) for place in places) and isinstance(row["split"], str)
 
 
 def _number(value: Any) -> bool:
@@ -182,9 +197,11 @@ def _flat(tree: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _hashable(value: Any) -> Any:
-    """Lists as tuples, so that runs can be grouped by them."""
+    """Lists as tuples, so that runs can be grouped by them; text that no file could hold (lone surrogates) escaped."""
     if isinstance(value, list):
         return tuple(map(_hashable, value))
+    if isinstance(value, str):
+        return value.encode(errors="backslashreplace").decode()
     return json.dumps(value) if isinstance(value, dict) else value
 
 

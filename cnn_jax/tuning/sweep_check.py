@@ -2,6 +2,7 @@
 
 import itertools
 import random
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -58,7 +59,12 @@ def check_against_config(sweep: Sweep, trials: int | None, seed: int = 0) -> Non
         except InputError as error:
             shown = ", ".join(f"{name}={value}" for name, value in values.items())
             shown = shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}..."
-            raise InputError(f"{sweep.source}: {error} (in the trial {shown})") from error
+            raise InputError(f"{sweep.source}: {error} (in the trial {shown}){_hint(str(error))}") from error
+
+
+def _hint(reason: str) -> str:
+    surprise = re.search("=(True|False): it must be one of .*(on|off|yes|no)\\b", reason)
+    return "; YAML reads on, off, yes and no as true and false: put them in quotes" if surprise else ""
 
 
 def _check_names(sweep: Sweep) -> None:

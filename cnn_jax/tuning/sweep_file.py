@@ -9,6 +9,7 @@ The keys are those of https://docs.wandb.ai/models/sweeps/sweep-config-keys; the
 an error before the first trial.
 """
 
+import itertools
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -32,6 +33,7 @@ METHODS = ("grid", "random", "bayes")
 _USED = ("program", "method", "metric", "parameters", "early_terminate", "command", "run_cap", "name")
 _UNUSED = ("description", "project", "entity", "controller", "apiVersion", "kind", "settings")
 _METRIC = ("name", "goal", "target", "impute", "impute_while_running")
+_MOST_BANDS = 100
 _STOPPING = ("type", "min_iter", "max_iter", "s", "eta", "strict")
 
 
@@ -122,10 +124,12 @@ def _stopping(block: Any) -> Stopping:
         _refuse("early_terminate needs either min_iter, or max_iter and s")
     if ("max_iter" in block) != ("s" in block):
         _refuse("early_terminate.max_iter and s belong together: s times, at max_iter / eta, max_iter / eta^2, ...")
+    if block.get("s", 1) > _MOST_BANDS:
+        _refuse(f"early_terminate.s={block['s']}: it must be at most {_MOST_BANDS}")
     if "min_iter" in block:
         return Stopping("hyperband", block["min_iter"], None, None, eta, strict)
-    bands = [int(block["max_iter"] / eta**i) for i in range(1, block["s"] + 1)]
-    bands = [band for band in bands if band >= 1]
+    bands = (int(block["max_iter"] / eta**i) for i in range(1, block["s"] + 1))
+    bands = list(itertools.takewhile(lambda band: band >= 1, bands))
     if not bands:
         _refuse(f"early_terminate.max_iter={block['max_iter']}: divided by eta={eta} it is below one epoch")
     return Stopping("hyperband", bands[-1], block["max_iter"], block["s"], eta, strict)

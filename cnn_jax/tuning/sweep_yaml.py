@@ -12,6 +12,7 @@ from cnn_jax.errors import InputError
 _LARGEST_FILE = 1_000_000  # bytes
 _MOST_VALUES = 100_000  # with aliases written out
 _DEEPEST = 32
+_LARGEST_WHOLE = 2**63
 # YAML 1.1 wants a dot and a signed exponent, so that PyYAML, and wandb with it, reads 1e-3 and 1.5e3 as text.
 _EXPONENT = re.compile(r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)[eE][-+]?[0-9]+")
 
@@ -58,6 +59,7 @@ class _Loader(yaml.SafeLoader):
     """SafeLoader that refuses a key that stands twice in one block, and knows numbers with exponents."""
 
     EXPONENT = "tag:exponent"
+    _merged = 0
 
     def construct_mapping(self, node: Any, deep: bool = False) -> Any:
         seen: set[str] = set()
@@ -70,6 +72,13 @@ class _Loader(yaml.SafeLoader):
                 )
             seen.add(str(key.value))
         return super().construct_mapping(node, deep)
+
+    def flatten_mapping(self, node: Any) -> None:
+        """Merges (`<<: *block`), which grow as aliases do, but while the file is read."""
+        super().flatten_mapping(node)
+        self._merged += len(node.value)
+        if self._merged > _MOST_VALUES:
+            raise yaml.constructor.ConstructorError(None, None, "its merges hold too many values", node.start_mark)
 
 
 _Loader.add_implicit_resolver(_Loader.EXPONENT, re.compile(f"^(?:{_EXPONENT.pattern})$"), list("-+.0123456789"))
@@ -92,6 +101,10 @@ class _Plain:
         if value is None or isinstance(value, str | bool | int | float):
             if isinstance(value, float) and not math.isfinite(value):
                 raise InputError(f"{self._path}: {where.rstrip('.')}: {value} is no finite number")
+            if isinstance(value, int) and abs(value) > _LARGEST_WHOLE:
+                raise InputError(
+                    f"{self._path}: {where.rstrip('.')}: a number of {len(str(value))} digits is too large"
+                )
             return value
         kind = type(value).__name__
         raise InputError(f"{self._path}: {where.rstrip('.')}: {value} is read as a {kind}; put it in quotes, for text")
