@@ -69,7 +69,8 @@ def no_pictures() -> Iterator[None]:
     from cnn_jax import reports
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(reports, "plot_curves", lambda rows, path: path)
+        for name in ("plot_curves", "plot_confusion", "plot_mistakes"):
+            patch.setattr(reports, name, lambda *arguments: arguments[-1])
         yield
 
 
