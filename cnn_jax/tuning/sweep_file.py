@@ -125,8 +125,8 @@ def _stopping(block: Any) -> Stopping:
         _refuse(f"early_terminate.s={block['s']}: it must be at most {_MOST_BANDS}")
     if "min_iter" in block:
         return Stopping("hyperband", block["min_iter"], None, None, eta, strict)
-    bands = (int(block["max_iter"] / eta**i) for i in range(1, block["s"] + 1))
-    bands = list(itertools.takewhile(lambda band: band >= 1, bands))
+    every = (int(block["max_iter"] / eta**i) for i in range(1, block["s"] + 1))
+    bands = list(itertools.takewhile(lambda band: band >= 1, every))
     if not bands:
         _refuse(f"early_terminate.max_iter={block['max_iter']}: divided by eta={eta} it is below one epoch")
     return Stopping("hyperband", bands[-1], block["max_iter"], block["s"], eta, strict)
