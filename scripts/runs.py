@@ -30,12 +30,11 @@ def main(argv: Sequence[str]) -> None:
     parser.add_argument("--goal", choices=("maximize", "minimize"), help="of the page (default: minimize for losses)")
     arguments = parser.parse(argv)
 
-    import json
     import shutil
 
     from cnn_jax.tracking.comparison import best_run, repeat_command
     from cnn_jax.tracking.search import chosen, run_records
-    from cnn_jax.tracking.tables import columns_of, comparison, table, write_csv
+    from cnn_jax.tracking.tables import as_json, columns_of, comparison, table, write_csv
 
     every = run_records(arguments.folder)
     known = arguments.sort != parser.get_default("sort") or any("validation_accuracy" in record for record in every)
@@ -43,7 +42,7 @@ def main(argv: Sequence[str]) -> None:
     records = chosen(every, arguments.filter, order)
     width = shutil.get_terminal_size((160, 24)).columns
     if arguments.json:
-        print(json.dumps(records, indent=2))
+        print(as_json(records))
     elif arguments.compare:
         print(comparison(records, arguments.compare, width))
     elif records:

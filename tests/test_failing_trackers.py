@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import logging
 import os
 import socket
 import subprocess
@@ -20,6 +21,7 @@ from cnn_jax.errors import InputError
 from cnn_jax.experiment import fit
 from cnn_jax.tracking import background
 from cnn_jax.tracking.local import read_rows
+from cnn_jax.tracking.mlflow import _quiet
 from cnn_jax.tracking.tensorboard import TensorboardTracker
 
 
@@ -34,6 +36,16 @@ def test_a_missing_package_is_said_before_anything_is_made(
     with pytest.raises(InputError, match=rf'{package}, which is not installed: pip install -e "\.\[{extra}\]"'):
         fit(tiny_config(**{f"tracking__{extra}": value}), tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_tries_again_are_not_told() -> None:
+    """urllib3 warns of each, seven times for one server that is down."""
+    logger = logging.getLogger("urllib3.connectionpool")
+    before = logger.level
+    with _quiet():
+        assert not logger.isEnabledFor(logging.WARNING)
+        assert logger.isEnabledFor(logging.ERROR)
+    assert logger.level == before
 
 
 class Slow:
@@ -151,8 +163,7 @@ import sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 from helpers import tiny_config
-from cnn_jax.tracking import background, make_trackers
-background.PATIENCE = 1.0
+from cnn_jax.tracking import make_trackers
 trackers = make_trackers(Path(), tiny_config(tracking__mlflow="on"), 0)
 trackers.log(1, {"epoch": 1, "split": "train", "loss": 0.5})
 trackers.finish({})
@@ -160,14 +171,14 @@ print("logged", flush=True)
 """
 
 
-def test_a_store_that_cannot_be_had(tmp_path: Path) -> None:
-    (tmp_path / "folder/x.db").mkdir(parents=True)
+def test_a_store_that_there_cannot_be(tmp_path: Path) -> None:
     result = subprocess.run(
         [sys.executable, "-c", LOG, str(Path(__file__).parent)], cwd=tmp_path, capture_output=True, text=True,
-        timeout=120, env={**os.environ, "MLFLOW_TRACKING_URI": "sqlite:///folder/x.db"},
+        timeout=120, env={**os.environ, "MLFLOW_TRACKING_URI": "nonsense://x"},
     )  # fmt: skip
     assert (result.returncode, result.stdout) == (0, "logged\n"), result.stderr
     assert result.stderr.count("MLflow failed and is left out from here on") == 1
+    assert "unsupported URI" in result.stderr  # at once, not when patience ends
     assert len(read_rows(tmp_path / "metrics.jsonl")) == 1
 
 

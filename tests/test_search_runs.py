@@ -17,7 +17,7 @@ from cnn_jax.tracking import search_runs
 from cnn_jax.tracking.comparison import differing_keys, repeat_command
 from cnn_jax.tracking.filtering import condition, in_order
 from cnn_jax.tracking.search import run_records
-from cnn_jax.tracking.tables import write_csv
+from cnn_jax.tracking.tables import as_json, write_csv
 
 
 def make_run(path: Path, accuracies: tuple[float, ...], finished: bool = True, **changes: Any) -> None:
@@ -109,6 +109,7 @@ def test_whatever_a_file_holds(tmp_path: Path, file: str, text: str, column: str
     frame = search_runs(tmp_path, "step != 7", "-epoch")
     assert frame[column][0] == value
     write_csv(run_records(tmp_path), tmp_path / "runs.csv")
+    json.loads(as_json(run_records(tmp_path)), parse_constant=pytest.fail)  # NaN and Infinity are no JSON
     frame.to_json(tmp_path / "runs.json")
 
 

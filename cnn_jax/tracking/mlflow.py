@@ -109,7 +109,8 @@ class MlflowTracker:
         from mlflow.entities import Metric
 
         now = int(time.time() * 1000)
-        self._client.log_batch(self._id, metrics=[Metric(k, float(v), now, step) for k, v in figures.items()])
+        with _quiet():
+            self._client.log_batch(self._id, metrics=[Metric(k, float(v), now, step) for k, v in figures.items()])
 
     def log_artifact(self, path: Path) -> None:
         if path.exists():
@@ -117,7 +118,8 @@ class MlflowTracker:
             self._send(path, None if folder == "." else folder)
 
     def _send(self, path: Path, folder: str | None) -> None:
-        self._client.log_artifact(self._id, str(path), folder)
+        with _quiet():
+            self._client.log_artifact(self._id, str(path), folder)
         self._sent()
 
     def finish(self, summary: Mapping[str, Any]) -> None:
@@ -164,8 +166,8 @@ def _alone(uri: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """MLflow and its migrations tell how they make tables; only errors are of interest."""
-    loggers = [logging.getLogger(name) for name in ("mlflow", "alembic")]
+    """MLflow and its migrations tell how they make tables, urllib3 how often it tries; only errors are of interest."""
+    loggers = [logging.getLogger(name) for name in ("mlflow", "alembic", "urllib3.connectionpool")]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
         logger.setLevel(logging.ERROR)

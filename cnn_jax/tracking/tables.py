@@ -1,6 +1,8 @@
-"""Runs as plain text: a table that fits a terminal, chosen runs side by side, and CSV."""
+"""Runs as plain text: a table that fits a terminal, chosen runs side by side, CSV and JSON."""
 
 import csv
+import json
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -77,6 +79,17 @@ def write_csv(records: Sequence[Record], path: str | Path) -> None:
             writer.writerows([_safe(record.get(name)) for name in columns] for record in records)
     except OSError as error:
         raise InputError(f"--csv={path}: it cannot be written ({error.strerror})") from error
+
+
+def as_json(records: Sequence[Record]) -> str:
+    """All columns of all records; figures that are not finite, which JSON does not know, are null."""
+    return json.dumps([{name: _finite(value) for name, value in record.items()} for record in records], indent=2)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return [_finite(one) for one in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _safe(value: Any) -> Any:
