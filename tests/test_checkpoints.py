@@ -317,7 +317,8 @@ def test_a_disk_that_stays_unwritable(
             fit(small(num_epochs=9), disk / "run")
     assert "Traceback" not in capsys.readouterr().err
     (disk / "filler").unlink() if how == "full" else remount("rw")
-    assert [path.name for path in (disk / "run/checkpoints").iterdir()] == [str(STEPS)]
+    # The failed one's temporary folder may be there until the next start clears it away.
+    assert [path.name for path in (disk / "run/checkpoints").iterdir() if path.name.isdigit()] == [str(STEPS)]
     load_run(disk / "run")
     fit(small(num_epochs=9), disk / "run")
     assert read_json(disk / "run/summary.json")["epochs"] == 9

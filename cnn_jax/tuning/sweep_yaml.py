@@ -45,7 +45,7 @@ def read_yaml(path: Path) -> tuple[Any, tuple[str, ...]]:
 
     Loader.add_constructor(_Loader.EXPONENT, exponent)
     try:
-        content = yaml.load(text, Loader)
+        content = Loader(text).get_single_data()
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = f", line {mark.line + 1}" if mark else ""
