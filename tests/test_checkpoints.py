@@ -26,6 +26,9 @@ from cnn_jax.inference import load_run
 from cnn_jax.run_directory import write_json
 from cnn_jax.tracking.local import LocalTracker, read_rows
 
+# Where a disk is full, threads of Orbax go on for a while and fail by themselves.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
 STEPS = 11  # an epoch of 1,438 digits in batches of 128
 
 
