@@ -78,9 +78,11 @@ def make_after_epoch(
         after = plateau_step(before, np.float64(np.float32(metrics[split][name])), arguments, base)
         if np.float32(after.factor) < before.factor:  # min_lr may be met but for its rounding
             epochs = f"{arguments['patience'] + 1} epochs" if arguments["patience"] else "an epoch"
+            relative = arguments["threshold_mode"] == "rel"
+            least = f"{100 * arguments['threshold']:g} %" if relative else f"{arguments['threshold']:g}"
             announce(
-                f"{arguments['metric']} has not become better than {before.best:.4g} for {epochs}: the learning rate "
-                f"falls from {base * before.factor:.3g} to {base * after.factor:.3g}"
+                f"{arguments['metric']} has not become better than {before.best:.4g} by {least} for {epochs}: "
+                f"the learning rate falls from {base * before.factor:.3g} to {base * after.factor:.3g}"
             )
         plateau = jax.tree.map(lambda new, old: jax.device_put(np.asarray(new, old.dtype), old.sharding), after, kept)
         return dataclasses.replace(state, opt_state=state.opt_state._replace(plateau=plateau))

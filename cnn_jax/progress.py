@@ -3,6 +3,7 @@
 import shlex
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -10,6 +11,7 @@ from typing import Any, Self
 from cnn_jax.errors import shown
 
 _SECONDS_BETWEEN_LINES = 30.0
+_ROOT = Path(__file__).resolve().parents[1]  # of the package and its scripts
 
 _silent = False
 
@@ -69,9 +71,24 @@ def announce(text: str) -> None:
 
 
 def command(*words: str) -> str:
-    """A command line to paste: the interpreter in use, relative where it lies below the working directory."""
+    """A command line to paste: the interpreter in use, relative where it lies below the working directory.
+
+    A script of this package (`scripts/...`) that is not found from there is named by its whole path.
+    """
     try:
         interpreter = str(Path(sys.executable).relative_to(Path.cwd()))
     except ValueError:
         interpreter = sys.executable
-    return shlex.join([interpreter, *words])
+    script, *others = words
+    if script.startswith("scripts/") and not Path(script).exists() and (_ROOT / script).exists():
+        script = str(_ROOT / script)
+    return paste([interpreter, script, *others])
+
+
+def paste(words: Sequence[str]) -> str:
+    """Words as a POSIX shell reads them. What holds single quotes stands in double ones where that is safe."""
+
+    def quoted(word: str) -> str:
+        return f'"{word}"' if "'" in word and not set(word) & set('"$`\\!') else shlex.quote(word)
+
+    return " ".join(map(quoted, words))

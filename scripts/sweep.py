@@ -8,6 +8,7 @@ Several processes may work on one sweep: with the same --workdir on a file syste
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from cnn_jax import command_line
 
@@ -15,7 +16,7 @@ from cnn_jax import command_line
 def main(argv: Sequence[str]) -> int:
     parser = command_line.Parser(__doc__)
     parser.add_argument("--sweep", metavar="FILE", required=True, help="a YAML file in wandb's sweep schema")
-    parser.add_argument("--workdir", metavar="DIR", required=True, help="trials are its run directories trials/NNNN")
+    parser.add_argument("--workdir", metavar="DIR", help="trials are its folders trials/NNNN (default: runs/FILE_NAME)")
     parser.add_argument("--jobs", type=int, default=1, metavar="N", help="trials at once (default: %(default)s)")
     parser.add_argument("--trials", type=int, metavar="N", help="in all (default: the file's run_cap, or the grid)")
     parser.add_argument("--seed", type=int, default=0, help="of everything that is drawn (default: %(default)s)")
@@ -33,7 +34,8 @@ def main(argv: Sequence[str]) -> int:
     from cnn_jax.tuning.sweep import Options, run_sweep
 
     options = Options(arguments.jobs, arguments.trials, arguments.seed, arguments.storage, arguments.prune)
-    outcome = run_sweep(arguments.sweep, arguments.workdir, options)
+    workdir = Path("runs", Path(arguments.sweep).stem) if arguments.workdir is None else arguments.workdir
+    outcome = run_sweep(arguments.sweep, workdir, options)
     print(outcome.lines)
     return outcome.status
 

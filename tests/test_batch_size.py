@@ -169,6 +169,7 @@ def test_what_is_written_and_printed(found: tuple[BatchFinding, list[int]], conf
     assert finding.picture.stat().st_size > 10_000
     text = report(finding, config)
     assert "a real step was made with it" in text
+    assert "learning rate by the square root rule, from batch 128" in text
     rate = 0.02 * math.sqrt(finding.recommended / 128)
     assert text.splitlines()[-1] == (
         f"--config.batch_size={finding.recommended} --config.optimizer.learning_rate={rate:.3g}"
@@ -180,8 +181,9 @@ def test_devices_and_parts_are_respected(config: Any, tmp_path: Path) -> None:
     finding = find_batch_size(override(config, changes), tmp_path, most=50, clock=Clock(lambda size: 1.0))
     assert list(finding.images_per_second) == [12, 24, 48]
     assert finding.largest == 48
-    assert "more than the training split or --max" in finding.ended
-    assert "linear rule" in report(finding, override(config, changes))
+    assert finding.ended == "a batch of 96 would be above 48, the most that --max and the training split allow"
+    assert finding.recommended == 12
+    assert "the config's own batch: its learning rate stays" in report(finding, override(config, changes))
 
 
 def test_streamed_data_are_timed(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import optuna
 import pytest
-from helpers import read_json
+from helpers import ROOT, read_json
 from sweeps import DRAWN, GRID, METRIC, PROGRAM, params, run, starts, write
 
 from cnn_jax.errors import InputError, SaveError
@@ -37,6 +37,16 @@ def test_grid_is_enumerated_exactly(tmp_path: Path) -> None:
     again = run(path, tmp_path / "run")
     assert "nothing left to do" in again.lines
     assert starts(tmp_path / "run") == {f"{number:04}": 1 for number in range(6)}
+
+
+def test_a_sweep_has_a_place_of_its_own(tmp_path: Path) -> None:
+    path = write(tmp_path, {"config.x": {"value": 1}}, "one.yaml")
+    result = subprocess.run(
+        [sys.executable, str(ROOT / "scripts/sweep.py"), f"--sweep={path}"],
+        cwd=tmp_path, capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    assert params(tmp_path / "runs/one") == [{"config.x": 1}]
 
 
 def test_random_trials_do_not_depend_on_jobs(tmp_path: Path) -> None:

@@ -1,7 +1,6 @@
 """What runs have in common and what not, from the records of `search`."""
 
 import re
-import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -75,4 +74,4 @@ def repeat_command(record: Mapping[str, Any], workdir: str = "runs/again") -> st
         (key, value) for key, value in wanted.items() if key not in dict(changes) and start.get(key, value) != value
     ]
     flags = [f"--config.{key}={value}" for key, value in changes if not key.startswith("tracking.")]
-    return f"{command('scripts/train.py')} " + shlex.join([f"--config=configs/{name}", *flags, f"--workdir={workdir}"])
+    return command("scripts/train.py", f"--config=configs/{name}", *flags, f"--workdir={workdir}")

@@ -77,15 +77,15 @@ def in_order(records: Iterable[dict[str, Any]], order_by: Sequence[str]) -> list
     return ordered
 
 
-def column(name: str, columns: Collection[str], where: str) -> str:
-    """The column that is meant; raises InputError, which says `where`, for one that is not there."""
+def column(name: str, columns: Collection[str], where: str, hint: str = "") -> str:
+    """The column that is meant; raises InputError, which says `where` and ends in `hint`, for one that is not there."""
     if name in columns:
         return name
     if name.removeprefix("config.") in columns:
         return name.removeprefix("config.")
     raise InputError(
         f"{where}: no run has '{name[:_SHOWN]}'{did_you_mean(name, columns)}; the columns are those of "
-        f"cnn_jax.tracking.search_runs(DIR).columns"
+        f"cnn_jax.tracking.search_runs(DIR).columns{hint}"
     )
 
 
@@ -117,7 +117,7 @@ class _Reader:
                 values = [self.read(part) for part in parts]
                 return lambda record: tuple(value(record) for value in values)
             case ast.Name() | ast.Attribute():
-                name = column(self._dotted(node), self._columns, _named(self._text))
+                name = column(self._dotted(node), self._columns, _named(self._text), "; a text stands in quotes")
                 return lambda record: None if _absent(record.get(name)) else record[name]
             case ast.UnaryOp(op=ast.Not(), operand=operand):
                 inner = self.read(operand)

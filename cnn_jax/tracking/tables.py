@@ -60,7 +60,8 @@ def comparison(records: Sequence[Record], names: Sequence[str], width: int) -> s
     by_name = {record["run"]: record for record in records}
     for name in names:
         if name not in by_name:
-            raise InputError(f"--compare {name}: there is no such run{did_you_mean(name, by_name)}")
+            raise InputError(f"--compare {name}: there is no such run{did_you_mean(name, by_name)}; runs are "
+                             f"named as in the first column of the table")  # fmt: skip
     chosen = [by_name[name] for name in names]
     figures = [name for name in column_names(chosen) if name.startswith(("validation_", "test_", "best_validation_"))]
     rows = ["status", "epoch", *figures, "wall_seconds", *differing_keys(chosen), "git_commit", "devices"]

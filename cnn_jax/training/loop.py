@@ -76,11 +76,11 @@ class _Loop:
         self._leave_if_asked()
         step = int(self.state.step)
         state, metrics = self._evaluate()
-        self.state = plan.after_epoch(state, metrics)
         close_epoch(progress, metrics, step, plan.metric)
         for split, figures in metrics.items():
             log(step, {"epoch": progress.epoch, "split": split, **figures})
         self._bar.write(_line(progress.epoch, plan.num_epochs, metrics, plan.metric), file=sys.stderr)
+        self.state = plan.after_epoch(state, metrics)  # what it has to say comes after its epoch's line
         is_best = progress.best is not None and progress.best["epoch"] == progress.epoch
         if is_best or self._answer == SAVE or self.saver.due(min(began, step - 1), step) or is_finished(progress, plan):
             self._save()

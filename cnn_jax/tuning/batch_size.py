@@ -213,11 +213,22 @@ def _throughput(trials: _Trials, unit: int, top: int, budget: float) -> tuple[di
             return rates, "the last two doublings gained less than 5 %"
         size *= 2
         if size > top:
-            return rates, f"a batch of {size} is more than the training split or --max"
+            return rates, f"a batch of {size} would be above {top}, the most that --max and the training split allow"
         if len(trials.memory) >= _MOST_COMPILED // 2:
             return rates, f"{len(trials.memory)} sizes were compiled"
         if trials.peak(size) > budget:
             return rates, f"a batch of {size} does not fit"
+
+
+def _learning_rate(finding: BatchFinding, batch: int) -> str:
+    if finding.recommended == batch:
+        return "that is the config's own batch: its learning rate stays"
+    before, after = finding.updates
+    advice = ", so that more epochs, or a warm-up, may be needed" if after < before else ""
+    return (
+        f"learning rate by the {finding.rule} rule, from batch {batch}; an epoch has then {after:,} "
+        f"updates instead of {before:,}{advice}"
+    )
 
 
 def _too_small(taken: float, unit: int, budget: float) -> str:
@@ -269,9 +280,5 @@ def report(finding: BatchFinding, config: ml_collections.ConfigDict) -> str:
         + ("a real step was made with it" if finding.checked else "not tried: this device has less than was said")
     )
     lines.append(f"recommended: {finding.recommended}, the smallest with 95 % of the best throughput")
-    before, after = finding.updates
-    lines.append(
-        f"learning rate by the {finding.rule} rule, from batch {config.batch_size}; an epoch has then {after:,} "
-        f"updates instead of {before:,}, so that more of them, or a warm-up, may be needed"
-    )
+    lines.append(_learning_rate(finding, config.batch_size))
     return "\n".join([*lines, f"written: {finding.picture}, {finding.json}", " ".join(finding.overrides)])

@@ -1,6 +1,5 @@
 """What a sweep says at its end: a table, and the best config as a command."""
 
-import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -45,7 +44,7 @@ def best_command(sweep: Sweep, values: Mapping[str, Any], arguments: Path) -> st
     marker = "INTERPRETER"
     words = [word for word in sweep_file.command(sweep, values, marker, arguments) if word != "/usr/bin/env"]
     words.append("--workdir=runs/best")
-    return progress.command(*words[1:]) if words[0] == marker else shlex.join(words)
+    return progress.command(*words[1:]) if words[0] == marker else progress.paste(words)
 
 
 def best_lines(sweep: Sweep, rows: Sequence[Mapping[str, Any]], folder: Path) -> str:
