@@ -182,8 +182,9 @@ def test_devices_and_parts_are_respected(config: Any, tmp_path: Path) -> None:
     assert list(finding.images_per_second) == [12, 24, 48]
     assert finding.largest == 48
     assert finding.ended == "a batch of 96 would be above 48, the most that --max and the training split allow"
-    assert finding.recommended == 12
-    assert "the config's own batch: its learning rate stays" in report(finding, override(config, changes))
+    assert "linear rule" in report(finding, override(config, changes))
+    own = override(config, [*changes, ("batch_size", finding.recommended)])
+    assert "the config's own batch: its learning rate stays" in report(finding, own)
 
 
 def test_streamed_data_are_timed(tmp_path: Path) -> None:
