@@ -16,7 +16,7 @@ from PIL import Image
 
 from cnn_jax.assessment import assess, load_split
 from cnn_jax.errors import InputError
-from cnn_jax.experiment import build
+from cnn_jax.experiment import build, fit
 from cnn_jax.inference import load_run
 from cnn_jax.prediction import list_images, predict_files
 
@@ -156,19 +156,23 @@ def test_a_damaged_checkpoint_is_said(trained: Path, tmp_path: Path) -> None:
         load_run(tmp_path / "run")
 
 
-def test_evaluation_on_other_data_of_the_same_classes(tfds_data: str, tmp_path: Path) -> None:
-    from cnn_jax.experiment import fit
-
-    config = tiny_config(
-        data__source="tfds", data__name="mnist", data__dir=tfds_data, num_epochs=1, batch_size=256, model__filters=(4,),
-        model__stride=2, data__validation=50_000,
-    )  # fmt: skip
+def test_evaluation_on_other_data_of_the_same_classes(tmp_path: Path) -> None:
+    splits = build(tiny_config()).splits
+    assert splits.test is not None
+    for name, part in (("own", splits.train), ("other", splits.test)):
+        images, labels = np.asarray(part.images[:200]), np.asarray(part.labels[:200])
+        split = np.where(np.arange(200) < 100, "train", "test")
+        np.savez(tmp_path / f"{name}.npz", image=images, label=labels, split=split, class_names=list("0123456789"))
+    source = {"data__source": "npz", "data__dir": str(tmp_path / "own.npz"), "data__validation": 0.2}
+    config = tiny_config(batch_size=16, num_epochs=2, **source)
     summary = fit(config, tmp_path / "run")
-    other = tmp_path / "elsewhere"
-    other.symlink_to(tfds_data)
-    figures = assess(tmp_path / "run", "test", str(other)).figures
-    assert figures["data_dir"] == str(other)
-    assert figures["accuracy"] == summary["test_accuracy"]
+    (tmp_path / "moved.npz").write_bytes((tmp_path / "own.npz").read_bytes())
+    same = assess(tmp_path / "run", "test", str(tmp_path / "moved.npz")).figures
+    assert same["data_dir"] == str(tmp_path / "moved.npz")
+    assert same["accuracy"] == summary["test_accuracy"]
+    assert same["loss"] == pytest.approx(summary["test_loss"], rel=1e-6)  # its batches are larger
+    other = assess(tmp_path / "run", "test", str(tmp_path / "other.npz")).figures
+    assert abs(other["loss"] - same["loss"]) > 1e-4
     run = load_run(tmp_path / "run")
     other_classes = run.__class__(**{**vars(run), "class_names": tuple("abcdefghij")})
     with pytest.raises(InputError, match="other classes"):

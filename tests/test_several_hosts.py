@@ -4,6 +4,7 @@ import json
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
@@ -12,7 +13,8 @@ from helpers import read_json
 from processes import Ended, by_flags, ended, start
 from runs import final_state
 
-from cnn_jax.config import load_config
+from cnn_jax.config import load_config, override
+from cnn_jax.experiment import fit
 
 pytestmark = pytest.mark.slow
 
@@ -45,16 +47,16 @@ def hosts(script: str, config_file: Path, workdir: Path, *more: str) -> list[End
     return ended([start(script, *paths, *flags, JAX_ENABLE_X64="1") for flags in by_flags(2)], 120)
 
 
-def alone(config_file: Path, workdir: Path, *more: str) -> Ended:
-    paths = (f"--config={config_file}", f"--workdir={workdir}", *more)
-    return ended([start("scripts/train.py", *paths, devices=8, JAX_ENABLE_X64="1")], 120)[0]
+def alone(config_file: Path, workdir: Path, *more: tuple[str, Any]) -> None:
+    """In this process, of eight devices."""
+    with jax.enable_x64(True):
+        fit(override(load_config(str(config_file)), more), workdir)
 
 
 @pytest.fixture(scope="module")
 def of_one(config_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     workdir = tmp_path_factory.mktemp("one") / "run"
-    result = alone(config_file, workdir)
-    assert result.status == 0, result
+    alone(config_file, workdir)
     return workdir
 
 
@@ -115,7 +117,7 @@ def test_sigterm_to_one_stops_both_at_the_same_step(of_one: Path, config_file: P
     step = said[0].split()[3]
     assert 12 < int(step) < 20
     assert step in [path.name for path in (workdir / "checkpoints").iterdir()]
-    assert alone(config_file, workdir, STREAMED).status == 0
+    alone(config_file, workdir, ("data.loading", "streamed"))
     assert_same_parameters(of_one, workdir, config_file)
     assert (workdir / "metrics.jsonl").read_text().count("\n") == 5
 
