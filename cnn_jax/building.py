@@ -9,6 +9,7 @@ import ml_collections
 import optax
 
 from cnn_jax import data, hosts
+from cnn_jax.compilation import keep_programs
 from cnn_jax.config import validate
 from cnn_jax.data.augment.pipeline import CROP, Augment, crop_while_decoding, make_augment
 from cnn_jax.data.normalize import Normalization, make_normalization
@@ -88,6 +89,7 @@ def build(config: ml_collections.ConfigDict, loading: str | None = None) -> Expe
     """
     config = validate(config)
     devices = choose_devices(config.parallel.strategy, config.parallel.devices, config.parallel.batch_norm)
+    keep_programs()
     splits = _load_on_all_hosts(config, loading)
     _check_sizes(config, splits, devices)
     augment = _make_augment(config, splits)

@@ -129,6 +129,7 @@ def _run(
 ) -> dict[str, Any]:
     config, splits = experiment.config, experiment.splits
     train_step, feed = make_training(experiment)
+    schedule = jax.jit(experiment.schedule)  # else each of its operations would be a program
     measure, warm_up = _make_measure(experiment, make_evaluation(experiment))
     with (
         open_checkpoints(workdir / "checkpoints", config.checkpoint.keep) as checkpoints,
@@ -140,7 +141,7 @@ def _run(
             train_step=train_step,
             feed=feed,
             evaluate=None if splits.validation is None else partial(measure, splits.validation),
-            learning_rate=lambda step, state: _short(float(experiment.schedule(step)) * rate_factor(state)),
+            learning_rate=lambda step, state: _short(float(schedule(step)) * rate_factor(state)),
             steps_per_epoch=experiment.steps_per_epoch,
             num_epochs=config.num_epochs,
             patience=config.patience,

@@ -12,6 +12,7 @@ import ml_collections
 import numpy as np
 
 from cnn_jax.checkpoints import open_checkpoints
+from cnn_jax.compilation import keep_programs
 from cnn_jax.config import from_json
 from cnn_jax.data.images import decode, quiet, read_file
 from cnn_jax.data.normalize import Normalization, normalize
@@ -113,6 +114,7 @@ def load_run(workdir: str | Path) -> Run:
     except Exception as error:  # whatever sizes that no model can have make Flax raise
         reason = " ".join(str(error).split())[:160]
         raise InputError(f"{workdir / 'config.json'}: it is damaged ({reason}); restore it, or train again") from error
+    keep_programs()
     like = {"params": like["params"], "batch_stats": like.get("batch_stats", {})}
     if not (workdir / "checkpoints").is_dir():
         raise InputError(f"{workdir}: nothing has been trained here yet; run scripts/train.py with this --workdir")

@@ -189,8 +189,17 @@ def state_shapes(experiment: Experiment) -> TrainState:
     )
 
 
+def compile_initial_state(experiment: Experiment) -> Callable[[Any], TrainState]:
+    """From a seed to the state before the first step, as one program."""
+    # Random numbers are much code that runs once: on CPU, to optimise it takes seconds longer than it saves.
+    options = {"xla_backend_optimization_level": 0} if experiment.devices.platform == "cpu" else None
+    replicated = experiment.devices.replicated
+    program: Callable[[Any], TrainState] = jax.jit(
+        make_state(experiment), out_shardings=replicated, compiler_options=options
+    )
+    return program
+
+
 def initial_state(experiment: Experiment) -> TrainState:
-    """The state before the first step, made by one compiled call."""
-    init = jax.jit(make_state(experiment), out_shardings=experiment.devices.replicated)
-    state: TrainState = init(np.uint32(experiment.config.seed))
-    return state
+    """The state before the first step."""
+    return compile_initial_state(experiment)(np.uint32(experiment.config.seed))

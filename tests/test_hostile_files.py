@@ -26,6 +26,7 @@ from cnn_jax.data import cache
 from cnn_jax.data.images import read_image
 from cnn_jax.errors import InputError
 from cnn_jax.experiment import fit
+from cnn_jax.folders import cache_folder
 from cnn_jax.inference import load_run
 from cnn_jax.prediction import Prediction, table_row
 
@@ -138,7 +139,7 @@ def test_python_objects_in_the_cache(tmp_path: Path, ran: Path) -> None:
     (folder / "entry.json").write_text(json.dumps(entry))
     assert np.array_equal(cache.array("hostile", lambda: np.arange(3)), good)
     cache.remember("hostile", np.zeros((2, 3), np.uint64))
-    (states,) = (cache.cache_folder() / "states").glob("hostile*.npy")
+    (states,) = (cache_folder() / "states").glob("hostile*.npy")
     np.save(states, objects(ran, 2, 3), allow_pickle=True)
     assert cache.recall("hostile") is None
     assert not ran.exists()

@@ -18,15 +18,10 @@ import numpy as np
 import psutil
 
 from cnn_jax.errors import InputError
+from cnn_jax.folders import cache_folder
 
 _LONGEST_NAME = 200
 _CHECKED = 1 << 26
-
-
-def cache_folder() -> Path:
-    """`$XDG_CACHE_HOME/cnn_jax`, or `~/.cache/cnn_jax`."""
-    root = os.environ.get("XDG_CACHE_HOME") or ""
-    return (Path(root) if os.path.isabs(root) else Path.home() / ".cache") / "cnn_jax"
 
 
 def entry(key: str, write: Callable[[Path], None], is_whole: Callable[[Path], bool] = lambda folder: True) -> Path:

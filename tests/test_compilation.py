@@ -1,0 +1,104 @@
+"""What is compiled, how often, and where it is kept."""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import jax
+import pytest
+from helpers import ROOT, tiny_config
+
+from cnn_jax import compilation
+from cnn_jax.compilation import counted, keep_programs
+from cnn_jax.experiment import fit
+
+COUNT = """
+import sys, jax
+from collections import Counter
+from cnn_jax.compilation import counted
+events = Counter()
+jax.monitoring.register_event_listener(lambda name, **about: events.update([name]))
+sys.path[:0] = [{tests!r}, {scripts!r}]
+from helpers import tiny_config
+from cnn_jax.experiment import fit
+with counted() as names:
+    fit(tiny_config(num_epochs=1), {workdir!r})
+print(events["/jax/compilation_cache/cache_hits"], jax.config.jax_compilation_cache_dir, names["jit(program)"])
+"""
+
+
+def test_one_program_for_training_and_one_for_evaluation(tmp_path: Path, no_pictures: None) -> None:
+    with counted() as names:
+        fit(tiny_config(num_epochs=3, batch_size=100), tmp_path / "run")  # the last batches of splits are shorter
+    assert names["jit(program)"] == names["jit(eval_step)"] == names["jit(init_state)"] == 1
+    assert names.total() <= 6, names
+    jax.jit(lambda x: x + len(names))(1.0)
+    assert names.total() <= 6, "what came after is not counted"
+
+
+def in_a_process(tmp_path: Path, workdir: str) -> list[str]:
+    code = COUNT.format(tests=str(ROOT / "tests"), scripts=str(ROOT), workdir=str(tmp_path / workdir))
+    own = {name: value for name, value in os.environ.items() if not name.startswith(("JAX_COMP", "JAX_PERS"))}
+    result = subprocess.run(
+        [sys.executable, "-c", code], env={**own, "XDG_CACHE_HOME": str(tmp_path / "cache")},
+        capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    return result.stdout.splitlines()[-1].split()
+
+
+@pytest.mark.skipif(compilation._is_refused(), reason="XLA does not load what it compiled for this processor")
+def test_the_second_run_loads_what_the_first_compiled(tmp_path: Path) -> None:
+    first, second = in_a_process(tmp_path, "one"), in_a_process(tmp_path, "two")
+    assert first[0] == "0"
+    assert int(second[0]) >= 2, "at least the training and evaluation steps"
+    assert first[1] == second[1]
+    assert Path(first[1]).parent == tmp_path / "cache/cnn_jax/programs"
+    assert first[2] == second[2] == "1"
+
+
+def test_what_the_user_chose_stays() -> None:
+    chosen = os.environ["JAX_COMPILATION_CACHE_DIR"]  # by tests/conftest.py
+    assert keep_programs() == Path(chosen)
+    assert jax.config.read("jax_compilation_cache_dir") == chosen
+    jax.config.update("jax_enable_compilation_cache", False)
+    try:
+        assert keep_programs() is None
+    finally:
+        jax.config.update("jax_enable_compilation_cache", True)
+
+
+def test_a_folder_that_cannot_be_written_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "cnn_jax").write_text("a file where a folder should be")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(compilation, "_is_refused", lambda: False)
+    before = jax.config.read("jax_compilation_cache_dir")
+    jax.config.update("jax_compilation_cache_dir", None)
+    try:
+        assert keep_programs() is None
+        assert jax.config.read("jax_compilation_cache_dir") is None
+    finally:
+        jax.config.update("jax_compilation_cache_dir", before)
+
+
+def test_old_programs_and_too_many_are_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compilation, "_MOST_BYTES", 250)
+    for i, days in enumerate((1, 2, 3, 100)):
+        (tmp_path / str(i)).write_bytes(b"x" * 100)
+        os.utime(tmp_path / str(i), (time.time() - days * 86_400,) * 2)
+    compilation._prune(tmp_path)
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["0", "1"]
+
+
+def test_processors_of_other_instructions_share_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def machine(*lines: str) -> str:
+        monkeypatch.setattr(compilation, "_processor", lambda: list(lines))
+        return compilation._machine()
+
+    assert machine("flags : avx avx2", "flags : avx avx2") == machine("flags : avx avx2")
+    assert machine("flags : avx avx2") != machine("flags : avx avx2 avx512f")
+    assert compilation._is_refused() is False
+    machine("vendor_id : GenuineIntel")
+    assert compilation._is_refused() is True
