@@ -26,7 +26,8 @@ def keep_programs() -> Path | None:
     A folder, or none, that the user has chosen by JAX's own settings stays chosen: `JAX_COMPILATION_CACHE_DIR`,
     `JAX_ENABLE_COMPILATION_CACHE=0`. A folder that cannot be written is as good as none.
     """
-    chosen, is_on = jax.config.read("jax_compilation_cache_dir"), jax.config.read("jax_enable_compilation_cache")
+    settings: Any = jax.config  # whose attributes are made as JAX starts
+    chosen, is_on = settings.jax_compilation_cache_dir, settings.jax_enable_compilation_cache
     if chosen is not None or not is_on:
         return Path(chosen) if chosen and is_on else None
     if jax.default_backend() == "cpu" and _is_refused():

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import jax
 import pytest
@@ -38,6 +39,11 @@ def test_one_program_for_training_and_one_for_evaluation(tmp_path: Path, no_pict
     assert names.total() <= 6, "what came after is not counted"
 
 
+def chosen_folder() -> Any:
+    settings: Any = jax.config
+    return settings.jax_compilation_cache_dir
+
+
 def in_a_process(tmp_path: Path, workdir: str) -> list[str]:
     code = COUNT.format(tests=str(ROOT / "tests"), scripts=str(ROOT), workdir=str(tmp_path / workdir))
     own = {name: value for name, value in os.environ.items() if not name.startswith(("JAX_COMP", "JAX_PERS"))}
@@ -62,7 +68,7 @@ def test_the_second_run_loads_what_the_first_compiled(tmp_path: Path) -> None:
 def test_what_the_user_chose_stays() -> None:
     chosen = os.environ["JAX_COMPILATION_CACHE_DIR"]  # by tests/conftest.py
     assert keep_programs() == Path(chosen)
-    assert jax.config.read("jax_compilation_cache_dir") == chosen
+    assert chosen_folder() == chosen
     jax.config.update("jax_enable_compilation_cache", False)
     try:
         assert keep_programs() is None
@@ -74,11 +80,11 @@ def test_a_folder_that_cannot_be_written_is_none(tmp_path: Path, monkeypatch: py
     (tmp_path / "cnn_jax").write_text("a file where a folder should be")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setattr(compilation, "_is_refused", lambda: False)
-    before = jax.config.read("jax_compilation_cache_dir")
+    before = chosen_folder()
     jax.config.update("jax_compilation_cache_dir", None)
     try:
         assert keep_programs() is None
-        assert jax.config.read("jax_compilation_cache_dir") is None
+        assert chosen_folder() is None
     finally:
         jax.config.update("jax_compilation_cache_dir", before)
 
