@@ -21,12 +21,12 @@ from collections import Counter
 from cnn_jax.compilation import counted
 events = Counter()
 jax.monitoring.register_event_listener(lambda name, **about: events.update([name]))
-sys.path[:0] = [{tests!r}, {scripts!r}]
+sys.path.insert(0, {tests!r})
 from helpers import tiny_config
-from cnn_jax.experiment import fit
+from cnn_jax.experiment import build, initial_state
 with counted() as names:
-    fit(tiny_config(num_epochs=1), {workdir!r})
-print(events["/jax/compilation_cache/cache_hits"], jax.config.jax_compilation_cache_dir, names["jit(program)"])
+    initial_state(build(tiny_config()))
+print(events["/jax/compilation_cache/cache_hits"], jax.config.jax_compilation_cache_dir, names["jit(init_state)"])
 """
 
 
@@ -44,8 +44,8 @@ def chosen_folder() -> Any:
     return settings.jax_compilation_cache_dir
 
 
-def in_a_process(tmp_path: Path, workdir: str) -> list[str]:
-    code = COUNT.format(tests=str(ROOT / "tests"), scripts=str(ROOT), workdir=str(tmp_path / workdir))
+def in_a_process(tmp_path: Path) -> list[str]:
+    code = COUNT.format(tests=str(ROOT / "tests"))
     own = {name: value for name, value in os.environ.items() if not name.startswith(("JAX_COMP", "JAX_PERS"))}
     result = subprocess.run(
         [sys.executable, "-c", code], env={**own, "XDG_CACHE_HOME": str(tmp_path / "cache")},
@@ -57,9 +57,9 @@ def in_a_process(tmp_path: Path, workdir: str) -> list[str]:
 
 @pytest.mark.skipif(compilation._is_refused(), reason="XLA does not load what it compiled for this processor")
 def test_the_second_run_loads_what_the_first_compiled(tmp_path: Path) -> None:
-    first, second = in_a_process(tmp_path, "one"), in_a_process(tmp_path, "two")
+    first, second = in_a_process(tmp_path), in_a_process(tmp_path)
     assert first[0] == "0"
-    assert int(second[0]) >= 2, "at least the training and evaluation steps"
+    assert int(second[0]) >= 1
     assert first[1] == second[1]
     assert Path(first[1]).parent == tmp_path / "cache/cnn_jax/programs"
     assert first[2] == second[2] == "1"
