@@ -6,9 +6,11 @@ from typing import Any
 from cnn_jax.benchmarks.augment import measure_augment
 from cnn_jax.benchmarks.data import measure_data
 from cnn_jax.benchmarks.envelope import measure_envelope
+from cnn_jax.benchmarks.steps import measure_steps
 from cnn_jax.benchmarks.timing import Settings
 
 # settings -> {"title": text, "columns": [text], "rows": [[text or number]], ...} of one or more tables
 BENCHMARKS: dict[str, Callable[[Settings], list[dict[str, Any]]]] = {
     "augment": measure_augment, "data": measure_data, "envelope": measure_envelope,
+    "steps": measure_steps,
 }  # fmt: skip

@@ -15,11 +15,15 @@ class Settings(NamedTuple):
       configs: paths of config files.
       rounds: of which the median is taken.
       photos: a folder of JPEG files, or None.
+      torch_python: an interpreter that has PyTorch, or None.
+      networks: of those that are compared with other libraries; empty: all.
     """
 
     configs: list[str]
     rounds: int
-    photos: str | None
+    photos: str | None = None
+    torch_python: str | None = None
+    networks: tuple[str, ...] = ()
 
 
 def interleaved(calls: Mapping[str, Callable[[], Any]], rounds: int, least_seconds: float = 0.0) -> dict[str, float]:
