@@ -28,7 +28,7 @@ from cnn_jax.experiment import initial_state, read_start
 from cnn_jax.progress import progress_bar
 from cnn_jax.run_directory import write_json
 from cnn_jax.tuning.batch_search import first_size, largest_fitting, pays, recommend, rule_of, scaled_rate
-from cnn_jax.tuning.output import check_output
+from cnn_jax.tuning.output import check_output, writing
 from cnn_jax.tuning.pictures import plot_batch_sizes
 
 _MOST_COMPILED = 20
@@ -85,6 +85,7 @@ def find_batch_size(
 
     Raises:
       InputError: the settings or the config cannot work, or not even the smallest batch fits.
+      SaveError: the files cannot be written.
     """
     if most is not None and most < 1:
         raise InputError(f"--max={most}: must be at least 1")
@@ -116,7 +117,8 @@ def find_batch_size(
         (experiment.steps_per_epoch, len(experiment.splits.train) // chosen),
         folder / "batch_size.png", folder / "batch_size.json",
     )  # fmt: skip
-    _write(finding, config)
+    with writing(folder):
+        _write(finding, config)
     return finding
 
 

@@ -12,6 +12,7 @@ import numpy as np
 
 SUGGESTIONS = ("valley", "steepest", "minimum")
 LEAST_STEPS = 20
+MOST_STEPS = 5000  # reading a sweep takes time and memory by their square
 
 _BETA = 0.9  # of the exponential moving average that ends a sweep: it looks back over some ten steps
 _BETA_BOTH_WAYS = 0.8  # of the smoothed curve: it takes away as much noise
