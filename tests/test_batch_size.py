@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import jax
 import pytest
 from helpers import read_json, script, tiny_config
 
@@ -190,6 +191,38 @@ def test_devices_and_parts_are_respected(config: Any, tmp_path: Path) -> None:
     assert finding.ended == "a batch of 96 would be above 48, the most that --max and the training split allow"
     assert finding.recommended == 48
     assert "the config's own batch: its learning rate stays" in report(finding, override(config, changes))
+
+
+class FakeTrials:
+    """Each image takes a byte and a second, batches of less than 16,384 the time of one."""
+
+    def __init__(self) -> None:
+        self.memory: dict[int, float] = {}
+
+    def peak(self, size: int) -> float:
+        return self.memory.setdefault(size, float(size))
+
+    def run(self, size: int) -> float:
+        self.peak(size)
+        return min(size / 16_384, 1.0)
+
+
+def test_small_networks_on_fast_devices_are_followed_to_where_more_no_longer_pays() -> None:
+    rates, ended = batch_size._throughput(FakeTrials(), 1, 10**6, math.inf)  # type: ignore[arg-type]
+    assert max(rates) == 65_536
+    assert recommend(rates) == 16_384
+    assert ended == "the last two doublings gained less than 5 %"
+
+
+def test_memory_that_others_took_meanwhile_is_said(
+    config: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run(self: Any, size: int, rounds: int | None = None) -> float:
+        raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory while trying to allocate 1 bytes.")
+
+    monkeypatch.setattr(batch_size._Trials, "run", run)
+    with pytest.raises(InputError, match=r"the device has not enough memory for this \(Out of memory"):
+        find_batch_size(config, tmp_path, most=8)
 
 
 def test_streamed_data_are_timed(tmp_path: Path) -> None:
