@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
@@ -16,6 +17,7 @@ from cnn_jax.config import override
 from cnn_jax.errors import InputError, SaveError
 from cnn_jax.experiment import build, initial_state
 from cnn_jax.optimizers import make_optimizer
+from cnn_jax.training.loss_scale import init_loss_scale
 from cnn_jax.tuning.batch_size import find_batch_size
 from cnn_jax.tuning.lr_curve import make_rates
 from cnn_jax.tuning.lr_finder import LrFinding, LrSettings, find_learning_rate, make_sweep, prepare, report
@@ -45,7 +47,7 @@ STREAMED = {
     "changes",
     [
         {"ema_decay": 0.9, "schedule__name": "ReduceLROnPlateau"},  # the state holds more than a sweep wants
-        {"parallel__devices": 2, "accumulate_steps": 2, "precision": "float16"},
+        {"parallel__devices": 2, "accumulate_steps": 2},
         {"parallel__devices": 2, "parallel__strategy": "pmap", **STREAMED},
     ],
 )
@@ -143,12 +145,16 @@ def test_a_network_that_learns_nothing_is_said_and_shown(tmp_path: Path) -> None
     assert (tmp_path / "lr_finder.png").exists()
 
 
-def test_float16_and_left_out_steps() -> None:
-    rates = make_rates(1e-3, 10.0, 10)
-    config = small_config(precision="float16", on_nonfinite="skip", batch_size=64)
-    losses = make_sweep(prepare(config, rates), rates)(initial_state(build(config)), 0)
+def test_steps_that_float16_leaves_out_use_no_rate(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A scale that overflows is halved until it fits; a rate is swept only by a step that is made."""
+    begin = {**init_loss_scale(), "scale": jnp.float32(2.0**24)}
+    monkeypatch.setattr("cnn_jax.programs.init_loss_scale", lambda: begin)
+    rates = make_rates(1e-3, 10.0, 5)
+    config = small_config(precision="float16", batch_size=64)
+    experiment, made = prepare(config, rates), []
+    losses = make_sweep(experiment, rates)(initial_state(build(config)), 0, made.append)
     assert np.isfinite(losses).all()
-    assert len(losses) == 10
+    assert len(losses) == len(made) == 5
 
 
 def test_disagreeing_seeds_are_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
