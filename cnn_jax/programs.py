@@ -189,17 +189,15 @@ def state_shapes(experiment: Experiment) -> TrainState:
     )
 
 
-def compile_initial_state(experiment: Experiment) -> Callable[[Any], TrainState]:
+def compile_initial_state(experiment: Experiment) -> Callable[[Any], Any]:
     """From a seed to the state before the first step, as one program."""
     # Random numbers are much code that runs once: on CPU, to optimise it takes seconds longer than it saves.
     options = {"xla_backend_optimization_level": 0} if experiment.devices.platform == "cpu" else None
     replicated = experiment.devices.replicated
-    program: Callable[[Any], TrainState] = jax.jit(
-        make_state(experiment), out_shardings=replicated, compiler_options=options
-    )
-    return program
+    return jax.jit(make_state(experiment), out_shardings=replicated, compiler_options=options)
 
 
 def initial_state(experiment: Experiment) -> TrainState:
     """The state before the first step."""
-    return compile_initial_state(experiment)(np.uint32(experiment.config.seed))
+    state: TrainState = compile_initial_state(experiment)(np.uint32(experiment.config.seed))
+    return state

@@ -1,146 +1,27 @@
-"""The learning-rate finder: a known stability limit is found, states stay as they are, nonsense is not suggested."""
+"""The learning-rate finder with networks: states stay as they are, what is found is written, mistakes are said."""
 
+import errno
 import functools
+import os
 from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
 from helpers import read_json, script, tiny_config
 
 from cnn_jax.config import override
-from cnn_jax.errors import InputError
+from cnn_jax.errors import InputError, SaveError
 from cnn_jax.experiment import build, initial_state
 from cnn_jax.optimizers import make_optimizer
-from cnn_jax.tuning.lr_curve import find_divergence, make_rates, read_sweep, smooth, sweep_rates
+from cnn_jax.training.loss_scale import init_loss_scale
+from cnn_jax.tuning.batch_size import find_batch_size
+from cnn_jax.tuning.lr_curve import make_rates
 from cnn_jax.tuning.lr_finder import LrFinding, LrSettings, find_learning_rate, make_sweep, prepare, report
-
-RATES = make_rates(1e-7, 10, 100)
-
-
-def quadratic(
-    curvature: float, rates: np.ndarray, seed: int, gradient_noise: float, loss_noise: float, directions: int = 1
-) -> np.ndarray:
-    """Losses of plain SGD on a noisy quadratic whose largest curvature is given: it is stable below 2 / curvature."""
-    random = np.random.default_rng(seed)
-    curvatures = curvature * np.geomspace(1 if directions == 1 else 0.01, 1, directions)
-
-    def step(weights: np.ndarray, k: int) -> tuple[np.ndarray, float]:
-        loss = curvature * (0.1 + loss_noise * random.normal()) + 0.5 * float(curvatures @ weights**2)
-        gradient = curvatures * weights + gradient_noise * curvature * random.normal(size=directions)
-        return weights - rates[k] * gradient, loss
-
-    return sweep_rates(step, np.ones(directions), rates.tolist())
-
-
-# The divergence of a problem whose limit is known
-
-
-@pytest.mark.parametrize("loss_noise", [0.0, 0.03])
-@pytest.mark.parametrize("gradient_noise", [0.0, 0.02, 0.1, 0.5])
-@pytest.mark.parametrize("steps", [100, 200, 400])
-def test_divergence_of_a_noisy_quadratic(steps: int, gradient_noise: float, loss_noise: float) -> None:
-    for curvature, place, directions in ((1.0, 0.5, 1), (30.0, 0.6, 10), (1000.0, 0.65, 1), (0.2, 0.55, 10)):
-        limit = 2 / curvature
-        start = limit / 10 ** (4 * place)
-        rates = make_rates(start, start * 1e4, steps)
-        for seed in range(5):
-            losses = quadratic(curvature, rates, seed, gradient_noise, loss_noise, directions)
-            found, _ = find_divergence(rates, losses)
-            assert found is not None
-            assert limit / 2 < found < limit * 2, (curvature, seed)
-
-
-def test_without_noise_the_limit_is_exact() -> None:
-    """The pace of the climb gives it, however far the rate has gone on while the loss was still tiny."""
-    rates = make_rates(1e-3, 10, 400)
-
-    def step(weight: float, k: int) -> tuple[float, float]:
-        return weight - rates[k] * 5 * weight, 2.5 * weight**2
-
-    losses = sweep_rates(step, 1e-3, rates.tolist())
-    assert find_divergence(rates, losses)[0] == pytest.approx(0.4, rel=0.01)
-
-
-# The sweep
-
-
-def test_a_sweep_ends_where_the_loss_blows_up() -> None:
-    losses = [2.0] * 10 + [1.0] * 10 + [3.0] * 10 + [50.0] * 30
-    seen = sweep_rates(lambda state, k: (state, losses[k]), None, [1.0] * 60)
-    assert 31 <= len(seen) < 35
-    assert len(sweep_rates(lambda state, k: (state, np.nan if k == 7 else 1.0), None, [1.0] * 60)) == 8
-    assert len(sweep_rates(lambda state, k: (state, 1.0), None, [1.0] * 60)) == 60
-
-
-def test_smoothing_has_no_lag_and_no_bias() -> None:
-    np.testing.assert_allclose(smooth(np.full(50, 3.0)), 3.0)
-    line = np.arange(101.0)
-    np.testing.assert_allclose(smooth(line)[50], 50, atol=1e-6)
-    weights = 0.8 ** np.arange(50)
-    assert smooth(line[:50])[0] == pytest.approx(weights @ line[:50] / weights.sum())
-
-
-def valley(low: float = 1e-4, high: float = 1e-2, noise: float = 0.02, blow_up: float | None = 0.3) -> np.ndarray:
-    """2.3 before `low`, linear in the log of the rate to 0.3 at `high`, then flat, then 4-fold at each step."""
-    random = np.random.default_rng(0)
-    share = np.clip((np.log(RATES) - np.log(low)) / (np.log(high) - np.log(low)), 0, 1)
-    losses = 2.3 - 2 * share + noise * random.normal(size=len(RATES))
-    if blow_up is not None:
-        losses *= 4.0 ** np.maximum(0, np.arange(len(RATES)) - np.searchsorted(RATES, blow_up))
-    return sweep_rates(lambda state, k: (state, losses[k]), None, RATES.tolist())
-
-
-def test_suggestions_of_a_known_curve() -> None:
-    reading = read_sweep(RATES, valley())
-    assert reading.problem is None
-    # From half to 98 % of the fall, which is linear in log rate, and two thirds of that.
-    begin, end = 1e-4 * 100**0.5, 1e-4 * 100**0.98
-    expected = begin ** (1 / 3) * end ** (2 / 3)
-    assert expected / 2 < reading.suggestions["valley"] < expected * 2.5  # smoothing rounds the corner at the bottom
-    assert 1e-4 < reading.suggestions["steepest"] < 1e-2
-    assert 1e-3 * 0.7 < reading.suggestions["minimum"] < 0.3 / 10
-    assert reading.divergence == pytest.approx(0.3, rel=0.7)
-
-
-def test_a_curve_that_ends_in_constant_answers_diverged() -> None:
-    """As a network does whose units have died: the loss is back at about what it was, and goes no higher."""
-    losses = valley(blow_up=None)
-    losses[RATES > 0.5] = 2.2
-    found, count = find_divergence(RATES, losses)
-    assert found == pytest.approx(0.5, rel=0.3)
-    assert count < 90
-    assert read_sweep(RATES, losses).problem is None
-
-
-@pytest.mark.parametrize(
-    ("losses", "words"),
-    [
-        (2.3 + 0.1 * np.random.default_rng(1).normal(size=100), "does not fall at any rate from 1e-07 to 10"),
-        (np.full(100, 2.3), "does not fall"),
-        (valley(low=0.5, high=1e3, blow_up=None), "still falling at the last rate: raise --end=10"),
-        (np.array([np.nan]), "at the very first step"),
-        (2.3 * 2.0 ** np.arange(6), "blows up at a rate of"),
-        (np.array([2.3, np.inf]), "before it has fallen: lower --start=1e-07"),
-        (np.r_[2.3 * np.ones(40), 9.0, 40.0, np.nan], "before it has fallen"),
-    ],
-)  # fmt: skip
-def test_nonsense_is_not_suggested(losses: np.ndarray, words: str) -> None:
-    reading = read_sweep(RATES, losses)
-    assert reading.suggestions == {}
-    assert reading.problem is not None
-    assert words in reading.problem
-
-
-def test_noise_alone_suggests_nothing() -> None:
-    for seed in range(60):
-        noise = np.random.default_rng(seed).normal(size=100)
-        assert read_sweep(RATES, 2.3 + 0.1 * noise).problem is not None
-
-
-# With networks
+from cnn_jax.tuning.output import check_output, writing
 
 
 def settings(**changes: Any) -> LrSettings:
@@ -151,26 +32,42 @@ def bits(state: Any) -> list[bytes]:
     return [np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(state)]
 
 
+def small_config(**changes: Any) -> Any:
+    """2 steps an epoch, each of a millisecond."""
+    return tiny_config(**{"model__filters": (4,), "batch_size": 512, **changes})
+
+
+STREAMED = {
+    "data__loading": "streamed", "data__source": "synthetic", "data__examples": 100, "data__workers": 0,
+    "data__image_size": (8, 8), "batch_size": 20,
+}  # fmt: skip
+
+
 @pytest.mark.parametrize(
-    "changes", [{}, {"parallel__devices": 2, "accumulate_steps": 2}, {"data__loading": "streamed"}]
+    "changes",
+    [
+        {"ema_decay": 0.9, "schedule__name": "ReduceLROnPlateau"},  # the state holds more than a sweep wants
+        {"parallel__devices": 2, "accumulate_steps": 2},
+        {"parallel__devices": 2, "parallel__strategy": "pmap", **STREAMED},
+    ],
 )
 def test_the_state_is_left_as_it_is(changes: dict[str, Any]) -> None:
-    if changes.get("data__loading") == "streamed":
-        changes = {**changes, "data__source": "synthetic", "data__examples": 1000, "data__workers": 0}
-    config = tiny_config(**changes)
-    state = initial_state(build(config))
+    config = small_config(**changes)
+    experiment = build(config)
+    state = initial_state(experiment)
     before = bits(state)
-    rates = make_rates(1e-4, 1.0, 20)  # 10 steps an epoch: it goes round
+    rates = make_rates(1e-4, 1.0, 8)
+    assert experiment.steps_per_epoch < len(rates)  # it goes round
     sweep = make_sweep(prepare(config, rates), rates)
     first, second = sweep(state, 3), sweep(state, 3)
     assert bits(state) == before
     np.testing.assert_array_equal(first, second)
-    assert len(first) == 20
+    assert len(first) == 8
     assert not np.array_equal(sweep(state, 4), first)
 
 
 def test_the_sweep_is_compiled_once() -> None:
-    config, rates = tiny_config(), make_rates(1e-4, 1.0, 20)
+    config, rates = small_config(), make_rates(1e-4, 1.0, 8)
     sweep, state = make_sweep(prepare(config, rates), rates), initial_state(build(config))
     sweep(state, 0)
     names: list[str] = []
@@ -217,9 +114,9 @@ def test_all_base_rates_scale_together(name: str) -> None:
 
 @pytest.fixture(scope="module")
 def found(tmp_path_factory: pytest.TempPathFactory) -> LrFinding:
-    config = override(tiny_config(), [("optimizer.name", "muon")])
+    config = tiny_config(optimizer__name="muon", batch_size=64)
     return find_learning_rate(
-        config, settings(steps=60, seeds=3, end=1e3), tmp_path_factory.mktemp("found") / "new" / "folder"
+        config, settings(steps=50, seeds=3, end=1e3), tmp_path_factory.mktemp("found") / "new" / "folder"
     )
 
 
@@ -243,20 +140,28 @@ def test_what_is_written_and_printed(found: LrFinding) -> None:
 
 def test_a_network_that_learns_nothing_is_said_and_shown(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"does not fall .*config.freeze"):
-        find_learning_rate(tiny_config(), settings(seeds=1, start=1e-12, end=1e-10), tmp_path)
+        find_learning_rate(small_config(), settings(steps=20, seeds=1, start=1e-12, end=1e-10), tmp_path)
     assert read_json(tmp_path / "lr_finder.json")["learning_rate"] is None
     assert (tmp_path / "lr_finder.png").exists()
 
 
-def test_float16_and_left_out_steps() -> None:
-    rates = make_rates(1e-3, 10.0, 20)
-    config = tiny_config(precision="float16", on_nonfinite="skip")
-    losses = make_sweep(prepare(config, rates), rates)(initial_state(build(config)), 0)
-    assert np.isfinite(losses[:10]).all()
+def test_steps_that_float16_leaves_out_use_no_rate(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A scale that overflows is halved until it fits; a rate is swept only by a step that is made."""
+    begin = {**init_loss_scale(), "scale": jnp.float32(2.0**24)}
+    monkeypatch.setattr("cnn_jax.programs.init_loss_scale", lambda: begin)
+    rates = make_rates(1e-3, 10.0, 5)
+    config = small_config(precision="float16", batch_size=64)
+    experiment, made = prepare(config, rates), []
+    losses = make_sweep(experiment, rates)(initial_state(build(config)), 0, made.append)
+    assert np.isfinite(losses).all()
+    assert len(losses) == len(made) == 5
 
 
 def test_disagreeing_seeds_are_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    curves = {0: valley(), 1: valley(1e-6, 1e-5), 2: valley()}
+    falls, rates = (1e-2, 1e-5, 1e-2), make_rates(1e-7, 10, 100)
+    curves = {
+        seed: np.interp(np.log(rates), np.log([fall / 100, fall, 10]), [2.3, 0.3, 1]) for seed, fall in enumerate(falls)
+    }
     monkeypatch.setattr("cnn_jax.tuning.lr_finder.sweep_config", lambda *_: curves)
     finding = find_learning_rate(tiny_config(), LrSettings(), tmp_path)
     assert finding.warning is not None
@@ -270,6 +175,7 @@ def test_disagreeing_seeds_are_said(monkeypatch: pytest.MonkeyPatch, tmp_path: P
         ({"start": float("nan")}, "--start=nan"),
         ({"start": 1.0, "end": 1.0}, "--end=1: must be above --start=1"),
         ({"steps": 9}, "--steps=9: must be at least 20"),
+        ({"steps": 10**6}, "--steps=1000000: must be at most 5000"),
         ({"seeds": 0}, "--seeds=0: must be at least 1"),
         ({"suggestion": "best"}, "must be one of valley, steepest, minimum"),
     ],
@@ -279,6 +185,26 @@ def test_bad_settings(changes: dict[str, Any], words: str, tmp_path: Path, monke
     with pytest.raises(InputError, match=words.replace("-", r"\-")):
         find_learning_rate(tiny_config(), settings(**changes), tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_what_is_refused_later_leaves_no_folder(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"config.batch_size=5000"):
+        find_learning_rate(tiny_config(batch_size=5000), settings(), tmp_path / "new" / "out")
+    with pytest.raises(InputError, match=r"config.batch_size=5000"):
+        find_batch_size(tiny_config(batch_size=5000), tmp_path / "new" / "out")
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_disk_that_takes_nothing_is_said(tmp_path: Path) -> None:
+    folder = check_output(tmp_path / "new")
+    with (
+        pytest.raises(SaveError, match=r"--out=.*new: .* \(No space left on device\)"),
+        writing(folder),
+    ):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    (tmp_path / "late").write_text("")
+    with pytest.raises(SaveError, match="--out="), writing(tmp_path / "late" / "out"):
+        pytest.fail("there is no folder")
 
 
 def test_the_script_says_mistakes_in_one_line(tmp_path: Path) -> None:

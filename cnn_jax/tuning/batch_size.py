@@ -24,14 +24,15 @@ from cnn_jax.data.order import epoch_order
 from cnn_jax.data.resident import place
 from cnn_jax.environment import describe_environment
 from cnn_jax.errors import InputError
-from cnn_jax.experiment import initial_state, read_start
+from cnn_jax.experiment import initial_state, memory_said, read_start
 from cnn_jax.progress import progress_bar
 from cnn_jax.run_directory import write_json
 from cnn_jax.tuning.batch_search import first_size, largest_fitting, pays, recommend, rule_of, scaled_rate
-from cnn_jax.tuning.output import check_output
+from cnn_jax.tuning.output import check_output, writing
 from cnn_jax.tuning.pictures import plot_batch_sizes
 
-_MOST_COMPILED = 20
+_MOST_COMPILED = 24
+_MOST_TIMED = 14  # from 8 to 65,536
 _MARGIN = 0.9
 _MARGIN_OF_SHARED = 0.5  # a host whose memory is full slows everybody down, or kills
 _LEAST_ROUNDS, _MOST_ROUNDS, _SECONDS = 3, 10, 2.0
@@ -85,6 +86,7 @@ def find_batch_size(
 
     Raises:
       InputError: the settings or the config cannot work, or not even the smallest batch fits.
+      SaveError: the files cannot be written.
     """
     if most is not None and most < 1:
         raise InputError(f"--max={most}: must be at least 1")
@@ -100,7 +102,7 @@ def find_batch_size(
     margin = _MARGIN if device.memory_stats() else _MARGIN_OF_SHARED
     there = free_device_bytes(device) * margin
     budget = there if memory is None else memory * _MARGIN
-    with progress_bar(_MOST_COMPILED, "compiling batch sizes", "size") as bar:
+    with memory_said(config), progress_bar(_MOST_COMPILED, "compiling batch sizes", "size") as bar:
         trials = _Trials(experiment, min(there, budget), clock, bar)
         rates, ended = _throughput(trials, unit, top, budget)
         fine = math.lcm(8 * experiment.devices.count, unit)
@@ -116,7 +118,8 @@ def find_batch_size(
         (experiment.steps_per_epoch, len(experiment.splits.train) // chosen),
         folder / "batch_size.png", folder / "batch_size.json",
     )  # fmt: skip
-    _write(finding, config)
+    with writing(folder):
+        _write(finding, config)
     return finding
 
 
@@ -214,7 +217,7 @@ def _throughput(trials: _Trials, unit: int, top: int, budget: float) -> tuple[di
         size *= 2
         if size > top:
             return rates, f"a batch of {size} would be above {top}, the most that --max and the training split allow"
-        if len(trials.memory) >= _MOST_COMPILED // 2:
+        if len(trials.memory) >= _MOST_TIMED:
             return rates, f"{len(trials.memory)} sizes were compiled"
         if trials.peak(size) > budget:
             return rates, f"a batch of {size} does not fit"

@@ -12,6 +12,7 @@ import numpy as np
 
 SUGGESTIONS = ("valley", "steepest", "minimum")
 LEAST_STEPS = 20
+MOST_STEPS = 5000  # reading a sweep takes time and memory by their square
 
 _BETA = 0.9  # of the exponential moving average that ends a sweep: it looks back over some ten steps
 _BETA_BOTH_WAYS = 0.8  # of the smoothed curve: it takes away as much noise
@@ -68,7 +69,7 @@ def sweep_rates(step: Callable[[Any, int], tuple[Any, float]], state: Any, rates
         average = _BETA * average + (1 - _BETA) * losses[-1]
         smoothed = average / (1 - _BETA ** (k + 1))
         best = min(best, smoothed)
-        if k >= _FIRST and smoothed > _BLOWN_UP * max(best, _beginning(np.array(losses)), 0.0):
+        if k >= _FIRST and smoothed > _BLOWN_UP * max(best, _beginning(np.array(losses[:_FIRST])), 0.0):
             break
     return np.array(losses)
 
@@ -98,7 +99,8 @@ def find_divergence(rates: np.ndarray, losses: np.ndarray) -> tuple[float | None
     if not math.isfinite(finite[0]):
         return None, 0
     level = _beginning(finite)
-    medians = np.array([np.median(finite[max(0, k - 1) : k + 2]) for k in range(steps)])
+    windows = np.lib.stride_tricks.sliding_window_view(np.pad(finite, 1, constant_values=np.nan), 3)
+    medians = np.nanmedian(windows, axis=1)  # of three losses; of two at the ends
     medians[-1] = max(medians[-1], finite[-1])
     stopped = steps < len(rates) or not math.isfinite(finite[-1])
     if not stopped:

@@ -19,13 +19,13 @@ from cnn_jax.environment import describe_environment
 from cnn_jax.errors import InputError
 from cnn_jax.experiment import memory_said, read_start
 from cnn_jax.optimizers import make_optimizer
-from cnn_jax.programs import make_seeded_training, make_state
+from cnn_jax.programs import compile_initial_state, make_seeded_training
 from cnn_jax.progress import progress_bar
 from cnn_jax.run_directory import write_json
 from cnn_jax.schedules import Schedule
 from cnn_jax.training.state import TrainState
-from cnn_jax.tuning.lr_curve import LEAST_STEPS, SUGGESTIONS, Reading, make_rates, read_sweep, sweep_rates
-from cnn_jax.tuning.output import check_output
+from cnn_jax.tuning.lr_curve import LEAST_STEPS, MOST_STEPS, SUGGESTIONS, Reading, make_rates, read_sweep, sweep_rates
+from cnn_jax.tuning.output import check_output, writing
 from cnn_jax.tuning.pictures import plot_lr_sweeps
 from cnn_jax.warm_start import warm_start
 
@@ -58,6 +58,8 @@ class LrSettings:
             raise InputError(f"--end={self.end:g}: must be above --start={self.start:g}")
         if self.steps < LEAST_STEPS:
             raise InputError(f"--steps={self.steps}: must be at least {LEAST_STEPS}; fewer show no curve")
+        if self.steps > MOST_STEPS:
+            raise InputError(f"--steps={self.steps}: must be at most {MOST_STEPS}; a curve wants no more points")
         if self.seeds < 1:
             raise InputError(f"--seeds={self.seeds}: must be at least 1")
         if self.suggestion not in SUGGESTIONS:
@@ -91,6 +93,7 @@ def find_learning_rate(config: ml_collections.ConfigDict, settings: LrSettings, 
     Raises:
       InputError: the settings or the config cannot work, or the sweeps of half of the seeds suggest nothing; then the
         two files are there, and show why.
+      SaveError: the files cannot be written.
     """
     settings.check()
     folder = check_output(output)
@@ -105,7 +108,7 @@ def find_learning_rate(config: ml_collections.ConfigDict, settings: LrSettings, 
     divergence = _median(diverged) if diverged else None
     rate = float(f"{suggestions[settings.suggestion]:.3g}") if usable else None
     warning = _disagreement([each.suggestions[settings.suggestion] for each in good], settings) if usable else None
-    picture = plot_lr_sweeps(rates, losses, readings, suggestions, divergence, folder / "lr_finder.png")
+    picture, written = folder / "lr_finder.png", folder / "lr_finder.json"
     content = {
         "learning_rate": rate,
         "suggestion": settings.suggestion,
@@ -119,20 +122,20 @@ def find_learning_rate(config: ml_collections.ConfigDict, settings: LrSettings, 
         "config_sha256": hashlib.sha256(json.dumps(to_json(config), sort_keys=True).encode()).hexdigest(),
         "environment": describe_environment(),
     }
-    write_json(folder / "lr_finder.json", content)
+    with writing(folder):
+        plot_lr_sweeps(rates, losses, readings, suggestions, divergence, picture)
+        write_json(written, content)
     if rate is None:
         problems = [reading.problem for reading in readings.values() if reading.problem is not None]
         raise InputError(f"no rate can be suggested: {problems[0]}; the curve is in {picture}")
-    return LrFinding(
-        rate, _overrides(config, rate), readings, suggestions, divergence, warning, picture, folder / "lr_finder.json"
-    )
+    return LrFinding(rate, _overrides(config, rate), readings, suggestions, divergence, warning, picture, written)
 
 
 def sweep_config(config: ml_collections.ConfigDict, rates: np.ndarray, seeds: int) -> dict[int, np.ndarray]:
     """{seed: losses [n]} of so many seeds from the config's on; compiled once for all."""
     experiment = prepare(config, rates)
     sweep = make_sweep(experiment, rates)
-    init = jax.jit(make_state(experiment), out_shardings=experiment.devices.replicated)
+    init = compile_initial_state(experiment)
     start = read_start(experiment)
     losses: dict[int, np.ndarray] = {}
     with progress_bar(seeds * len(rates), "sweeping the learning rate", "step") as bar:
@@ -175,7 +178,7 @@ def make_sweep(experiment: Experiment, rates: np.ndarray) -> Callable[..., np.nd
     epochs. `update` is called with 1 after each step.
     """
     program, feed = make_seeded_training(experiment)
-    fresh = jax.jit(make_state(experiment), out_shardings=experiment.devices.replicated)
+    fresh = compile_initial_state(experiment)
 
     def sweep(state: TrainState, seed: int, update: Callable[[int], Any] | None = None) -> np.ndarray:
         begin = fresh(np.uint32(seed)).replace(

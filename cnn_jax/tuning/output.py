@@ -1,18 +1,34 @@
 """Where the finders write."""
 
+import contextlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
-from cnn_jax.errors import InputError
+from cnn_jax.errors import InputError, SaveError
 
 
 def check_output(output: str | Path) -> Path:
-    """The folder, made; raises InputError where it cannot be written, before anything long is begun."""
+    """The folder; raises InputError where it cannot be made or written, before anything long is begun.
+
+    It is made by `writing`: what is refused later leaves nothing behind.
+    """
     folder = Path(output)
+    nearest = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not nearest.is_dir():
+        raise InputError(f"--out={output}: {nearest} is a file; choose another folder")
+    if not os.access(nearest, os.W_OK):
+        raise InputError(f"--out={output}: {nearest} cannot be written; choose another folder")
+    return folder
+
+
+@contextlib.contextmanager
+def writing(folder: Path) -> Iterator[None]:
+    """Makes the folder for what is written inside; raises SaveError where the disk does not take it."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        yield
     except OSError as error:
-        raise InputError(f"--out={output}: it cannot be made ({error.strerror}); choose another folder") from error
-    if not os.access(folder, os.W_OK):
-        raise InputError(f"--out={output}: it cannot be written; choose another folder")
-    return folder
+        raise SaveError(
+            f"--out={folder}: what was found cannot be written ({error.strerror}); make room, or choose another folder"
+        ) from error
