@@ -168,6 +168,7 @@ def test_what_is_written_and_printed(found: tuple[BatchFinding, list[int]], conf
     assert written["peak_bytes"][str(finding.largest)] == finding.memory[finding.largest]
     assert finding.picture.stat().st_size > 10_000
     text = report(finding, config)
+    assert f"largest that fits: {finding.largest}, with" in text
     assert "a real step was made with it" in text
     assert "learning rate by the square root rule, from batch 128" in text
     rate = 0.02 * math.sqrt(finding.recommended / 128)
@@ -182,8 +183,11 @@ def test_devices_and_parts_are_respected(config: Any, tmp_path: Path) -> None:
     assert list(finding.images_per_second) == [12, 24, 48]
     assert finding.largest == 48
     assert finding.ended == "a batch of 96 would be above 48, the most that --max and the training split allow"
-    assert finding.recommended == 12
-    assert "the config's own batch: its learning rate stays" in report(finding, override(config, changes))
+    assert "linear rule" in report(finding, override(config, changes))
+    own = override(config, [*changes, ("batch_size", finding.recommended)])
+    text = report(finding, own)
+    assert "the config's own batch: its learning rate stays" in text
+    assert "largest that fits: 48, the most that --max and the training split allow, with" in text
 
 
 def test_streamed_data_are_timed(tmp_path: Path) -> None:
