@@ -15,6 +15,7 @@ from cnn_jax import config as config_module
 from cnn_jax.errors import HostsError, InputError, Interrupted, NonFiniteError, SaveError, shown
 from cnn_jax.overrides import Pairs, split
 from cnn_jax.progress import command
+from cnn_jax.rules import did_you_mean
 from cnn_jax.stopping import Stopped, end_on_signals, leave, stuck
 
 
@@ -37,10 +38,14 @@ class Parser(argparse.ArgumentParser):
 
     def parse(self, argv: Sequence[str]) -> argparse.Namespace:
         """The flags; overrides of the config are kept for `load_config`."""
-        if not self._with_config:
-            return self.parse_args(argv)
-        rest, self._overrides = split(argv)
-        return self.parse_args(rest)
+        if self._with_config:
+            argv, self._overrides = split(argv)
+        arguments, unknown = self.parse_known_args(argv)
+        if unknown:
+            flags = [flag for action in self._actions for flag in action.option_strings if flag != "--config.KEY"]
+            hint = did_you_mean(unknown[0].partition("=")[0], flags) if unknown[0].startswith("--") else ""
+            self.error(f"unrecognized arguments: {' '.join(unknown)}{hint}")
+        return arguments
 
     def load_config(self, base: str | ml_collections.ConfigDict) -> ml_collections.ConfigDict:
         """The config of a file, or a given one, with the command line's overrides, validated."""

@@ -50,8 +50,9 @@ class Key:
 
 def did_you_mean(value: Any, choices: Iterable[str]) -> str:
     """` (did you mean 'adam'?)` where one of the choices is close to the value, else nothing."""
-    close = difflib.get_close_matches(str(value)[:_LONGEST_NAME], list(choices), n=1)
-    return f" (did you mean '{close[0]}'?)" if close else ""
+    folded = {choice.lower(): choice for choice in choices}  # `steplr` is close to StepLR
+    close = difflib.get_close_matches(str(value)[:_LONGEST_NAME].lower(), list(folded), n=1)
+    return f" (did you mean '{folded[close[0]]}'?)" if close else ""
 
 
 def flag() -> Rule:

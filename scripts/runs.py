@@ -50,7 +50,7 @@ def main(argv: Sequence[str]) -> None:
         best = best_run(records, "validation_accuracy", "maximize")
         again = repeat_command(best) if best else None
         if best and again:
-            print(f"\nbest: {best['run']}; its config again:\n{again}")
+            print(f"\nbest validation_accuracy: {best['run']}; its config again:\n{again}")
     else:
         print(f"{arguments.folder}: no runs" + (" that fulfil the condition" if every else ""))
     if arguments.csv:

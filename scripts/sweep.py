@@ -1,6 +1,6 @@
 """Runs a sweep file, as `wandb agent` would, with no server and no account.
 
-  scripts/sweep.py --sweep=configs/sweeps/digits_quick.yaml --workdir=runs/quick --jobs=2
+  scripts/sweep.py --sweep=configs/sweeps/digits_quick.yaml --workdir=runs/digits_quick --jobs=2
 
 The same command again goes on where an earlier one was stopped or killed; a larger --trials makes a sweep longer.
 Several processes may work on one sweep: with the same --workdir on a file system that they share, or with the same

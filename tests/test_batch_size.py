@@ -175,6 +175,7 @@ def test_what_is_written_and_printed(found: tuple[BatchFinding, list[int]], conf
     assert written["peak_bytes"][str(finding.largest)] == finding.memory[finding.largest]
     assert finding.picture.stat().st_size > 10_000
     text = report(finding, config)
+    assert f"largest that fits: {finding.largest}, with" in text
     assert "a real step was made with it" in text
     assert "learning rate by the linear rule, from batch 128" in text
     rate = config.optimizer.learning_rate * finding.recommended / 128
@@ -190,7 +191,9 @@ def test_devices_and_parts_are_respected(config: Any, tmp_path: Path) -> None:
     assert finding.largest == 48
     assert finding.ended == "a batch of 96 would be above 48, the most that --max and the training split allow"
     assert finding.recommended == 48
-    assert "the config's own batch: its learning rate stays" in report(finding, override(config, changes))
+    text = report(finding, override(config, changes))
+    assert "the config's own batch: its learning rate stays" in text
+    assert "largest that fits: 48, the most that --max and the training split allow, with" in text
 
 
 class FakeTrials:

@@ -79,6 +79,7 @@ def test_defaults_are_valid_and_survive_json(model: str, optimizer: str) -> None
         ("optimzer.learning_rate", 1, ["did you mean 'optimizer.learning_rate'"]),
         ("optimizer.lr", 0.1, ["the optimizer 'sgd' has no 'lr'", "learning_rate"]),
         ("model.hiden", 3, ["the model 'cnn' has no 'hiden'", "did you mean 'hidden'"]),
+        ("schedule.name", "steplr", ["one of constant", "did you mean 'StepLR'"]),
         ("model.name", "resnet19", ["one of linear", "did you mean 'resnet18'"]),
         ("optimizer.name", "sdg", ["did you mean 'sgd'"]),
         ("schedule.name", "StepL", ["did you mean 'StepLR'"]),

@@ -109,6 +109,7 @@ def test_a_curve_that_ends_in_constant_answers_diverged() -> None:
         (2.3 + 0.1 * np.random.default_rng(1).normal(size=100), "does not fall at any rate from 1e-07 to 10"),
         (np.full(100, 2.3), "does not fall"),
         (valley(low=0.5, high=1e3, blow_up=None), "still falling at the last rate: raise --end=10"),
+        (2.3 + 0.1 * np.random.default_rng(1).normal(size=100), "beyond the noise: raise --end, or look"),
         (np.array([np.nan]), "at the very first step"),
         (2.3 * 2.0 ** np.arange(6), "blows up at a rate of"),
         (np.array([2.3, np.inf]), "before it has fallen: lower --start=1e-07"),
@@ -120,6 +121,12 @@ def test_nonsense_is_not_suggested(losses: np.ndarray, words: str) -> None:
     assert reading.suggestions == {}
     assert reading.problem is not None
     assert words in reading.problem
+
+
+def test_too_few_steps_are_said_to_be_few() -> None:
+    rates, noise = make_rates(1e-7, 10, 30), 0.1 * np.random.default_rng(1).normal(size=30)
+    assert "beyond the noise: raise --steps=30 or --end, or" in (read_sweep(rates, 2.3 + noise).problem or "")
+    assert "lower --start=1e-07 or raise --steps=30" in (read_sweep(rates, np.array([2.3, np.inf])).problem or "")
 
 
 def test_noise_alone_suggests_nothing() -> None:

@@ -128,6 +128,7 @@ def test_what_is_written_and_printed(found: LrFinding) -> None:
     assert found.learning_rate == pytest.approx(middle, rel=0.01)
     assert written["config"]["optimizer"]["name"] == "muon"
     assert len(written["config_sha256"]) == 64
+    assert report(found).split("\n", 1)[0].split() == ["valley", "steepest", "minimum", "/", "10", "divergence"]
     assert found.picture.stat().st_size > 10_000
     lines = report(found).splitlines()
     assert lines[1].startswith("seed 0")

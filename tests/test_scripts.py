@@ -54,8 +54,8 @@ def test_scripts_are_short(name: str) -> None:
     [
         (["--config=configs/nowhere.py"], "there is no such file"),
         (["stray"], "unrecognized arguments: stray"),
-        (["--bath=3"], "unrecognized arguments: --bath=3"),
-        (["--workdi=x"], "unrecognized arguments"),
+        (["--bath=3"], "unrecognized arguments: --bath=3; --help lists"),
+        (["--workdi=x"], "unrecognized arguments: --workdi=x (did you mean '--workdir'?); --help"),
         (["--config.batch_size=-3"], "config.batch_size=-3: it must be a whole number of at least 1"),
         (["--config.batch_size", "0"], "config.batch_size=0"),
         (["--config.bath_size=3"], "did you mean 'batch_size'"),

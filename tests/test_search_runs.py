@@ -17,7 +17,7 @@ from cnn_jax.tracking import search_runs
 from cnn_jax.tracking.comparison import differing_keys, repeat_command
 from cnn_jax.tracking.filtering import condition, in_order
 from cnn_jax.tracking.search import run_records
-from cnn_jax.tracking.tables import as_json, write_csv
+from cnn_jax.tracking.tables import as_json, columns_of, write_csv
 
 
 def make_run(path: Path, accuracies: tuple[float, ...], finished: bool = True, **changes: Any) -> None:
@@ -235,6 +235,12 @@ def test_keys_that_differ(folder: Path) -> None:
     records = [record for record in run_records(folder) if record["status"] != "unreadable"]
     keys = differing_keys(records)
     assert {"optimizer.learning_rate", "optimizer.name", "model.filters"} == set(keys)
+
+
+def test_keys_with_most_values_come_first() -> None:
+    """A terminal may not be wide enough for all: what was tuned must be there."""
+    records = [{"run": str(k), "batch_size": 32 * (k % 2), "optimizer.learning_rate": 0.1 * k} for k in range(4)]
+    assert columns_of(None, records) == ["run", "status", "optimizer.learning_rate", "batch_size"]
 
 
 def test_runs_script(folder: Path, tmp_path: Path) -> None:

@@ -137,11 +137,15 @@ def test_trials_without_a_value_have_failed(tmp_path: Path, ending: str, words: 
         ({}, {"storage": "sqlite:////nowhere/at/all.db"}, "there is no folder /nowhere/at"),
         ({}, {"storage": "sqlite://"}, "a database in memory"),
         ({}, {"storage": "postgresql+nosuchdriver://user:secret@host/x"}, "user:***@host"),
+        ({}, {"storage": "postgresql+asyncpg://user:secret@host/x"}, "host/x: its driver is not installed ("),
         ({"method": "random"}, {}, "--trials=N"),
         ({"metric": {"name": "test_accuracy", "goal": "maximize"}}, {"prune": "median"}, "only at the end"),
     ],
 )
-def test_what_cannot_be_run(tmp_path: Path, content: dict[str, Any], options: dict[str, Any], words: str) -> None:
+def test_what_cannot_be_run(
+    tmp_path: Path, content: dict[str, Any], options: dict[str, Any], words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "asyncpg", None)  # importing it fails, installed or not
     path = write(tmp_path, GRID, **content)
     with pytest.raises(InputError) as raised:
         run(path, tmp_path / "run", **options)

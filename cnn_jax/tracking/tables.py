@@ -22,11 +22,14 @@ Record = Mapping[str, Any]
 def columns_of(text: str | None, records: Sequence[Record]) -> list[str]:
     """The columns in "a,b,c"; of None the run, the main figures, and the keys in which the runs differ.
 
+    Those with most values come first: they were tuned, and not all may fit.
+
     Raises:
       InputError: no run has such a column.
     """
     if text is None:
-        return ["run", "status", *main_figures(records), *differing_keys(records)]
+        keys = sorted(differing_keys(records), key=lambda key: -len({repr(record.get(key)) for record in records}))
+        return ["run", "status", *main_figures(records), *keys]
     names = [name.strip() for name in text.split(",") if name.strip()]
     return [column(name, column_names(records), f"--columns={text}") for name in names]
 

@@ -277,8 +277,12 @@ def report(finding: BatchFinding, config: ml_collections.ConfigDict) -> str:
     for size, rate in finding.images_per_second.items():
         lines.append(f"{size:>8}{rate:>12,.0f}{1e3 * size / rate:>12.3g}{describe_size(finding.memory[size]):>24}")
     lines.append(f"not further: {finding.ended}")
+    all_fit = max(finding.memory.values()) <= finding.budget
+    bound = (
+        " or more" if not finding.proven else ", the most that --max and the training split allow" if all_fit else ""
+    )
     lines.append(
-        f"largest that fits: {finding.largest}{'' if finding.proven else ' or more'}, with "
+        f"largest that fits: {finding.largest}{bound}, with "
         f"{describe_size(finding.memory[finding.largest])} of the {describe_size(finding.budget)} that may be used; "
         + ("a real step was made with it" if finding.checked else "not tried: this device has less than was said")
     )

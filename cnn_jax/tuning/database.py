@@ -31,6 +31,8 @@ def open_storage(url: str) -> optuna.storages.BaseStorage:
     try:
         engine = sqlite if url.startswith("sqlite") else {"pool_pre_ping": True}
         return optuna.storages.get_storage(optuna.storages.RDBStorage(url, engine_kwargs=engine))
+    except ImportError as error:
+        raise InputError(f"--storage={shown_url(url)}: its driver is not installed ({reason(error)})") from error
     except Exception as error:  # drivers have errors of their own
         raise InputError(
             f"--storage={shown_url(url)}: it cannot be opened ({reason(error)}); give a database's URL as SQLAlchemy "

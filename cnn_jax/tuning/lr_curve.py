@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 SUGGESTIONS = ("valley", "steepest", "minimum")
+LABELS = {"minimum": "minimum / 10"}  # for people
 LEAST_STEPS = 20
 MOST_STEPS = 5000  # reading a sweep takes time and memory by their square
 
@@ -19,6 +20,7 @@ _BETA_BOTH_WAYS = 0.8  # of the smoothed curve: it takes away as much noise
 _BLOWN_UP = 4.0
 _FIRST = 5  # losses that say where the sweep begins
 _SHORTEST_FALL = 4
+_ENOUGH_STEPS = 100  # with fewer the noise may hide what there is
 
 
 @dataclasses.dataclass(frozen=True)
@@ -141,12 +143,16 @@ def read_sweep(rates: np.ndarray, losses: np.ndarray) -> Reading:
     fallen = smoothed[0] - smoothed[lowest] > max(1.5 * noise, 0.01 * abs(smoothed[0]))
     first, last = _longest_fall(smoothed)
     first, last = _body(smoothed, first, last)
+    few = len(rates) < _ENOUGH_STEPS
     if divergence is not None and (not fallen or last - first < _SHORTEST_FALL):
         line = f"the loss blows up at a rate of {divergence:.2g} before it has fallen: lower --start={rates[0]:g}"
-        return _problem(losses, divergence, line)
+        return _problem(losses, divergence, f"{line} or raise --steps={len(rates)}" if few else line)
     if not fallen:
-        line = f"the loss does not fall at any rate from {rates[0]:g} to {rates[-1]:g}: raise --end, or look at what is"
-        return _problem(losses, None, f"{line} trained (config.freeze, config.optimizer.rate_multipliers)")
+        line = f"the loss does not fall at any rate from {rates[0]:g} to {rates[-1]:g} beyond the noise: raise "
+        line += f"--steps={len(rates)} or --end" if few else "--end"
+        return _problem(
+            losses, None, f"{line}, or look at what is trained (config.freeze, config.optimizer.rate_multipliers)"
+        )
     if divergence is None and lowest >= len(rates) - 3:
         line = f"the loss is still falling at the last rate: raise --end={rates[-1]:g}"
         return _problem(losses, None, line)

@@ -24,7 +24,16 @@ from cnn_jax.progress import progress_bar
 from cnn_jax.run_directory import write_json
 from cnn_jax.schedules import Schedule
 from cnn_jax.training.state import TrainState
-from cnn_jax.tuning.lr_curve import LEAST_STEPS, MOST_STEPS, SUGGESTIONS, Reading, make_rates, read_sweep, sweep_rates
+from cnn_jax.tuning.lr_curve import (
+    LABELS,
+    LEAST_STEPS,
+    MOST_STEPS,
+    SUGGESTIONS,
+    Reading,
+    make_rates,
+    read_sweep,
+    sweep_rates,
+)
 from cnn_jax.tuning.output import check_output, writing
 from cnn_jax.tuning.pictures import plot_lr_sweeps
 from cnn_jax.warm_start import warm_start
@@ -244,14 +253,14 @@ def _seed_json(losses: np.ndarray, reading: Reading) -> dict[str, Any]:
 
 def report(finding: LrFinding) -> str:
     """A table for people: a row for each seed, then the medians; the last line is what to paste."""
-    columns = (*SUGGESTIONS, "divergence")
+    columns = (*(LABELS.get(name, name) for name in SUGGESTIONS), "divergence")
     rows = [
         [f"seed {seed}", *_cells(reading.suggestions, reading.divergence), reading.problem or ""]
         for seed, reading in finding.readings.items()
     ]
     rows.append(["median", *_cells(finding.suggestions, finding.divergence), ""])
     lines = [["", *columns, ""], *rows]
-    table = "\n".join(f"{row[0]:<8}" + "".join(f"{cell:>12}" for cell in row[1:5]) + f"  {row[5]}" for row in lines)
+    table = "\n".join(f"{row[0]:<8}" + "".join(f"{cell:>14}" for cell in row[1:5]) + f"  {row[5]}" for row in lines)
     notes = [finding.warning] if finding.warning else []
     if finding.divergence is None:
         notes.append("the loss did not blow up at any of these rates")

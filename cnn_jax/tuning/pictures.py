@@ -6,10 +6,9 @@ from pathlib import Path
 import numpy as np
 
 from cnn_jax.reports import new_figure, save_figure
-from cnn_jax.tuning.lr_curve import Reading
+from cnn_jax.tuning.lr_curve import LABELS, Reading
 
 _MARKS = {"valley": "tab:green", "steepest": "tab:orange", "minimum": "tab:purple"}
-_LABELS = {"minimum": "minimum / 10"}
 
 
 def plot_lr_sweeps(
@@ -23,7 +22,7 @@ def plot_lr_sweeps(
         smoothed = [np.nan if value is None else value for value in readings[seed].smoothed]
         axis.plot(rates[: len(found)], smoothed, color=color, linewidth=1.8, label=f"seed {seed}, smoothed")
     for name, rate in suggestions.items():
-        label = f"{_LABELS.get(name, name)}: {rate:.2g}"
+        label = f"{LABELS.get(name, name)}: {rate:.2g}"
         axis.axvline(rate, color=_MARKS[name], linestyle="--", label=label)
     if divergence is not None:
         axis.axvline(divergence, color="tab:red", linestyle=":", linewidth=2, label=f"divergence: {divergence:.2g}")
