@@ -12,6 +12,7 @@ from typing import NoReturn
 import ml_collections
 
 from cnn_jax import config as config_module
+from cnn_jax.allocator import keep_memory
 from cnn_jax.errors import HostsError, InputError, Interrupted, NonFiniteError, SaveError, shown
 from cnn_jax.overrides import Pairs, split
 from cnn_jax.progress import command
@@ -76,6 +77,7 @@ def run(main: Callable[[Sequence[str]], int | None]) -> NoReturn:
     The status is 0, 2 for bad input, 3 for a loss that is not finite, 4 for what could not be saved, 75 for a host
     that is missing, and 128 + the number of a signal.
     """
+    keep_memory()
     again = command(*sys.argv)
     end_on_signals(again)
     for stream in (sys.stdout, sys.stderr):

@@ -12,7 +12,7 @@ FLOORS = {
     0: [
         "config", "config_keys", "schedule_keys", "expressions", "overrides", "rules", "errors", "random",
         "host_random", "streams", "progress", "ops", "environment", "stopping", "hosts",
-        "roll_call", "devices", "parameter_names", "folders", "compilation",
+        "roll_call", "devices", "parameter_names", "folders", "compilation", "allocator",
     ],
     1: [
         "data", "models", "losses", "metrics", "schedules", "optimizers", "tracking", "checkpoints", "reports",

@@ -11,10 +11,9 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import ml_collections
-import numpy as np
+
+from cnn_jax.allocator import keep_memory
 
 RATE, MOMENTUM = 0.01, 0.9
 
@@ -59,6 +58,10 @@ def own_step(network: str, batch: int, shape: tuple[int, int, int]) -> tuple[Cal
 
 def flax_step(network: str, batch: int, shape: tuple[int, int, int]) -> tuple[Callable[[], Any], int]:
     """A call that makes a step of plain Flax and Optax, and the number of parameters."""
+    import jax
+    import jax.numpy as jnp
+    import numpy as np
+
     from cnn_jax.benchmarks.plain_flax import make_step
 
     begin, train = make_step(network, RATE, MOMENTUM)
@@ -76,7 +79,10 @@ def flax_step(network: str, batch: int, shape: tuple[int, int, int]) -> tuple[Ca
 
 def main(kind: str, network: str, batch: int, *shape: int) -> None:
     make = own_step if kind == "cnn_jax" else flax_step
+    if kind == "cnn_jax":
+        keep_memory()  # as its scripts do
     step, parameters = make(network, batch, (shape[0], shape[1], shape[2]))
+    import jax
 
     def train(seconds: float, least: int) -> float:
         start, steps = time.perf_counter(), 0
