@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from jax import lax
 
 from cnn_jax import ops
+from cnn_jax.ops import convolution
 
 
 def normal(seed: int, *shape: int) -> jax.Array:
@@ -52,21 +53,21 @@ def test_convolution_is_xlas(
 def test_the_kernel_gradient_by_patches_is_taken_and_right(shape: tuple[int, int, int, int, int]) -> None:
     batch, size, channels, features, side = shape
     x, w = normal(0, batch, size, size, channels), normal(1, side, side, channels, features)
-    chunk = ops._patch_chunk((batch, size, size, features), w)
+    chunk = convolution._patch_chunk((batch, size, size, features), w)
     assert chunk == (6 if shape == (24, 28, 8, 4, 3) else batch)  # one shape takes four products, to be added up
     ours = jax.grad(lambda w: (ops.conv(x, w) ** 2).sum())(w)
-    theirs = jax.grad(lambda w: (ops._xla_conv(x, w, (1, 1), ops.same_padding((side, side))) ** 2).sum())(w)
+    theirs = jax.grad(lambda w: (convolution._xla_conv(x, w, (1, 1), ops.same_padding((side, side))) ** 2).sum())(w)
     assert_close(ours, theirs, 5e-6)
 
 
 def test_patches_stay_in_the_cache_and_huge_kernels_go_to_xla() -> None:
     small, huge = jnp.zeros((3, 3, 32, 64)), jnp.zeros((3, 3, 512, 512))
-    chunk = ops._patch_chunk((256, 14, 14, 64), small)
+    chunk = convolution._patch_chunk((256, 14, 14, 64), small)
     assert chunk is not None
     assert 256 % chunk == 0
-    assert chunk * 14 * 14 * 9 * 32 * 4 <= ops._PATCH_BYTES
-    assert ops._patch_chunk((64, 4, 4, 512), huge) is None
-    assert ops._patch_chunk((251, 2, 2, 8), jnp.zeros((3, 3, 4, 8))) == 251
+    assert chunk * 14 * 14 * 9 * 32 * 4 <= convolution._PATCH_BYTES
+    assert convolution._patch_chunk((64, 4, 4, 512), huge) is None
+    assert convolution._patch_chunk((251, 2, 2, 8), jnp.zeros((3, 3, 4, 8))) == 251
 
 
 def test_half_precision_sums_the_kernel_gradient_in_float32() -> None:

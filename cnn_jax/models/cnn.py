@@ -19,7 +19,8 @@ class Block(nn.Module):
     conv: Callable[..., nn.Module]
     norm: Callable[..., nn.Module] | None
     activation: Callable[[jax.Array], jax.Array]
-    pool: Callable[..., nn.Module] | None
+    pool: Callable[..., Pool] | None
+    rises: bool
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool) -> jax.Array:
@@ -27,8 +28,12 @@ class Block(nn.Module):
             x = self.conv(self.filters, stride=self.stride if i == 1 else 1, name=f"conv{i}")(x)
             if self.norm is not None:
                 x = self.norm(train, path=self.path, name=f"norm{i}")(x)
-            x = self.activation(x)
-        return x if self.pool is None else self.pool(name="pool")(x)
+            x = self.activation(x) if i < self.convs else x
+        if self.pool is None:
+            return self.activation(x)
+        pool = self.pool(name="pool")
+        # A maximum and what only rises commute, and there is less to do behind the maximum.
+        return self.activation(pool(x)) if self.rises and pool.kind == "max" else pool(self.activation(x))
 
 
 class CNN(Classifier):
@@ -72,6 +77,7 @@ class CNN(Classifier):
             None if self.norm == "none" else norm,
             ACTIVATIONS[self.activation],
             pool,
+            self.activation in ("relu", "leaky_relu"),
         )
         for i, filters in enumerate(self.filters, start=1):
             x = block(filters, *parts, name=f"block{i}")(x, train)

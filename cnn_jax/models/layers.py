@@ -83,6 +83,34 @@ class Pool(nn.Module):
             raise ValueError(f"{_name(self)}: {error}") from error
 
 
+class BatchNorm(nn.Module):
+    """`ops.batch_norm` with its parameters and running statistics, named as Flax names them."""
+
+    train: bool
+    epsilon: float = 1e-5
+    scale_init: nn.initializers.Initializer = nn.initializers.ones
+    setting: Setting = Setting()
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        kind, features = self.setting.param_dtype, (x.shape[-1],)
+        mean = self.variable("batch_stats", "mean", jnp.zeros, features, kind)
+        variance = self.variable("batch_stats", "var", jnp.ones, features, kind)
+        scale = self.param("scale", self.scale_init, features, kind)
+        bias = self.param("bias", nn.initializers.zeros, features, kind)
+        x = jnp.asarray(x, self.setting.dtype)
+        if not self.train:
+            return ops.normalized(x, scale, bias, self.epsilon, (mean.value, variance.value))
+        # Parameters are made on one device, where no axis has a name.
+        axis = None if self.is_initializing() else self.setting.axis
+        y, statistics = ops.batch_norm(x, scale, bias, self.epsilon, axis)
+        if not self.is_initializing():
+            kept = self.setting.norm_momentum
+            for running, new in zip((mean, variance), statistics, strict=True):
+                running.value = kept * running.value + (1 - kept) * jax.lax.stop_gradient(new)
+        return y
+
+
 def make_norm(
     kind: str, train: bool, setting: Setting, groups: int = 8, path: tuple[str, ...] = (), **kwargs: Any
 ) -> nn.Module:
@@ -106,10 +134,7 @@ def make_norm(
     }
     if kind == "batch":
         train = train and not setting.freezes_norm((*path, kwargs.get("name") or ""))
-        return nn.BatchNorm(
-            use_running_average=not train, momentum=setting.norm_momentum, epsilon=1e-5, axis_name=setting.axis,
-            **types, **kwargs,
-        )  # fmt: skip
+        return BatchNorm(train, setting=setting, **kwargs)
     return nn.GroupNorm(num_groups=1 if kind == "layer" else groups, epsilon=1e-5, **types, **kwargs)
 
 

@@ -1,15 +1,12 @@
-"""Convolution and pooling on arrays [batch, height, width, channels], lowered for speed.
-
-Models call these and nothing below them, so that how an operation is lowered stays in this room.
-"""
+"""Convolution, lowered for the platform and for the shape."""
 
 import functools
-import operator
-from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 from jax import lax
+
+from cnn_jax.ops import winograd
 
 # Edge handling by the names of the course notes -> the mode of `jnp.pad` ("crop" pads nothing).
 PAD_MODES = {"zero": "constant", "extend": "edge", "reflect": "reflect", "wrap": "wrap"}
@@ -55,14 +52,24 @@ def conv(images: jax.Array, kernel: jax.Array, strides: tuple[int, int] = (1, 1)
         images, padding = pad_edges(images, padding, edges), ((0, 0), (0, 0))
     for size, amounts, window in zip(images.shape[1:3], padding, kernel.shape[:2], strict=True):
         if size + sum(amounts) < window:
-            raise ValueError(f"a {kernel.shape[0]}x{kernel.shape[1]} kernel does not fit into {_size(images)}")
+            raise ValueError(f"a {kernel.shape[0]}x{kernel.shape[1]} kernel does not fit into {size_of(images)}")
     return _conv(images, kernel, strides, padding)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
 def _conv(images: jax.Array, kernel: jax.Array, strides: tuple[int, int], padding: Padding) -> jax.Array:
-    """XLA's convolution with a kernel gradient of our own on CPU. Forward-mode differentiation (`jax.jvp`) raises."""
-    return _xla_conv(images, kernel, strides, padding)
+    """Forward-mode differentiation (`jax.jvp`) raises."""
+    return _apply(images, kernel, strides, padding)
+
+
+def _apply(images: jax.Array, kernel: jax.Array, strides: tuple[int, int], padding: Padding) -> jax.Array:
+    def by_xla(x: jax.Array, k: jax.Array) -> jax.Array:
+        return _xla_conv(x, k, strides, padding)
+
+    if not winograd.pays(images.shape, kernel, strides):
+        return by_xla(images, kernel)
+    by_tiles = functools.partial(winograd.conv, padding=padding)
+    return lax.platform_dependent(images, kernel, cpu=by_tiles, default=by_xla)
 
 
 def _xla_conv(images: jax.Array, kernel: jax.Array, strides: tuple[int, int], padding: Padding) -> jax.Array:
@@ -72,27 +79,35 @@ def _xla_conv(images: jax.Array, kernel: jax.Array, strides: tuple[int, int], pa
 def _conv_forward(
     images: jax.Array, kernel: jax.Array, strides: tuple[int, int], padding: Padding
 ) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
-    return _xla_conv(images, kernel, strides, padding), (images, kernel)
+    return _apply(images, kernel, strides, padding), (images, kernel)
 
 
 def _conv_backward(
     strides: tuple[int, int], padding: Padding, residuals: tuple[jax.Array, jax.Array], gradient: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
     images, kernel = residuals
-    (images_gradient,) = jax.vjp(lambda x: _xla_conv(x, kernel, strides, padding), images)[1](gradient)
 
-    def by_xla(x: jax.Array, g: jax.Array) -> jax.Array:
+    def of_images(g: jax.Array, k: jax.Array) -> jax.Array:
+        return jax.vjp(lambda x: _xla_conv(x, k, strides, padding), images)[1](g)[0]
+
+    def of_kernel(x: jax.Array, g: jax.Array) -> jax.Array:
         return jax.vjp(lambda k: _xla_conv(x, k, strides, padding), kernel)[1](g)[0]
 
-    chunk = _patch_chunk(gradient.shape, kernel)
+    if winograd.pays(images.shape, kernel, strides):
+        by_tiles = functools.partial(winograd.images_gradient, padding=padding, size=(images.shape[1], images.shape[2]))
+        images_gradient = lax.platform_dependent(gradient, kernel, cpu=by_tiles, default=of_images)
+        by_products = functools.partial(winograd.kernel_gradient, padding=padding)
+        return images_gradient, lax.platform_dependent(images, gradient, cpu=by_products, default=of_kernel)
+
+    images_gradient, chunk = of_images(gradient, kernel), _patch_chunk(gradient.shape, kernel)
     if chunk is None:
-        return images_gradient, by_xla(images, gradient)
+        return images_gradient, of_kernel(images, gradient)
 
     def by_patches(x: jax.Array, g: jax.Array) -> jax.Array:
         return _kernel_gradient(x, g, kernel, strides, padding, chunk)
 
     # Inside the backward rule: outside of it, the residuals of both branches would be kept.
-    return images_gradient, lax.platform_dependent(images, gradient, cpu=by_patches, default=by_xla)
+    return images_gradient, lax.platform_dependent(images, gradient, cpu=by_patches, default=of_kernel)
 
 
 _conv.defvjp(_conv_forward, _conv_backward)
@@ -146,41 +161,5 @@ def _kernel_gradient(
     return total.reshape(kernel.shape).astype(kernel.dtype)
 
 
-def max_pool(
-    images: jax.Array, window: tuple[int, int], strides: tuple[int, int], padding: tuple[int, int] = (0, 0)
-) -> jax.Array:
-    """The maximum over each window; `padding` adds that many rows and columns of -inf on both sides.
-
-    Written as the maximum of strided slices: its gradient is then a sum of interleaved pads instead of XLA's
-    select-and-scatter, which on CPU costs more than the convolutions around it. Where several pixels of a
-    window are the maximum they share the gradient.
-    """
-    if any(padding):
-        spans = ((0, 0, 0), (padding[0], padding[0], 0), (padding[1], padding[1], 0), (0, 0, 0))
-        images = lax.pad(images, jnp.array(-jnp.inf, images.dtype), spans)
-    return _pool(images, window, strides, jnp.maximum)
-
-
-def mean_pool(images: jax.Array, window: tuple[int, int], strides: tuple[int, int]) -> jax.Array:
-    """The mean over each window; rows and columns that do not fill a window are left out, as in PyTorch."""
-    return _pool(images, window, strides, operator.add) / (window[0] * window[1])
-
-
-def _pool(
-    images: jax.Array, window: tuple[int, int], strides: tuple[int, int], combine: Callable[..., jax.Array]
-) -> jax.Array:
-    batch, height, width, channels = images.shape
-    if height < window[0] or width < window[1]:
-        raise ValueError(f"a {window[0]}x{window[1]} pooling window does not fit into {_size(images)}")
-    rows = (height - window[0]) // strides[0] * strides[0] + 1
-    columns = (width - window[1]) // strides[1] * strides[1] + 1
-    slices = [
-        lax.slice(images, (0, i, j, 0), (batch, i + rows, j + columns, channels), (1, *strides, 1))
-        for i in range(window[0])
-        for j in range(window[1])
-    ]
-    return functools.reduce(combine, slices)
-
-
-def _size(images: jax.Array) -> str:
+def size_of(images: jax.Array) -> str:
     return f"a map of {images.shape[1]}x{images.shape[2]}"

@@ -1,0 +1,12 @@
+"""Convolution, pooling and normalization of arrays [batch, height, width, channels], lowered for speed.
+
+Models call these and nothing below them, so that how an operation is lowered stays in this room.
+"""
+
+from cnn_jax.ops.convolution import PAD_MODES, Padding, conv, pad_edges, same_padding
+from cnn_jax.ops.normalization import batch_norm, normalized
+from cnn_jax.ops.pooling import max_pool, mean_pool
+
+__all__ = [
+    "PAD_MODES", "Padding", "batch_norm", "conv", "max_pool", "mean_pool", "normalized", "pad_edges", "same_padding",
+]  # fmt: skip

@@ -1,0 +1,102 @@
+"""Maximum and mean pooling, whose gradients are not select-and-scatter."""
+
+import functools
+import operator
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from cnn_jax.ops.convolution import size_of
+
+_MOST_BITS = 16  # of a window, in which where its maximum is can be kept for the way back
+
+
+def max_pool(
+    images: jax.Array, window: tuple[int, int], strides: tuple[int, int], padding: tuple[int, int] = (0, 0)
+) -> jax.Array:
+    """The maximum over each window; `padding` adds that many rows and columns of -inf on both sides.
+
+    XLA's own gradient of it, select-and-scatter, costs more on CPU than the convolutions around it. Where windows do
+    not overlap, this one keeps a bit for each pixel that says whether it is a maximum; else it is the maximum of
+    strided slices, and so its gradient a sum of interleaved pads. Where several pixels of a window are the maximum
+    they share the gradient. Forward-mode differentiation (`jax.jvp`) raises for windows that do not overlap.
+    """
+    if any(padding):
+        spans = ((0, 0, 0), (padding[0], padding[0], 0), (padding[1], padding[1], 0), (0, 0, 0))
+        images = lax.pad(images, jnp.array(-jnp.inf, images.dtype), spans)
+    _check_window(images, window)
+    if window == strides and 1 < window[0] * window[1] <= _MOST_BITS:
+        return _max_of_tiles(images, window)
+    return _pool(images, window, strides, jnp.maximum)
+
+
+def mean_pool(images: jax.Array, window: tuple[int, int], strides: tuple[int, int]) -> jax.Array:
+    """The mean over each window; rows and columns that do not fill a window are left out, as in PyTorch."""
+    _check_window(images, window)
+    return _pool(images, window, strides, operator.add) / (window[0] * window[1])
+
+
+def _pool(
+    images: jax.Array, window: tuple[int, int], strides: tuple[int, int], combine: Callable[..., jax.Array]
+) -> jax.Array:
+    batch, height, width, channels = images.shape
+    rows = (height - window[0]) // strides[0] * strides[0] + 1
+    columns = (width - window[1]) // strides[1] * strides[1] + 1
+    slices = [
+        lax.slice(images, (0, i, j, 0), (batch, i + rows, j + columns, channels), (1, *strides, 1))
+        for i in range(window[0])
+        for j in range(window[1])
+    ]
+    return functools.reduce(combine, slices)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
+def _max_of_tiles(images: jax.Array, window: tuple[int, int]) -> jax.Array:
+    return _max_and_where(images, window)[0]
+
+
+def _max_and_where(images: jax.Array, window: tuple[int, int]) -> tuple[jax.Array, jax.Array]:
+    """The maxima, and in the bits of an integer which pixels of its window they are."""
+    height, width = (size // step * step for size, step in zip(images.shape[1:3], window, strict=True))
+    pixels = [images[:, i : height : window[0], j : width : window[1]] for i, j in _places(window)]
+    maxima = functools.reduce(jnp.maximum, pixels)
+    bits = [(pixel == maxima).astype(_kind(window)) << k for k, pixel in enumerate(pixels)]
+    # Kept apart: what is computed again elsewhere may be rounded in another way, and then be no maximum any more.
+    return maxima, lax.optimization_barrier(functools.reduce(jnp.bitwise_or, bits))
+
+
+def _max_forward(images: jax.Array, window: tuple[int, int]) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
+    maxima, where = _max_and_where(images, window)
+    return maxima, (where, jnp.zeros((0, *images.shape[1:3]), images.dtype))
+
+
+def _max_backward(
+    window: tuple[int, int], residuals: tuple[jax.Array, jax.Array], gradient: jax.Array
+) -> tuple[jax.Array]:
+    where, like = residuals
+    batch, rows, columns, channels = gradient.shape
+    shares = gradient / lax.population_count(where).astype(gradient.dtype)
+    place = jnp.arange(window[0] * window[1], dtype=where.dtype).reshape(1, 1, window[0], 1, window[1], 1)
+    is_maximum = (where[:, :, None, :, None, :] >> place) & 1 == 1
+    spread = jnp.where(is_maximum, shares[:, :, None, :, None, :], 0)
+    spread = spread.reshape(batch, rows * window[0], columns * window[1], channels)
+    left = [(0, size - full) for size, full in zip(like.shape[1:], spread.shape[1:3], strict=True)]
+    return (jnp.pad(spread, ((0, 0), *left, (0, 0))),)
+
+
+_max_of_tiles.defvjp(_max_forward, _max_backward)
+
+
+def _places(window: tuple[int, int]) -> list[tuple[int, int]]:
+    return [(i, j) for i in range(window[0]) for j in range(window[1])]
+
+
+def _kind(window: tuple[int, int]) -> type:
+    return jnp.uint8 if window[0] * window[1] <= 8 else jnp.uint16
+
+
+def _check_window(images: jax.Array, window: tuple[int, int]) -> None:
+    if images.shape[1] < window[0] or images.shape[2] < window[1]:
+        raise ValueError(f"a {window[0]}x{window[1]} pooling window does not fit into {size_of(images)}")

@@ -1,0 +1,188 @@
+"""Winograd's convolution against XLA's, batch normalization against Flax's; gradients included."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from jax import lax
+
+from cnn_jax import ops
+from cnn_jax.models.layers import ACTIVATIONS, BatchNorm
+from cnn_jax.ops import winograd
+
+
+@pytest.fixture
+def float64() -> Iterator[None]:
+    with jax.enable_x64(True):
+        yield
+
+
+def normal(seed: int, *shape: int, dtype: Any = np.float64) -> Any:
+    return np.random.default_rng(seed).standard_normal(shape).astype(dtype)
+
+
+def xla(x: jax.Array, k: jax.Array, padding: Any) -> jax.Array:
+    return lax.conv_general_dilated(x, k, (1, 1), padding, dimension_numbers=("NHWC", "HWIO", "NHWC"))
+
+
+@settings(max_examples=6, deadline=None)
+@given(
+    size=st.tuples(*[st.integers(3, 9)] * 2), channels=st.integers(1, 4), features=st.integers(1, 4),
+    amounts=st.tuples(*[st.integers(0, 2)] * 4),
+)  # fmt: skip
+def test_winograds_convolution_is_exact(
+    size: tuple[int, int], channels: int, features: int, amounts: tuple[int, int, int, int]
+) -> None:
+    """In float64, so that nothing hides in the rounding; padding on all sides by itself."""
+    padding = (amounts[:2], amounts[2:])
+    with jax.enable_x64(True):
+        x, k = normal(0, 2, *size, channels), normal(1, 3, 3, channels, features)
+
+        @jax.jit
+        def pairs(x: jax.Array, k: jax.Array) -> list[tuple[jax.Array, jax.Array]]:
+            y, pull_back = jax.vjp(lambda x, k: xla(x, k, padding), x, k)
+            g = jnp.sin(y + jnp.arange(y.size).reshape(y.shape))
+            of_images, of_kernel = pull_back(g)
+            return [
+                (winograd.conv(x, k, padding), y),
+                (winograd.images_gradient(g, k, padding, size), of_images),
+                (winograd.kernel_gradient(x, g, padding), of_kernel),
+            ]
+
+        for ours, theirs in pairs(x, k):
+            np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-11)
+
+
+def test_wide_layers_take_it_and_round_as_xla_does() -> None:
+    x, k = normal(0, 2, 6, 6, 128, dtype=np.float32), normal(1, 3, 3, 128, 130, dtype=np.float32) / 34
+    assert winograd.pays(x.shape, k, (1, 1))
+    text = jax.jit(jax.grad(lambda k: ops.conv(x, k).sum())).lower(k).as_text()
+    assert text.count("dot_general") >= 16
+    ours, pull_back = jax.vjp(ops.conv, x, k)
+    theirs, their_pull_back = jax.vjp(lambda x, k: xla(x, k, ((1, 1), (1, 1))), x, k)
+    exact = np.zeros(ours.shape)
+    padded = np.pad(np.asarray(x, np.float64), ((0, 0), (1, 1), (1, 1), (0, 0)))
+    for i in range(3):
+        for j in range(3):
+            exact += padded[:, i : i + 6, j : j + 6] @ np.asarray(k[i, j], np.float64)
+    assert np.abs(ours - exact).max() < 4 * np.abs(theirs - exact).max() < 1e-5
+    g = normal(2, *ours.shape, dtype=np.float32)
+    for mine, other in zip(pull_back(g), their_pull_back(g), strict=True):
+        np.testing.assert_allclose(mine, other, rtol=0, atol=2e-6 * float(jnp.abs(other).max()))
+
+
+@pytest.mark.parametrize(
+    ("shape", "strides", "dtype"),
+    [
+        ((3, 3, 64, 128), (1, 1), jnp.float32),
+        ((3, 3, 128, 128), (2, 2), jnp.float32),
+        ((1, 1, 128, 128), (1, 1), jnp.float32),
+        ((5, 5, 128, 128), (1, 1), jnp.float32),
+        ((3, 3, 128, 128), (1, 1), jnp.bfloat16),
+    ],
+)
+def test_other_layers_do_not(shape: tuple[int, ...], strides: tuple[int, int], dtype: Any) -> None:
+    assert not winograd.pays((8, 8, 8, shape[2]), jnp.zeros(shape, dtype), strides)
+    assert not winograd.pays((10_000, 8, 8, 128), jnp.zeros((3, 3, 128, 128)), (1, 1)), "tiles would fill the memory"
+
+
+def both(train: bool) -> tuple[Any, Any, Any]:
+    """This package's and Flax's, with the same parameters that are not those of the beginning."""
+    ours, theirs = BatchNorm(train), nn.BatchNorm(not train, momentum=0.9, epsilon=1e-5)
+    variables = {
+        "params": {"scale": normal(3, 5) + 1, "bias": normal(4, 5)},
+        "batch_stats": {"mean": normal(5, 5), "var": normal(6, 5) ** 2 + 0.1},
+    }
+    return ours, theirs, variables
+
+
+@pytest.mark.parametrize("train", [True, False])
+def test_batch_normalization_is_flaxs(float64: None, train: bool) -> None:
+    from cnn_jax.models.setting import Setting
+
+    ours, theirs, variables = both(train)
+    ours = ours.clone(setting=Setting(jnp.float64))
+    theirs = theirs.clone(force_float32_reductions=False, dtype=jnp.float64, param_dtype=jnp.float64)
+    x, cotangent = 3 * normal(0, 4, 3, 2, 5) + 7, normal(1, 4, 3, 2, 5)
+
+    def run(module: Any, x: jax.Array, params: Any) -> Any:
+        y, updated = module.apply({**variables, "params": params}, x, mutable=["batch_stats"])
+        return (y * cotangent).sum(), (y, updated["batch_stats"])
+
+    results = [
+        jax.value_and_grad(run, argnums=(1, 2), has_aux=True)(module, x, variables["params"])
+        for module in (ours, theirs)
+    ]
+    for mine, other in zip(*map(jax.tree.leaves, results), strict=True):
+        np.testing.assert_allclose(mine, other, rtol=1e-9, atol=1e-9)
+
+
+def test_batch_normalization_starts_as_flaxs() -> None:
+    (ours, theirs, _), x = both(True), jnp.ones((2, 3, 3, 5))
+    assert jax.tree.all(
+        jax.tree.map(jnp.array_equal, ours.init(jax.random.key(0), x), theirs.init(jax.random.key(0), x))
+    )
+
+
+def test_a_constant_map_has_no_variance_and_a_gradient() -> None:
+    x = jnp.full((4, 3, 3, 2), 1000.1)
+    gradient = jax.grad(lambda x: ops.batch_norm(x, jnp.ones(2), jnp.zeros(2), 1e-5)[0][0].sum())(x)
+    assert bool(jnp.isfinite(gradient).all())
+    assert float(ops.batch_norm(x, jnp.ones(2), jnp.zeros(2), 1e-5)[1][1].min()) >= 0
+
+
+def test_a_map_far_from_zero_keeps_its_gradients() -> None:
+    """Ten deviations away, against float64."""
+    x, dy = normal(0, 64, 8, 8, 3) + 10, normal(1, 64, 8, 8, 3)
+
+    def pulled(dtype: Any) -> Any:
+        with jax.enable_x64(dtype == np.float64):
+            arguments = (jnp.asarray(x, dtype), jnp.ones(3, dtype), jnp.zeros(3, dtype))
+            _, pull_back = jax.vjp(lambda *a: ops.batch_norm(*a, 1e-5)[0], *arguments)
+            return pull_back(jnp.asarray(dy, dtype))
+
+    for single, double in zip(pulled(np.float32), pulled(np.float64), strict=True):
+        np.testing.assert_allclose(single, double, rtol=0, atol=3e-5 * np.abs(double).max())
+
+
+@pytest.mark.parametrize("shape", [(2, 5, 7, 3), (1, 4, 4, 1)])
+@pytest.mark.parametrize("window", [(2, 2), (2, 4), (3, 3), (4, 4), (5, 5), (1, 2)])
+def test_pooling_of_tiles_where_they_do_not_fit_evenly(shape: tuple[int, ...], window: tuple[int, int]) -> None:
+    if window[0] > shape[1] or window[1] > shape[2]:
+        pytest.skip("it does not fit")
+    x = normal(0, *shape, dtype=np.float32)
+    expected, pull_back = jax.vjp(
+        lambda x: lax.reduce_window(x, -jnp.inf, lax.max, (1, *window, 1), (1, *window, 1), "VALID"), x
+    )
+    y, ours = jax.vjp(lambda x: ops.max_pool(x, window, window), x)
+    np.testing.assert_array_equal(y, expected)
+    g = normal(1, *y.shape, dtype=np.float32)
+    np.testing.assert_array_equal(ours(g)[0], pull_back(g)[0])
+
+
+def test_a_maximum_and_relu_commute() -> None:
+    """The network pools first; what it computes is what one reads in its definition."""
+    from cnn_jax.models.cnn import CNN
+
+    x = normal(0, 2, 8, 8, 1, dtype=np.float32)
+    for activation in ("relu", "leaky_relu", "gelu"):
+        model = CNN(filters=(4,), hidden=(), activation=activation, neck="global_mean")
+        variables = model.init(jax.random.key(0), x)
+        block = variables["params"]["block1"]
+        y = ops.conv(x, block["conv1"]["kernel"]) / np.sqrt(1 + 1e-5)
+        y = ACTIVATIONS[activation](y)
+        expected = ops.max_pool(y, (2, 2), (2, 2)).mean((1, 2))
+        np.testing.assert_allclose(model.apply(variables, x, method="embed"), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_forward_mode_raises_instead_of_being_wrong() -> None:
+    x = jnp.ones((1, 4, 4, 1))
+    for call in (lambda x: ops.max_pool(x, (2, 2), (2, 2)), lambda x: ops.conv(x, jnp.ones((3, 3, 1, 1)))):
+        with pytest.raises(TypeError, match="forward-mode"):
+            jax.jvp(call, (x,), (x,))
