@@ -14,7 +14,7 @@ from jax import lax
 
 from cnn_jax import ops
 from cnn_jax.models.layers import ACTIVATIONS, BatchNorm
-from cnn_jax.ops import winograd
+from cnn_jax.ops import convolution, rows, winograd
 
 
 @pytest.fixture
@@ -77,10 +77,57 @@ def test_wide_layers_take_it_and_round_as_xla_does() -> None:
         np.testing.assert_allclose(mine, other, rtol=0, atol=2e-6 * float(jnp.abs(other).max()))
 
 
+def test_narrower_layers_take_their_kernel_gradient_from_patches() -> None:
+    k = jnp.zeros((3, 3, 64, 64))
+    assert winograd.pays((2, 8, 8, 64), k, (1, 1))
+    assert not winograd.pays_for_kernels((2, 8, 8, 64), k, (1, 1))
+
+
+@settings(max_examples=6, deadline=None)
+@given(
+    size=st.tuples(*[st.integers(4, 9)] * 2), kernel=st.tuples(*[st.integers(2, 4)] * 2),
+    channels=st.integers(1, 3), features=st.integers(1, 3), amounts=st.tuples(*[st.integers(0, 2)] * 4),
+)  # fmt: skip
+def test_rows_give_the_same(
+    size: tuple[int, int], kernel: tuple[int, int], channels: int, features: int, amounts: tuple[int, int, int, int]
+) -> None:
+    """Through the one function that chooses: in float64 all three results of what it takes and of XLA agree."""
+    padding = (amounts[:2], amounts[2:])
+    with jax.enable_x64(True), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(rows, "_LEAST_OUTPUTS", 0)
+        x, k = normal(0, 2, *size, channels), normal(1, *kernel, channels, features)
+        assert rows.pays((2, *size, features), k, (1, 1))
+
+        @jax.jit
+        def pairs(x: jax.Array, k: jax.Array) -> list[tuple[jax.Array, jax.Array]]:
+            y, pull_back = jax.vjp(lambda x, k: xla(x, k, padding), x, k)
+            ours, mine = jax.vjp(lambda x, k: convolution._conv(x, k, (1, 1), padding), x, k)
+            g = jnp.sin(y + jnp.arange(y.size).reshape(y.shape))
+            return [(ours, y), *zip(mine(g), pull_back(g), strict=True)]
+
+        for ours, theirs in pairs(x, k):
+            np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-11)
+
+
+@pytest.mark.parametrize(
+    ("outputs", "kernel", "strides", "takes"),
+    [
+        ((256, 28, 28, 6), (5, 5, 1, 6), (1, 1), True),
+        ((256, 28, 28, 32), (3, 3, 1, 32), (1, 1), False),  # features enough
+        ((256, 28, 28, 6), (3, 3, 1, 6), (1, 1), False),  # 30 pixels a row for 3 columns: mostly zeros
+        ((256, 14, 14, 6), (5, 5, 1, 6), (2, 2), False),
+        ((1, 28, 28, 6), (5, 5, 1, 6), (1, 1), False),
+    ],
+)
+def test_which_layers_take_rows(outputs: Any, kernel: Any, strides: Any, takes: bool) -> None:
+    assert rows.pays(outputs, jnp.zeros(kernel), strides) is takes
+    assert not rows.pays(outputs, jnp.zeros(kernel, jnp.bfloat16), strides)
+
+
 @pytest.mark.parametrize(
     ("shape", "strides", "dtype"),
     [
-        ((3, 3, 64, 128), (1, 1), jnp.float32),
+        ((3, 3, 16, 128), (1, 1), jnp.float32),
         ((3, 3, 128, 128), (2, 2), jnp.float32),
         ((1, 1, 128, 128), (1, 1), jnp.float32),
         ((5, 5, 128, 128), (1, 1), jnp.float32),

@@ -1,12 +1,13 @@
 """Convolution, lowered for the platform and for the shape."""
 
 import functools
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 
-from cnn_jax.ops import winograd
+from cnn_jax.ops import rows, winograd
 
 # Edge handling by the names of the course notes -> the mode of `jnp.pad` ("crop" pads nothing).
 PAD_MODES = {"zero": "constant", "extend": "edge", "reflect": "reflect", "wrap": "wrap"}
@@ -63,13 +64,17 @@ def _conv(images: jax.Array, kernel: jax.Array, strides: tuple[int, int], paddin
 
 
 def _apply(images: jax.Array, kernel: jax.Array, strides: tuple[int, int], padding: Padding) -> jax.Array:
-    def by_xla(x: jax.Array, k: jax.Array) -> jax.Array:
-        return _xla_conv(x, k, strides, padding)
-
-    if not winograd.pays(images.shape, kernel, strides):
-        return by_xla(images, kernel)
-    by_tiles = functools.partial(winograd.conv, padding=padding)
-    return lax.platform_dependent(images, kernel, cpu=by_tiles, default=by_xla)
+    by_xla = functools.partial(_xla_conv, strides=strides, padding=padding)
+    outputs = jax.eval_shape(by_xla, images, kernel).shape
+    if rows.pays(outputs, kernel, strides):
+        return lax.platform_dependent(
+            images, kernel, cpu=functools.partial(rows.conv, padding=padding), default=by_xla
+        )  # fmt: skip
+    if winograd.pays(images.shape, kernel, strides):
+        return lax.platform_dependent(
+            images, kernel, cpu=functools.partial(winograd.conv, padding=padding), default=by_xla
+        )  # fmt: skip
+    return by_xla(images, kernel)
 
 
 def _xla_conv(images: jax.Array, kernel: jax.Array, strides: tuple[int, int], padding: Padding) -> jax.Array:
@@ -86,28 +91,46 @@ def _conv_backward(
     strides: tuple[int, int], padding: Padding, residuals: tuple[jax.Array, jax.Array], gradient: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
     images, kernel = residuals
+    of_images = _images_gradient(images.shape, kernel, gradient, strides, padding)
+    return of_images, _kernel_gradient(images, kernel, gradient, strides, padding)
 
-    def of_images(g: jax.Array, k: jax.Array) -> jax.Array:
-        return jax.vjp(lambda x: _xla_conv(x, k, strides, padding), images)[1](g)[0]
 
-    def of_kernel(x: jax.Array, g: jax.Array) -> jax.Array:
-        return jax.vjp(lambda k: _xla_conv(x, k, strides, padding), kernel)[1](g)[0]
+def _images_gradient(
+    shape: tuple[int, ...], kernel: jax.Array, gradient: jax.Array, strides: tuple[int, int], padding: Padding
+) -> jax.Array:
+    def pulled(conv: Callable[..., jax.Array], g: jax.Array, k: jax.Array) -> jax.Array:
+        like = jnp.zeros(shape, g.dtype)  # only its shape counts: both convolutions are linear in the images
+        return jax.vjp(lambda x: conv(x, k), like)[1](g)[0]
 
-    if winograd.pays(images.shape, kernel, strides):
-        by_tiles = functools.partial(winograd.images_gradient, padding=padding, size=(images.shape[1], images.shape[2]))
-        images_gradient = lax.platform_dependent(gradient, kernel, cpu=by_tiles, default=of_images)
-        by_products = functools.partial(winograd.kernel_gradient, padding=padding)
-        return images_gradient, lax.platform_dependent(images, gradient, cpu=by_products, default=of_kernel)
+    by_xla = functools.partial(pulled, functools.partial(_xla_conv, strides=strides, padding=padding))
+    # The platform is asked in here: asked before it is derived, what both ways keep would be kept.
+    if rows.pays(shape, kernel, strides):
+        by_rows = functools.partial(pulled, functools.partial(rows.conv, padding=padding))
+        return lax.platform_dependent(gradient, kernel, cpu=by_rows, default=by_xla)
+    if winograd.pays(shape, kernel, strides):
+        by_tiles = functools.partial(winograd.images_gradient, padding=padding, size=(shape[1], shape[2]))
+        return lax.platform_dependent(gradient, kernel, cpu=by_tiles, default=by_xla)
+    return by_xla(gradient, kernel)
 
-    images_gradient, chunk = of_images(gradient, kernel), _patch_chunk(gradient.shape, kernel)
+
+def _kernel_gradient(
+    images: jax.Array, kernel: jax.Array, gradient: jax.Array, strides: tuple[int, int], padding: Padding
+) -> jax.Array:
+    def pulled(conv: Callable[..., jax.Array], x: jax.Array, g: jax.Array) -> jax.Array:
+        return jax.vjp(lambda k: conv(x, k), kernel)[1](g)[0]
+
+    by_xla = functools.partial(pulled, functools.partial(_xla_conv, strides=strides, padding=padding))
+    if rows.pays(gradient.shape, kernel, strides):
+        by_rows = functools.partial(pulled, functools.partial(rows.conv, padding=padding))
+        return lax.platform_dependent(images, gradient, cpu=by_rows, default=by_xla)
+    if winograd.pays_for_kernels(images.shape, kernel, strides):
+        by_tiles = functools.partial(winograd.kernel_gradient, padding=padding)
+        return lax.platform_dependent(images, gradient, cpu=by_tiles, default=by_xla)
+    chunk = _patch_chunk(gradient.shape, kernel)
     if chunk is None:
-        return images_gradient, of_kernel(images, gradient)
-
-    def by_patches(x: jax.Array, g: jax.Array) -> jax.Array:
-        return _kernel_gradient(x, g, kernel, strides, padding, chunk)
-
-    # Inside the backward rule: outside of it, the residuals of both branches would be kept.
-    return images_gradient, lax.platform_dependent(images, gradient, cpu=by_patches, default=of_kernel)
+        return by_xla(images, gradient)
+    by_patches = functools.partial(_sum_of_products, kernel=kernel, strides=strides, padding=padding, chunk=chunk)
+    return lax.platform_dependent(images, gradient, cpu=by_patches, default=by_xla)
 
 
 _conv.defvjp(_conv_forward, _conv_backward)
@@ -120,26 +143,26 @@ _MOST_KERNEL_BYTES = 2**22
 
 def _patch_chunk(output_shape: tuple[int, ...], kernel: jax.Array) -> int | None:
     """How many images to take at once: the largest divisor of the batch whose patches fit; None: leave it to XLA."""
-    batch, rows, columns, _ = output_shape
+    batch, height, width, _ = output_shape
     size = kernel.dtype.itemsize
-    per_image = rows * columns * kernel.size // kernel.shape[3] * size
+    per_image = height * width * kernel.size // kernel.shape[3] * size
     fitting = [n for n in range(1, batch + 1) if batch % n == 0 and n * per_image <= _PATCH_BYTES]
     chunk = max(fitting, default=1)
-    if kernel.size * size > _MOST_KERNEL_BYTES or chunk * per_image > 2 * _PATCH_BYTES or chunk * rows * columns < 64:
+    if kernel.size * size > _MOST_KERNEL_BYTES or chunk * per_image > 2 * _PATCH_BYTES or chunk * height * width < 64:
         return None
     return chunk
 
 
-def _kernel_gradient(
+def _sum_of_products(
     images: jax.Array, gradient: jax.Array, kernel: jax.Array, strides: tuple[int, int], padding: Padding, chunk: int
 ) -> jax.Array:
     """sum over images and positions of (patch x output gradient): one matrix product per `chunk` images."""
     height, width, channels, features = kernel.shape
     images = jnp.pad(images, ((0, 0), *padding, (0, 0)))
-    _, rows, columns, _ = gradient.shape
+    _, down, across, _ = gradient.shape
 
     def patches(x: jax.Array) -> jax.Array:
-        spans = ((rows - 1) * strides[0] + 1, (columns - 1) * strides[1] + 1)
+        spans = ((down - 1) * strides[0] + 1, (across - 1) * strides[1] + 1)
         slices = [
             lax.slice(x, (0, i, j, 0), (chunk, i + spans[0], j + spans[1], channels), (1, *strides, 1))
             for i in range(height)

@@ -18,15 +18,16 @@ Padding = tuple[tuple[int, int], tuple[int, int]]
 _INPUT = ((1, 0, -1, 0), (0, 1, 1, 0), (0, -1, 1, 0), (0, 1, 0, -1))  # B'
 _KERNEL = ((1, 0, 0), (0.5, 0.5, 0.5), (0.5, -0.5, 0.5), (0, 0, 1))  # G
 _OUTPUT = ((1, 1, 1, 0), (0, 1, -1, -1))  # A'
-# Measured on two EPYC cores over the layers of ResNet-18: from here on it took 0.5 to 0.8 of XLA's time, below as much.
-_LEAST_CHANNELS = 128
+# Measured on two EPYC cores over the layers of small CNNs and of ResNet-18: 0.5 to 0.8 of XLA's time, and of that of
+# patches for the gradient of a kernel, which below takes as long.
+_LEAST_CHANNELS, _LEAST_FOR_KERNELS = 32, 128
 _MOST_BYTES = 2**28  # of tiles at once
 
 Grid = Sequence[Sequence[jax.Array]]
 
 
 def pays(shape: tuple[int, ...], kernel: jax.Array, strides: tuple[int, int]) -> bool:
-    """Whether this beats XLA on CPU, in the forward pass and in both gradients."""
+    """Whether this beats XLA on CPU, from images to outputs and back."""
     height, width, channels, features = kernel.shape
     tiles = 4 * shape[0] * shape[1] * shape[2] * max(channels, features) * kernel.dtype.itemsize
     return (
@@ -36,6 +37,11 @@ def pays(shape: tuple[int, ...], kernel: jax.Array, strides: tuple[int, int]) ->
         and kernel.dtype.itemsize >= 4  # half precision has no digits to lose
         and tiles <= _MOST_BYTES
     )
+
+
+def pays_for_kernels(shape: tuple[int, ...], kernel: jax.Array, strides: tuple[int, int]) -> bool:
+    """Whether it does for the gradient of the kernel."""
+    return pays(shape, kernel, strides) and min(kernel.shape[2:]) >= _LEAST_FOR_KERNELS
 
 
 def conv(images: jax.Array, kernel: jax.Array, padding: Padding) -> jax.Array:
