@@ -10,7 +10,7 @@ from jax import lax
 
 from cnn_jax.ops.convolution import size_of
 
-_MOST_BITS = 16  # of a window, in which where its maximum is can be kept for the way back
+_MOST_BITS = 9  # of a window, in which where its maximum is can be kept for the way back
 
 
 def max_pool(
@@ -62,9 +62,13 @@ def _max_and_where(images: jax.Array, window: tuple[int, int]) -> tuple[jax.Arra
     height, width = (size // step * step for size, step in zip(images.shape[1:3], window, strict=True))
     pixels = [images[:, i : height : window[0], j : width : window[1]] for i, j in _places(window)]
     maxima = functools.reduce(jnp.maximum, pixels)
-    bits = [(pixel == maxima).astype(_kind(window)) << k for k, pixel in enumerate(pixels)]
-    # Kept apart: what is computed again elsewhere may be rounded in another way, and then be no maximum any more.
-    return maxima, lax.optimization_barrier(functools.reduce(jnp.bitwise_or, bits))
+    # Not by comparing with the maxima: XLA may compute the pixels again on the way back, rounded in another way than
+    # when it computed the maxima, and none would be one. Among themselves they are always compared alike.
+    bits = [
+        functools.reduce(jnp.logical_and, [pixel >= other for other in pixels if other is not pixel])
+        for pixel in pixels
+    ]
+    return maxima, functools.reduce(jnp.bitwise_or, [bit.astype(_kind(window)) << k for k, bit in enumerate(bits)])
 
 
 def _max_forward(images: jax.Array, window: tuple[int, int]) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
@@ -77,7 +81,7 @@ def _max_backward(
 ) -> tuple[jax.Array]:
     where, like = residuals
     batch, rows, columns, channels = gradient.shape
-    shares = gradient / lax.population_count(where).astype(gradient.dtype)
+    shares = gradient / jnp.maximum(lax.population_count(where), 1).astype(gradient.dtype)  # a NaN is no maximum
     place = jnp.arange(window[0] * window[1], dtype=where.dtype).reshape(1, 1, window[0], 1, window[1], 1)
     is_maximum = (where[:, :, None, :, None, :] >> place) & 1 == 1
     spread = jnp.where(is_maximum, shares[:, :, None, :, None, :], 0)

@@ -44,15 +44,21 @@ def pays_for_kernels(shape: tuple[int, ...], kernel: jax.Array, strides: tuple[i
     return pays(shape, kernel, strides) and min(kernel.shape[2:]) >= _LEAST_FOR_KERNELS
 
 
-def conv(images: jax.Array, kernel: jax.Array, padding: Padding) -> jax.Array:
-    """[B, H, W, in], [3, 3, in, out] -> [B, H', W', out] at stride 1."""
+def conv(images: jax.Array, kernel: jax.Array, padding: Padding, turned: bool = False) -> jax.Array:
+    """[B, H, W, in], [3, 3, in, out] -> [B, H', W', out] at stride 1.
+
+    `turned`: from out to in instead, with the kernel turned about, which is never written down: to transpose large
+    kernels would take longer than to multiply with them.
+    """
     batch = images.shape[0]
     rows, columns = (size + sum(amounts) - 2 for size, amounts in zip(images.shape[1:3], padding, strict=True))
     tiles = _tiles(images, padding, rows, columns)
-    weights = _transform(_KERNEL, [[kernel[i, j] for j in range(3)] for i in range(3)])
-    products = [[_flat(t) @ w for t, w in zip(*row, strict=True)] for row in zip(tiles, weights, strict=True)]
+    order = (2, 1, 0) if turned else (0, 1, 2)
+    weights = _transform(_KERNEL, [[kernel[i, j] for j in order] for i in order])
+    multiply = functools.partial(lax.dot_general, dimension_numbers=(((1,), (int(turned),)), ((), ())))
+    products = [[multiply(_flat(t), w) for t, w in zip(*row, strict=True)] for row in zip(tiles, weights, strict=True)]
     outputs = _transform(_OUTPUT, products)
-    shape = (batch, -(-rows // 2), -(-columns // 2), kernel.shape[3])
+    shape = (batch, -(-rows // 2), -(-columns // 2), outputs[0][0].shape[1])
     pairs = [jnp.stack([y.reshape(shape) for y in row], axis=3) for row in outputs]
     whole = jnp.stack(pairs, axis=2).reshape(batch, 2 * shape[1], 2 * shape[2], shape[3])
     return whole[:, :rows, :columns]
@@ -63,7 +69,7 @@ def images_gradient(gradient: jax.Array, kernel: jax.Array, padding: Padding, si
     (top, _), (left, _) = padding
     rows, columns = gradient.shape[1:3]
     around = ((2 - top, size[0] + top - rows), (2 - left, size[1] + left - columns))
-    return conv(gradient, jnp.flip(kernel, (0, 1)).swapaxes(2, 3), around)
+    return conv(gradient, kernel, around, turned=True)
 
 
 def kernel_gradient(images: jax.Array, gradient: jax.Array, padding: Padding) -> jax.Array:
