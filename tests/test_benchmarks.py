@@ -1,15 +1,22 @@
 """What measures must itself be right."""
 
 import functools
+import sys
 from pathlib import Path
 
+import jax
+import jax.numpy as jnp
+import numpy as np
 import pytest
 from conftest import ROOT
 from helpers import script
 from PIL import Image
 
-from cnn_jax.benchmarks import augment, data, timing
+from cnn_jax.benchmarks import augment, data, plain_flax, steps, timing
+from cnn_jax.benchmarks.contestant import make_config
 from cnn_jax.config_keys import AUGMENTATIONS
+from cnn_jax.errors import InputError
+from cnn_jax.models import make_model
 
 TINY = """
 import sys
@@ -72,3 +79,45 @@ def test_an_unknown_benchmark_is_said() -> None:
     result = script("benchmark.py", "--only=nothing")
     assert result.returncode == 2
     assert "there is no such benchmark; there are augment" in result.stderr
+
+
+@pytest.mark.parametrize("network", steps.SIZES)
+def test_the_networks_that_are_compared_are_the_same(network: str) -> None:
+    batch, shape = steps.SIZES[network]
+    ours = make_model(make_config(network, batch, shape).model, 10)
+    theirs, images = plain_flax.NETWORKS[network](), jax.random.normal(jax.random.key(0), (2, *shape))
+    own, other = (
+        jax.eval_shape(lambda: model.init(jax.random.key(1), images, train=False))  # noqa: B023
+        for model in (ours, theirs)
+    )
+    assert jax.tree.map(jnp.shape, own["params"]) == jax.tree.map(jnp.shape, other["params"])
+    if not network.startswith("resnet"):  # which would take a while to compile
+        variables = ours.init(jax.random.key(1), images)
+        apply = functools.partial(theirs.apply, train=True, mutable=["batch_stats"])
+        expected, _ = ours.apply(variables, images, train=True, mutable=["batch_stats"])
+        np.testing.assert_allclose(apply(variables, images)[0], expected, rtol=1e-4, atol=1e-4)
+
+
+def test_the_benchmark_of_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(steps, "SIZES", {"lenet5": (8, (28, 28, 1))})
+    monkeypatch.setattr(steps, "_SECONDS", 0.02)
+    (table,) = steps.measure_steps(timing.Settings([], 2))
+    assert [row[1] for row in table["rows"]] == ["cnn_jax", "flax"]
+    assert table["rows"][0][-1] == 1.0
+    for row in table["rows"]:
+        assert row[4] == pytest.approx(8 / row[2] * 1e3)
+
+
+def test_a_contestant_that_cannot_run_is_said(tmp_path: Path) -> None:
+    with (
+        pytest.raises(InputError, match=r"--torch_python=.*none: it cannot be run"),
+        steps.contestants("lenet5", 8, (28, 28, 1), str(tmp_path / "none")),
+    ):
+        pass
+    broken = steps.Contestant("torch", [sys.executable, "-c", "raise SystemExit('no torch here')"])
+    with pytest.raises(InputError, match="torch failed: no torch here"):
+        broken.wait()
+    broken.close()
+    result = script("benchmark.py", "--only=steps", "--networks=lenet")
+    assert result.returncode == 2
+    assert "there is no lenet; there are lenet5, cnn" in result.stderr

@@ -23,7 +23,7 @@ def make_config(network: str, batch: int, shape: tuple[int, int, int]) -> ml_col
     from cnn_jax.config import default_config
 
     config = default_config(model=network, optimizer="sgd", schedule="constant")
-    config.data.source, config.data.examples = "synthetic", 2 * batch
+    config.data.source, config.data.examples = "synthetic", max(2 * batch, 32)
     config.data.image_size, config.data.channels = shape[:2], shape[2]
     config.data.validation = config.data.test = 0
     config.batch_size, config.optimizer.learning_rate, config.optimizer.momentum = batch, RATE, MOMENTUM

@@ -1,5 +1,6 @@
 """Training steps of this package beside those of plain Flax and of PyTorch, each in its own process, by turns."""
 
+import contextlib
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -50,10 +51,12 @@ class Contestant:
             self._fail()
 
     def close(self) -> None:
-        assert self._process.stdin is not None
-        self._process.stdin.close()
-        self._process.terminate()
+        self._process.kill()
         self._process.wait()
+        for pipe in (self._process.stdin, self._process.stdout, self._process.stderr):
+            assert pipe is not None
+            with contextlib.suppress(BrokenPipeError):
+                pipe.close()
 
     def _line(self) -> str:
         assert self._process.stdout is not None
