@@ -59,7 +59,8 @@ def test_winograds_convolution_is_exact(
             np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-11)
 
 
-def test_wide_layers_take_it_and_round_as_xla_does() -> None:
+def test_wide_layers_take_it_and_round_as_xla_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(winograd, "_LEAST_WORK", 0)
     x, k = normal(0, 2, 6, 6, 128, dtype=np.float32), normal(1, 3, 3, 128, 130, dtype=np.float32) / 34
     assert winograd.pays(x.shape, k, (1, 1))
     text = jax.jit(jax.grad(lambda k: ops.conv(x, k).sum())).lower(k).as_text()
@@ -79,8 +80,8 @@ def test_wide_layers_take_it_and_round_as_xla_does() -> None:
 
 def test_narrower_layers_take_their_kernel_gradient_from_patches() -> None:
     k = jnp.zeros((3, 3, 64, 64))
-    assert winograd.pays((2, 8, 8, 64), k, (1, 1))
-    assert not winograd.pays_for_kernels((2, 8, 8, 64), k, (1, 1))
+    assert winograd.pays((64, 32, 32, 64), k, (1, 1))
+    assert not winograd.pays_for_kernels((64, 32, 32, 64), k, (1, 1))
 
 
 @settings(max_examples=6, deadline=None)
@@ -135,7 +136,10 @@ def test_which_layers_take_rows(outputs: Any, kernel: Any, strides: Any, takes: 
     ],
 )
 def test_other_layers_do_not(shape: tuple[int, ...], strides: tuple[int, int], dtype: Any) -> None:
-    assert not winograd.pays((8, 8, 8, shape[2]), jnp.zeros(shape, dtype), strides)
+    wide = (64, 16, 16)
+    assert winograd.pays((*wide, 128), jnp.zeros((3, 3, 128, 128)), (1, 1))
+    assert not winograd.pays((*wide, shape[2]), jnp.zeros(shape, dtype), strides)
+    assert not winograd.pays((2, 8, 8, 128), jnp.zeros((3, 3, 128, 128)), (1, 1)), "too little work"
     assert not winograd.pays((10_000, 8, 8, 128), jnp.zeros((3, 3, 128, 128)), (1, 1)), "tiles would fill the memory"
 
 

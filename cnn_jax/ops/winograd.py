@@ -21,6 +21,7 @@ _OUTPUT = ((1, 1, 1, 0), (0, 1, -1, -1))  # A'
 # Measured on two EPYC cores over the layers of small CNNs and of ResNet-18: 0.5 to 0.8 of XLA's time, and of that of
 # patches for the gradient of a kernel, which below takes as long.
 _LEAST_CHANNELS, _LEAST_FOR_KERNELS = 32, 128
+_LEAST_WORK = 2**28  # multiplications of the direct sum: with fewer there is less to win than it takes to compile
 _MOST_BYTES = 2**28  # of tiles at once
 
 Grid = Sequence[Sequence[jax.Array]]
@@ -29,12 +30,14 @@ Grid = Sequence[Sequence[jax.Array]]
 def pays(shape: tuple[int, ...], kernel: jax.Array, strides: tuple[int, int]) -> bool:
     """Whether this beats XLA on CPU, from images to outputs and back."""
     height, width, channels, features = kernel.shape
-    tiles = 4 * shape[0] * shape[1] * shape[2] * max(channels, features) * kernel.dtype.itemsize
+    pixels = shape[0] * shape[1] * shape[2]
+    tiles = 4 * pixels * max(channels, features) * kernel.dtype.itemsize
     return (
         (height, width) == (3, 3)
         and strides == (1, 1)
         and min(channels, features) >= _LEAST_CHANNELS
         and kernel.dtype.itemsize >= 4  # half precision has no digits to lose
+        and pixels * kernel.size >= _LEAST_WORK
         and tiles <= _MOST_BYTES
     )
 
