@@ -232,8 +232,35 @@ def test_a_maximum_and_relu_commute() -> None:
         np.testing.assert_allclose(model.apply(variables, x, method="embed"), expected, rtol=1e-5, atol=1e-6)
 
 
+def test_gradients_of_gradients(float64: None) -> None:
+    x, k, scale = normal(0, 2, 4, 4, 2), normal(1, 3, 3, 2, 3), normal(2, 2)
+
+    def normalized(x: jax.Array, scale: jax.Array) -> jax.Array:
+        return (x - x.mean((0, 1, 2), keepdims=True)) / jnp.sqrt(x.var((0, 1, 2), keepdims=True) + 1e-5) * scale
+
+    def second(f: Any) -> Any:
+        def first(*arguments: jax.Array) -> jax.Array:
+            return (jax.grad(lambda *a: (f(*a) ** 3).sum())(*arguments) ** 2).sum()
+
+        return jax.jit(jax.grad(first, argnums=(0, 1)))
+
+    pairs = [
+        (ops.conv, lambda x, k: xla(x, k, ((1, 1), (1, 1))), k),
+        (lambda x, s: ops.max_pool(x, (2, 2), (2, 2)) * s.reshape(1, 1, 1, -1),
+         lambda x, s: x.reshape(2, 2, 2, 2, 2, 2).max((2, 4)) * s.reshape(1, 1, 1, -1), scale),
+        (lambda x, s: ops.batch_norm(x, s, 0 * s, 1e-5)[0], lambda x, s: normalized(x, s.reshape(1, 1, 1, -1)), scale),
+    ]  # fmt: skip
+    for ours, theirs, other in pairs:
+        for mine, expected in zip(second(ours)(x, other), second(theirs)(x, other), strict=True):
+            np.testing.assert_allclose(mine, expected, rtol=1e-9, atol=1e-9)
+
+
 def test_forward_mode_raises_instead_of_being_wrong() -> None:
     x = jnp.ones((1, 4, 4, 1))
-    for call in (lambda x: ops.max_pool(x, (2, 2), (2, 2)), lambda x: ops.conv(x, jnp.ones((3, 3, 1, 1)))):
+    for call in (
+        lambda x: ops.max_pool(x, (2, 2), (2, 2)),
+        lambda x: ops.conv(x, jnp.ones((3, 3, 1, 1))),
+        lambda x: ops.batch_norm(x, jnp.ones(1), jnp.zeros(1), 1e-5)[0],
+    ):
         with pytest.raises(TypeError, match="forward-mode"):
             jax.jvp(call, (x,), (x,))

@@ -10,14 +10,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from cnn_jax.benchmarks.own_step import make_call
 from cnn_jax.benchmarks.timing import Settings, interleaved
 from cnn_jax.config import load_config
 from cnn_jax.config_keys import AUGMENTATIONS
 from cnn_jax.data.augment.draws import Draws
 from cnn_jax.data.augment.pipeline import make_augment
 from cnn_jax.errors import InputError
-from cnn_jax.experiment import build, initial_state
-from cnn_jax.programs import make_training
+from cnn_jax.experiment import build
 from cnn_jax.progress import announce
 
 # (batch, height, width, channels)
@@ -65,7 +65,7 @@ def measure_configs(configs: list[str], rounds: int) -> dict[str, Any]:
             announce(f"{path} is left out: {error}")
             continue
         plain = dataclasses.replace(experiment, augment=lambda images, labels, draws: (images, labels))
-        calls = {"with": _step(experiment), "without": _step(plain)}
+        calls = {"with": make_call(experiment), "without": make_call(plain)}
         times = interleaved(calls, rounds, _LEAST_STEP_SECONDS)
         rows.append([Path(path).stem, listed, times["with"], times["without"], 1 - times["without"] / times["with"]])
     return {
@@ -82,21 +82,6 @@ def _operation(name: str | None, strength: Any, shape: tuple[int, int, int, int]
     index = jnp.arange(shape[0], dtype=jnp.int32)
     draws = Draws(jnp.uint32(0), jnp.int32(0), jnp.int32(0), index)
     return partial(augment, images, index % 10, draws)
-
-
-def _step(experiment: Any) -> Callable[[], Any]:
-    """Training steps, one a call, on the data of the first one."""
-    train, feed = make_training(experiment)
-    with feed(0, 1) as works:
-        work = next(works)[0]
-    state = initial_state(experiment)
-
-    def call() -> Any:
-        nonlocal state
-        state, sums = train(state, work)
-        return sums
-
-    return call
 
 
 def _size(shape: tuple[int, ...]) -> str:

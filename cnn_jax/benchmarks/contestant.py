@@ -11,17 +11,22 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import ml_collections
+import numpy as np
 
 from cnn_jax.allocator import keep_memory
+from cnn_jax.benchmarks.own_step import make_call
+from cnn_jax.benchmarks.plain_flax import make_step
+from cnn_jax.building import build
+from cnn_jax.config import default_config
 
 RATE, MOMENTUM = 0.01, 0.9
 
 
 def make_config(network: str, batch: int, shape: tuple[int, int, int]) -> ml_collections.ConfigDict:
     """The network on made-up images, with SGD, and nothing else."""
-    from cnn_jax.config import default_config
-
     config = default_config(model=network, optimizer="sgd", schedule="constant")
     config.data.source, config.data.examples = "synthetic", max(2 * batch, 32)
     config.data.image_size, config.data.channels = shape[:2], shape[2]
@@ -39,31 +44,13 @@ def make_config(network: str, batch: int, shape: tuple[int, int, int]) -> ml_col
 
 def own_step(network: str, batch: int, shape: tuple[int, int, int]) -> tuple[Callable[[], Any], int]:
     """A call that makes a step of this package's training program, and the number of parameters."""
-    from cnn_jax.building import build
-    from cnn_jax.programs import initial_state, make_training
-
     experiment = build(make_config(network, batch, shape))
-    train, feed = make_training(experiment)
-    with feed(0, 1) as works:
-        work = next(works)[0]
-    state = initial_state(experiment)
-
-    def step() -> Any:
-        nonlocal state
-        state, sums = train(state, work)
-        return sums["loss"]
-
-    return step, experiment.table.parameters
+    call = make_call(experiment)
+    return lambda: call()["loss"], experiment.table.parameters
 
 
 def flax_step(network: str, batch: int, shape: tuple[int, int, int]) -> tuple[Callable[[], Any], int]:
     """A call that makes a step of plain Flax and Optax, and the number of parameters."""
-    import jax
-    import jax.numpy as jnp
-    import numpy as np
-
-    from cnn_jax.benchmarks.plain_flax import make_step
-
     begin, train = make_step(network, RATE, MOMENTUM)
     images = jnp.asarray(np.random.default_rng(0).normal(size=(batch, *shape)).astype(np.float32))
     labels = jnp.arange(batch) % 10
@@ -82,7 +69,6 @@ def main(kind: str, network: str, batch: int, *shape: int) -> None:
     if kind == "cnn_jax":
         keep_memory()  # as its scripts do
     step, parameters = make(network, batch, (shape[0], shape[1], shape[2]))
-    import jax
 
     def train(seconds: float, least: int) -> float:
         start, steps = time.perf_counter(), 0
