@@ -263,8 +263,8 @@ def _absent(name: str, timeout: float) -> list[int]:
 
 def _end_without(num_hosts: int, gone: int) -> None:
     """Ends this process at once: whatever it waits for will not come."""
-    line = (
-        f"{Path(sys.argv[0]).name}: host {gone} of {num_hosts} is gone, and the others cannot go on alone; the last "
+    line = (  # on a line of its own: JAX's runtime may be in the middle of one, about the same
+        f"\n{Path(sys.argv[0]).name}: host {gone} of {num_hosts} is gone, and the others cannot go on alone; the last "
         f"checkpoint is whole: run the same command again on all hosts\n"
     )
     os.write(2, line.encode(errors="replace"))
