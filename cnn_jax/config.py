@@ -245,9 +245,11 @@ def _check_together(flat: Mapping[str, Any]) -> None:
     if cycles_momentum(flat):
         _check_momentum(flat)
     if flat["model.name"] == "cnn" and flat["model.norm"] == "group":
-        groups, filters = flat["model.norm_groups"], flat["model.filters"]
+        groups, filters, stem = flat["model.norm_groups"], flat["model.filters"], flat["model.stem"]
         if any(count % groups for count in filters):
             raise InputError(f"config.model.norm_groups={groups}: it must divide every entry of filters={filters}")
+        if stem is not None and stem[0] % groups:
+            raise InputError(f"config.model.norm_groups={groups}: it must divide the {stem[0]} filters of stem={stem}")
 
 
 def _check_momentum(flat: Mapping[str, Any]) -> None:

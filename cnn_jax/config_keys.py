@@ -9,7 +9,6 @@ import dataclasses
 from cnn_jax.rules import (
     Key,
     auto,
-    both,
     choice,
     flag,
     integer,
@@ -19,6 +18,7 @@ from cnn_jax.rules import (
     number,
     pairs,
     pattern,
+    row,
     several,
     share,
     size,
@@ -62,6 +62,11 @@ MODELS: dict[str, dict[str, Key]] = {
     },
     "cnn": {
         "filters": Key((32, 64), several(integer(1), least=1), "channels of each block; the depth is their number"),
+        "stem": Key(
+            None,
+            maybe(row(integer(1), size(), integer(1), expects="(filters, kernel size, stride) as in (16, 5, 2)")),
+            "(filters, kernel size, stride) of a convolution before the blocks, which sees nothing beyond the border",
+        ),
         "convs_per_block": Key(1, integer(1), "convolution-normalisation-activation units before each pooling"),
         "kernel_size": Key((3, 3), size(), "of every convolution"),
         "stride": Key(1, integer(1), "of the first convolution of each block"),
@@ -145,8 +150,8 @@ OPTIMIZERS: dict[str, dict[str, Key]] = {
 _probability = number(0, 1)
 _pixels = integer(0, 1024)
 _area = limits(number(above=0, most=1), number(above=0, most=1), "(least, most) share of the area, above 0, at most 1")
-_operations = both(
-    integer(1, 14), number(0, 30), "(number of operations of at least 1 and at most 14, magnitude from 0 to 30)"
+_operations = row(
+    integer(1, 14), number(0, 30), expects="(number of operations of at least 1 and at most 14, magnitude from 0 to 30)"
 )
 
 # Of each operation the strength it is often used with, what the strength may be, and what it means.

@@ -149,12 +149,11 @@ def limits(low: Rule, high: Rule, expects: str) -> Rule:
     return Rule(expects, accept)
 
 
-def both(first: Rule, second: Rule, expects: str) -> Rule:
-    """A pair of values, each with its own rule."""
+def row(*rules: Rule, expects: str) -> Rule:
+    """A tuple of values, each with its own rule."""
 
-    def accept(value: Any) -> tuple[Any, Any]:
-        one, other = value
-        return first(one), second(other)
+    def accept(value: Any) -> tuple[Any, ...]:
+        return tuple(rule(one) for rule, one in zip(rules, value, strict=True))
 
     return Rule(expects, accept)
 

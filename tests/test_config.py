@@ -101,6 +101,8 @@ def test_defaults_are_valid_and_survive_json(model: str, optimizer: str) -> None
         ("model.filters", (), ["at least 1"]),
         ("model.filters", (8, 0), ["at least 1"]),
         ("model.filters", "wide", ["whole number"]),
+        ("model.stem", (16, 5), ["(filters, kernel size, stride) as in (16, 5, 2)", "None"]),
+        ("model.stem", (16, 5, 0), ["(filters, kernel size, stride)"]),
         ("model.dropout", 1.0, ["below 1"]),
         ("model.kernel_size", (3, 3, 3), ["(height, width)"]),
         ("data.validation", 1.5, ["fraction"]),

@@ -108,6 +108,8 @@ def outputs(**choices: object) -> tuple[int, ...]:
     [
         ({}, (3, 3, 16)),
         ({"edges": "crop"}, (1, 1, 16)),
+        ({"stem": (4, (5, 5), 2)}, (1, 1, 16)),
+        ({"stem": (4, (4, 2), 4), "pooling": "none"}, (3, 3, 16)),
         ({"edges": "extend"}, (3, 3, 16)),
         ({"edges": "reflect"}, (3, 3, 16)),
         ({"edges": "wrap"}, (3, 3, 16)),
@@ -124,6 +126,29 @@ def test_shapes_of_the_configurable_network(choices: dict[str, object], shape: t
             outputs(**choices)
     else:
         assert outputs(**choices) == shape
+
+
+def test_a_stem_is_a_convolution_like_those_of_blocks_before_them() -> None:
+    """Two networks with the same weights: block1 of the one is the stem of the other."""
+    blocks = CNN(filters=(4, 8), kernel_size=(3, 3), edges="crop", pooling="none", hidden=())
+    stem = CNN(filters=(8,), stem=(4, (3, 3), 1), edges="crop", pooling="none", hidden=())
+    images = jax.random.normal(jax.random.key(0), (2, 8, 8, 1))
+    theirs = blocks.init(jax.random.key(1), images)
+    ours = {
+        kind: {"stem_norm": tree["block1"]["norm1"], "block1": tree["block2"]}
+        | ({"stem": tree["block1"]["conv1"], "head": tree["head"]} if kind == "params" else {})
+        for kind, tree in theirs.items()
+    }
+    for train in (False, True):
+        kept = ["batch_stats"] if train else False
+        expected, got = (
+            jax.tree.leaves(model.apply(tree, images, train=train, mutable=kept))
+            for model, tree in ((blocks, theirs), (stem, ours))
+        )
+        np.testing.assert_array_equal(got[0], expected[0])
+    too_small = CNN(stem=(4, (5, 5), 2))
+    with pytest.raises(ValueError, match="stem: a 5x5 kernel does not fit into a map of 4x4"):
+        jax.eval_shape(lambda: too_small.init(jax.random.key(0), images[:, :4, :4]))
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)

@@ -37,12 +37,15 @@ class Block(nn.Module):
 
 
 class CNN(Classifier):
-    """Blocks of convolutions, a neck from maps to the feature vector, an MLP head; `config_keys` lists the choices.
+    """A stem, blocks of convolutions, a neck from maps to the feature vector, an MLP head.
+
+    `config_keys` lists the choices; without a `stem` the images go into the first block.
 
     Raises ValueError, naming the layer, where an image is too small for the blocks.
     """
 
     filters: tuple[int, ...] = (32, 64)
+    stem: tuple[int, tuple[int, int], int] | None = None
     convs_per_block: int = 1
     kernel_size: tuple[int, int] = (3, 3)
     stride: int = 1
@@ -59,17 +62,21 @@ class CNN(Classifier):
     initialization: str = "he_normal"
 
     def backbone(self, x: jax.Array, train: bool) -> jax.Array:
-        conv: Any = partial(
+        plain: Any = partial(
             Conv,
-            kernel_size=self.kernel_size,
-            edges=self.edges,
             use_bias=self.norm == "none",  # a normalisation brings its own bias
             initialization=self.initialization,
             setting=self.setting,
         )
+        conv = partial(plain, kernel_size=self.kernel_size, edges=self.edges)
         norm = partial(make_norm, self.norm, setting=self.setting, groups=self.norm_groups)
         pool = None if self.pooling == "none" else partial(Pool, self.pooling, self.pool_window, self.pool_stride)
         block = stage(Block, self.setting)
+        if self.stem is not None:
+            filters, kernel_size, stride = self.stem
+            x = plain(filters, kernel_size, stride, "crop", name="stem")(x)
+            x = x if self.norm == "none" else norm(train, path=self.path, name="stem_norm")(x)
+            x = ACTIVATIONS[self.activation](x)
         parts = (
             self.convs_per_block,
             self.stride,
