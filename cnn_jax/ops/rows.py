@@ -14,7 +14,7 @@ Padding = tuple[tuple[int, int], tuple[int, int]]
 # Measured on two EPYC cores over the layers of LeNet-5 and of small CNNs: there it took 0.3 to 0.6 of XLA's time.
 _MOST_FEATURES = 8
 _MOST_WASTE = 8  # multiplications with zeros for each with a weight
-_LEAST_OUTPUTS = 2**16  # with fewer there is little to win
+_LEAST_OUTPUTS = 2**14  # with fewer there is little to win
 
 
 def pays(outputs: tuple[int, ...], kernel: jax.Array, strides: tuple[int, int]) -> bool:
