@@ -1,6 +1,6 @@
 """99 % on MNIST as soon as possible: one pass over the data.
 
-    python scripts/train.py --config=configs/mnist_fast.py
+python scripts/train.py --config=configs/mnist_fast.py
 """
 
 import ml_collections

@@ -31,7 +31,7 @@ def environment(devices: int = DEVICES_EACH, **more: str) -> dict[str, str]:
     """This process's, without what would say that it is a task of some cluster's job."""
     job = ("SLURM_", "OMPI_", "TPU_", "MEGASCALE_")
     own = {name: value for name, value in os.environ.items() if not name.startswith(job)}
-    flags = f"--xla_force_host_platform_device_count={devices}"
+    flags = f"{own.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count={devices}"
     return {**own, "XLA_FLAGS": flags, "PYTHONPATH": f"{ROOT}:{ROOT}/tests", "JAX_PLATFORMS": "cpu", **more}
 
 
