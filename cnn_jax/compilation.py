@@ -1,6 +1,7 @@
-"""Programs are compiled once and for all: kept in the user's cache folder, loaded from there the next time."""
+"""Programs are compiled quickly, and once: kept in the user's cache folder, loaded from there the next time."""
 
 import contextlib
+import functools
 import os
 import platform
 import time
@@ -17,6 +18,7 @@ from cnn_jax.folders import cache_folder
 _MOST_BYTES = 2 << 30
 _OLDEST = 60 * 24 * 3600.0  # seconds
 _LEAST_SECONDS = 0.1  # what compiles sooner is not worth a file
+_OLDER_EMITTERS = "xla_cpu_use_fusion_emitters"
 _EVENT = "/jax/core/compile/backend_compile_duration"
 
 
@@ -44,6 +46,33 @@ def keep_programs() -> Path | None:
     if "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS" not in os.environ:
         jax.config.update("jax_persistent_cache_min_compile_time_secs", _LEAST_SECONDS)
     return folder
+
+
+def quick_options(platform: str, backend_level: int | None = None) -> dict[str, Any] | None:
+    """`compiler_options` for `jax.jit`, with which a program takes about half as long to compile.
+
+    On CPU, XLA's newer code for fusions is what takes LLVM longest; the older one makes programs that run as fast, by
+    the networks of `scripts/benchmark.py`. Whoever names the option in XLA_FLAGS decides it for himself.
+
+    Args:
+      backend_level: of LLVM's optimisation, 0 to 3, for code that runs once; None: XLA's own.
+    """
+    if platform != "cpu":
+        return None
+    options: dict[str, Any] = {} if backend_level is None else {"xla_backend_optimization_level": backend_level}
+    if _OLDER_EMITTERS not in os.environ.get("XLA_FLAGS", "") and _is_known(_OLDER_EMITTERS):
+        options[_OLDER_EMITTERS] = False
+    return options or None
+
+
+@functools.cache
+def _is_known(option: str) -> bool:
+    """XLA's options come and go."""
+    try:
+        jax.jit(lambda: 0, compiler_options={option: False}).lower().compile()
+    except jax.errors.JaxRuntimeError:
+        return False
+    return True
 
 
 @contextlib.contextmanager

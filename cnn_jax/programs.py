@@ -12,6 +12,7 @@ import numpy as np
 
 from cnn_jax import data, hosts
 from cnn_jax.building import Experiment
+from cnn_jax.compilation import quick_options
 from cnn_jax.data.augment.draws import Draws
 from cnn_jax.data.augment.pipeline import crop_while_decoding
 from cnn_jax.data.feed import resident_feed, streamed_feed
@@ -192,9 +193,9 @@ def state_shapes(experiment: Experiment) -> TrainState:
 def compile_initial_state(experiment: Experiment) -> Callable[[Any], Any]:
     """From a seed to the state before the first step, as one program."""
     # Random numbers are much code that runs once: on CPU, to optimise it takes seconds longer than it saves.
-    options = {"xla_backend_optimization_level": 0} if experiment.devices.platform == "cpu" else None
-    replicated = experiment.devices.replicated
-    return jax.jit(make_state(experiment), out_shardings=replicated, compiler_options=options)
+    devices = experiment.devices
+    options = quick_options(devices.platform, backend_level=0)
+    return jax.jit(make_state(experiment), out_shardings=devices.replicated, compiler_options=options)
 
 
 def initial_state(experiment: Experiment) -> TrainState:

@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
+import numpy as np
 import pytest
 from helpers import ROOT, tiny_config
 
 from cnn_jax import compilation
-from cnn_jax.compilation import counted, keep_programs
+from cnn_jax.compilation import counted, keep_programs, quick_options
 from cnn_jax.experiment import fit
 
 COUNT = """
@@ -37,6 +39,23 @@ def test_one_program_for_training_and_one_for_evaluation(tmp_path: Path, no_pict
     assert names.total() <= 6, names
     jax.jit(lambda x: x + len(names))(1.0)
     assert names.total() <= 6, "what came after is not counted"
+
+
+def test_programs_for_a_cpu_are_compiled_quickly(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XLA_FLAGS", "--xla_force_host_platform_device_count=8")
+    assert quick_options("gpu") is quick_options("tpu", 0) is None
+    assert quick_options("cpu") == {"xla_cpu_use_fusion_emitters": False}
+    assert quick_options("cpu", 0) == {"xla_backend_optimization_level": 0, "xla_cpu_use_fusion_emitters": False}
+    x = jnp.linspace(-1, 1, 100).reshape(10, 10)
+
+    def some(x: jax.Array) -> jax.Array:
+        return jnp.tanh(x @ x).sum(0, keepdims=True) * x
+
+    quick = jax.jit(some, compiler_options=quick_options("cpu"))
+    np.testing.assert_allclose(quick(x), jax.jit(some)(x), rtol=1e-6)
+    assert not compilation._is_known("xla_of_another_time")
+    monkeypatch.setenv("XLA_FLAGS", "--xla_cpu_use_fusion_emitters=true")
+    assert quick_options("cpu") is None
 
 
 def chosen_folder() -> Any:

@@ -14,6 +14,7 @@ from jax import lax
 from jax.experimental import multihost_utils
 from jax.sharding import PartitionSpec
 
+from cnn_jax.compilation import quick_options
 from cnn_jax.data.resident import Resident, take
 from cnn_jax.devices import AXIS, Devices
 from cnn_jax.training.state import TrainState
@@ -60,7 +61,10 @@ def compile_resident_step(
 
 def compile_eval_step(eval_step: Callable[[Any, Batch], Sums], devices: Devices) -> Callable[[Any, Batch], Sums]:
     """(variables, batch) -> sums; one program for all devices, whatever the strategy of training."""
-    return jax.jit(eval_step, in_shardings=(devices.replicated, devices.split), out_shardings=devices.replicated)
+    shardings, options = (devices.replicated, devices.split), quick_options(devices.platform)
+    return jax.jit(
+        eval_step, in_shardings=shardings, out_shardings=devices.replicated, compiler_options=options
+    )  # fmt: skip
 
 
 def map_parts(function: Callable[..., Any], devices: Devices) -> Callable[..., Any]:
@@ -86,13 +90,17 @@ def _take(data: Resident, index: jax.Array, devices: Devices) -> Batch:
 
 def _compile(program: Callable[..., Any], devices: Devices, specs: tuple[PartitionSpec, ...]) -> Callable[..., Any]:
     """Arguments are whole or in parts, as `specs` say; state and sums come out whole."""
+    options = quick_options(devices.platform)
     if devices.axis is None:
         shardings = tuple(devices.split if spec == _PART else devices.replicated for spec in specs)
-        return jax.jit(program, in_shardings=shardings, out_shardings=devices.replicated, donate_argnums=0)
+        return jax.jit(
+            program, in_shardings=shardings, out_shardings=devices.replicated, donate_argnums=0,
+            compiler_options=options,
+        )  # fmt: skip
     if devices.strategy == "jit":
         # check_vma would make gradients of whole parameters sums over the devices, and the step adds them itself.
         mapped = jax.shard_map(program, mesh=devices.mesh, in_specs=specs, out_specs=_WHOLE, check_vma=False)
-        return jax.jit(mapped, donate_argnums=0)
+        return jax.jit(mapped, donate_argnums=0, compiler_options=options)
     return _pmap(program, devices, specs)
 
 
