@@ -65,22 +65,24 @@ def _measure_axis(axis: str, points: list[tuple[str, int, dict[str, Any]]], roun
 
 
 def plot_growth(rows: list[list[Any]], path: Path) -> Path:
-    """A panel for each of batch, width and depth: milliseconds, beside what grew as the multiply-adds do."""
-    from matplotlib.ticker import NullFormatter
+    """A panel for each of batch, width and depth: milliseconds, beside what would grow as the multiply-adds do."""
+    from matplotlib.ticker import LogLocator, NullFormatter
 
     from cnn_jax.reports import new_figure, save_figure
 
     axes = list(dict.fromkeys(row[0] for row in rows))
-    figure, panels = new_figure(1, len(axes), (3.6 * len(axes), 3.4))
+    figure, panels = new_figure(1, len(axes), (3.8 * len(axes), 3.6))
     for panel, axis in zip(panels, axes, strict=True):
         points = [row for row in rows if row[0] == axis]
         work, times = ([row[column] for row in points] for column in (2, 3))
-        panel.plot(work, [times[0] * each / work[0] for each in work], "--", color="0.6", label="as multiply-adds")
-        panel.plot(work, times, "o-", label="measured")
-        panel.set(xscale="log", yscale="log", xlabel=f"{axis} (multiply-adds in proportion)", title=axis)
-        panel.set_xticks(work, [row[1] for row in points])
-        panel.xaxis.set_minor_formatter(NullFormatter())
+        places = range(len(points))
+        panel.plot(places, [times[0] * each / work[0] for each in work], "--", color="0.6", label="as multiply-adds")
+        panel.plot(places, times, "o-", label="measured")
+        panel.set(yscale="log", xlabel=axis, ylabel="ms a step")
+        panel.set_xticks(places, [row[1] for row in points])
+        panel.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        panel.yaxis.set_major_formatter("{x:g}")
+        panel.yaxis.set_minor_formatter(NullFormatter())
         panel.grid(alpha=0.3)
-    panels[0].set_ylabel("ms a step")
     panels[0].legend()
     return save_figure(figure, path)

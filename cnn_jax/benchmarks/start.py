@@ -21,8 +21,10 @@ _IMPORTS = {
 }
 # What takes no data that must be fetched, nor long.
 _SHORT = {
-    "mnist_cnn": ["data.source=synthetic", "data.image_size=(28,28)", "data.channels=1", "data.examples=1024"],
-}
+    "mnist_cnn": [
+        "data.source=synthetic", "data.name=None", "data.image_size=(28,28)", "data.channels=1", "data.examples=1024",
+    ],
+}  # fmt: skip
 _STAGES = {
     "tracing s": "jaxpr_trace_duration",
     "lowering s": "jaxpr_to_mlir_module_duration",
