@@ -39,11 +39,13 @@ class FakeContestant:
 
     def __init__(self, name: str, each: float):
         self.name, self._each, self._said = name, each, {"parameters": 7, "multiply_adds": 1000}
+        self.turns: Counter[str] = Counter()
 
     def wait(self) -> dict[str, Any]:
         return self._said
 
     def turn(self, call: str, seconds: float) -> float:
+        self.turns[call] += 1
         return self._each * int(call.partition(":")[2])
 
 
@@ -77,21 +79,25 @@ def test_the_peak_of_memory_is_that_of_the_process_itself() -> None:
 
 def test_the_benchmark_of_inference(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[Any] = []
+    there = [FakeContestant("cnn_jax", 2.0), FakeContestant("torch", 4.0)]
 
     @contextmanager
     def made_up(*arguments: Any) -> Iterator[list[FakeContestant]]:
         asked.append(arguments)
-        yield [FakeContestant("cnn_jax", 2.0), FakeContestant("torch", 3.0)]
+        yield there
 
     monkeypatch.setattr(inference, "contestants", made_up)
-    settings = timing.Settings([], 2, torch_python="there", networks=("lenet5", "resnet50"))
+    settings = timing.Settings([], 5, torch_python="there", networks=("lenet5", "resnet50"))
     (table,) = inference.measure_inference(settings)
     calls = ["predict:1", "predict:32", "predict:256", "evaluate:256"]
     few = ["predict:1", "predict:32", "evaluate:32"]
     expected = [("lenet5", (28, 28, 1), calls, "there"), ("resnet50", (224, 224, 3), few, "there")]
     assert asked == expected
     assert len(table["rows"]) == 2 * (len(calls) + len(few))
-    assert table["rows"][5] == ["lenet5", "predict", 256, "torch", 768.0, "768 to 768", pytest.approx(1000 / 3), 1.5]
+    assert table["rows"][5] == ["lenet5", "predict", 256, "torch", 1024.0, "1.02e+03 to 1.02e+03", 250.0, 2.0]
+    # Of what takes PyTorch more than a second there are 3 turns, for both; the small batches are those of two networks.
+    for one in there:
+        assert one.turns == {"predict:1": 10, "predict:32": 10, "evaluate:32": 5, "predict:256": 3, "evaluate:256": 3}
 
 
 def test_what_is_timed_as_inference_is_inference() -> None:
