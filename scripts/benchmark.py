@@ -1,55 +1,49 @@
 """Measures what parts of training cost on this machine; prints tables and writes benchmark.json.
 
-scripts/benchmark.py                                        everything, with all configs of configs/
-scripts/benchmark.py --only=envelope --configs=configs/imagenet_resnet50.py    arithmetic for machines not at hand
+scripts/benchmark.py                                        everything
+scripts/benchmark.py --only=mnist --torch_python=TORCH/bin/python    time to accuracy, beside PyTorch's example
 scripts/benchmark.py --only=steps --networks=cnn --torch_python=TORCH/bin/python    beside Flax and PyTorch
+scripts/benchmark.py --only=envelope --configs=configs/imagenet_resnet50.py    arithmetic for machines not at hand
 scripts/benchmark.py --only=augment --configs=configs/digits.py,configs/mnist_cnn.py --rounds=5
 """
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
 from cnn_jax import command_line
-from cnn_jax.errors import InputError
 
 
 def main(argv: Sequence[str]) -> None:
     parser = command_line.Parser(__doc__)
-    parser.add_argument("--only", metavar="NAME", help="one benchmark: augment, data, envelope or steps (default: all)")
-    parser.add_argument("--configs", metavar="FILES", help="config files, with commas (default: all of configs/)")
+    parser.add_argument(
+        "--only", metavar="NAME",
+        help="one benchmark: augment, data, envelope, steps, inference, growth, start or mnist (default: all)",
+    )  # fmt: skip
+    parser.add_argument("--configs", metavar="FILES", help="config files, with commas (default: the benchmark's own)")
     parser.add_argument("--photos", metavar="DIR", help="JPEG files to decode (default: some are made up)")
-    parser.add_argument("--networks", metavar="NAMES", help="of the steps, with commas (default: all)")
+    parser.add_argument("--networks", metavar="NAMES", help="of steps and inference, with commas (default: all)")
     parser.add_argument("--torch_python", metavar="FILE", help="an interpreter that has PyTorch, to compare with")
     parser.add_argument("--rounds", type=int, default=7, help="of which the median is taken (default: %(default)s)")
+    parser.add_argument("--seeds", type=int, default=3, help="whole trainings on MNIST (default: %(default)s)")
     parser.add_argument("--output", default="runs/benchmark", metavar="DIR", help="default: %(default)s")
     arguments = parser.parse(argv)
-    if arguments.rounds < 1:
-        raise InputError(f"--rounds={arguments.rounds}: it must be at least 1")
-    shipped = Path(__file__).parent.parent / "configs"
-    configs = arguments.configs.split(",") if arguments.configs else sorted(map(str, shipped.glob("*.py")))
 
-    from cnn_jax.benchmarks import BENCHMARKS
-    from cnn_jax.benchmarks.steps import SIZES
-    from cnn_jax.benchmarks.timing import Settings, as_text
+    from cnn_jax.benchmarks import measure
+    from cnn_jax.benchmarks.flags import cannot_write, read_settings
+    from cnn_jax.benchmarks.timing import as_text
     from cnn_jax.environment import describe_environment
+    from cnn_jax.run_directory import write_json
 
-    if arguments.only not in (None, *BENCHMARKS):
-        raise InputError(f"--only={arguments.only}: there is no such benchmark; there are {', '.join(BENCHMARKS)}")
-    networks = tuple(arguments.networks.split(",")) if arguments.networks else ()
-    if unknown := set(networks) - set(SIZES):
-        raise InputError(f"--networks={arguments.networks}: there is no {min(unknown)}; there are {', '.join(SIZES)}")
-    settings = Settings(configs, arguments.rounds, arguments.photos, arguments.torch_python, networks)
+    settings = read_settings(arguments)
     results = {}
-    for name in [arguments.only] if arguments.only else BENCHMARKS:
-        results[name] = BENCHMARKS[name](settings)
-        print("\n\n".join(map(as_text, results[name])))
-    path = Path(arguments.output) / "benchmark.json"
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps({"environment": describe_environment(), "results": results}, indent=2) + "\n")
-    except OSError as error:
-        raise InputError(f"--output={arguments.output}: it cannot be written ({error.strerror})") from error
+    path = Path(settings.output) / "benchmark.json"
+    for name, tables in measure(settings, arguments.only):
+        print("\n\n".join(map(as_text, tables)), flush=True)
+        results[name] = tables
+        try:  # each time: the next one may take long, or fail
+            write_json(path, {"environment": describe_environment(), "results": results})
+        except OSError as error:
+            raise cannot_write(settings.output, error) from error
     print(f"written: {path}")
 
 

@@ -12,9 +12,11 @@ from conftest import ROOT
 from helpers import script
 from PIL import Image
 
-from cnn_jax.benchmarks import augment, data, plain_flax, steps, timing
+from cnn_jax.benchmarks import augment, contestants, data, plain_flax, steps, timing
 from cnn_jax.benchmarks.contestant import make_config
+from cnn_jax.building import build
 from cnn_jax.config_keys import AUGMENTATIONS
+from cnn_jax.costs import measure_costs
 from cnn_jax.errors import InputError
 from cnn_jax.models import make_model
 
@@ -81,9 +83,9 @@ def test_an_unknown_benchmark_is_said() -> None:
     assert "there is no such benchmark; there are augment" in result.stderr
 
 
-@pytest.mark.parametrize("network", steps.SIZES)
+@pytest.mark.parametrize("network", contestants.SIZES)
 def test_the_networks_that_are_compared_are_the_same(network: str) -> None:
-    batch, shape = steps.SIZES[network]
+    batch, shape = contestants.SIZES[network]
     ours = make_model(make_config(network, batch, shape).model, 10)
     theirs, images = plain_flax.NETWORKS[network](), jax.random.normal(jax.random.key(0), (2, *shape))
     own, other = (
@@ -99,25 +101,32 @@ def test_the_networks_that_are_compared_are_the_same(network: str) -> None:
 
 
 def test_the_benchmark_of_steps(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(steps, "SIZES", {"lenet5": (8, (28, 28, 1))})
+    size = (8, (28, 28, 1))
+    monkeypatch.setattr(steps, "SIZES", {"lenet5": size})
     monkeypatch.setattr(steps, "_SECONDS", 0.02)
     (table,) = steps.measure_steps(timing.Settings([], 2))
     assert [row[1] for row in table["rows"]] == ["cnn_jax", "flax"]
-    assert table["rows"][0][-1] == 1.0
+    assert table["rows"][0][5] == 1.0
     for row in table["rows"]:
         assert row[4] == pytest.approx(8 / row[2] * 1e3)
+    assert [row[7] for row in table["rows"]] == [
+        round(measure_costs(build(make_config("lenet5", *size))).peak / 1e6),
+        "",
+    ]
+    assert all(
+        50 < row[6] < 5000 for row in table["rows"]
+    )  # JAX itself takes so much, and no machine of tests has more
 
 
 def test_a_contestant_that_cannot_run_is_said(tmp_path: Path) -> None:
     with (
         pytest.raises(InputError, match=r"--torch_python=.*none: it cannot be run"),
-        steps.contestants("lenet5", 8, (28, 28, 1), str(tmp_path / "none")),
+        contestants.contestants("lenet5", (28, 28, 1), ["train:8"], str(tmp_path / "none")),
     ):
         pass
-    broken = steps.Contestant("torch", [sys.executable, "-c", "raise SystemExit('no torch here')"])
+    broken = contestants.Contestant("torch", [sys.executable, "-c", "raise SystemExit('no torch here')"])
     with pytest.raises(InputError, match="torch failed: no torch here"):
         broken.wait()
     broken.close()
-    result = script("benchmark.py", "--only=steps", "--networks=lenet")
-    assert result.returncode == 2
-    assert "there is no lenet; there are lenet5, cnn" in result.stderr
+    with pytest.raises(InputError, match="cnn is not the same network everywhere"):
+        contestants.check_same("cnn", {"cnn_jax": {"parameters": 5}, "flax": {"parameters": 6}})

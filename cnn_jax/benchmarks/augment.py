@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from cnn_jax.benchmarks.own_step import make_call
+from cnn_jax.benchmarks.own_calls import make_call
 from cnn_jax.benchmarks.timing import Settings, interleaved
 from cnn_jax.config import load_config
 from cnn_jax.config_keys import AUGMENTATIONS
@@ -27,7 +27,7 @@ _LEAST_SECONDS, _LEAST_STEP_SECONDS = 0.01, 0.2
 
 def measure_augment(settings: Settings) -> list[dict[str, Any]]:
     """Two tables: operations at three sizes, and configs."""
-    return [measure_operations(settings.rounds), measure_configs(settings.configs, settings.rounds)]
+    return [measure_operations(settings.rounds), measure_configs(settings.chosen(), settings.rounds)]
 
 
 def measure_operations(rounds: int) -> dict[str, Any]:

@@ -1,14 +1,14 @@
-"""Training steps of a network, in a process of its own: of this package, or of plain Flax.
+"""Calls of a network's programs, in a process of its own: of this package, or of plain Flax.
 
-    python -m cnn_jax.benchmarks.contestant (cnn_jax | flax) NETWORK BATCH HEIGHT WIDTH CHANNELS
+    python -m cnn_jax.benchmarks.contestant (cnn_jax | flax) NETWORK HEIGHTxWIDTHxCHANNELS CALLS [KEY=VALUE ...]
 
-Says "ready" after the first steps; then, to each line of input, seconds, trains so long and answers the milliseconds
-of a step.
+CALLS: "train:BATCH", a step on a batch on the device; or, with commas, "evaluate:BATCH" and "predict:BATCH", from uint8
+images on the host to sums or logits there. KEY=VALUE: keys of this package's config. See `turns`.
 """
 
 import sys
-import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax
@@ -17,15 +17,21 @@ import ml_collections
 import numpy as np
 
 from cnn_jax.allocator import keep_memory
-from cnn_jax.benchmarks.own_step import make_call
-from cnn_jax.benchmarks.plain_flax import make_step
+from cnn_jax.benchmarks.own_calls import make_call, make_inference_calls
+from cnn_jax.benchmarks.plain_flax import make_inference, make_step
+from cnn_jax.benchmarks.turns import Call, serve
 from cnn_jax.building import build
-from cnn_jax.config import default_config
+from cnn_jax.config import default_config, override
+from cnn_jax.costs import measure_costs
+from cnn_jax.overrides import parse_overrides
 
 RATE, MOMENTUM = 0.01, 0.9
+Shape = tuple[int, int, int]
+# the calls by name, what is to be said of the network, and the bytes that the training program takes
+Ready = tuple[dict[str, Call], dict[str, Any], Callable[[], int | None]]
 
 
-def make_config(network: str, batch: int, shape: tuple[int, int, int]) -> ml_collections.ConfigDict:
+def make_config(network: str, batch: int, shape: Shape) -> ml_collections.ConfigDict:
     """The network on made-up images, with SGD, and nothing else."""
     config = default_config(model=network, optimizer="sgd", schedule="constant")
     config.data.source, config.data.examples = "synthetic", max(2 * batch, 32)
@@ -42,46 +48,67 @@ def make_config(network: str, batch: int, shape: tuple[int, int, int]) -> ml_col
     return config
 
 
-def own_step(network: str, batch: int, shape: tuple[int, int, int]) -> tuple[Callable[[], Any], int]:
-    """A call that makes a step of this package's training program, and the number of parameters."""
-    experiment = build(make_config(network, batch, shape))
-    call = make_call(experiment)
-    return lambda: call()["loss"], experiment.table.parameters
+def own_calls(network: str, shape: Shape, calls: list[tuple[str, int]], changes: list[str]) -> Ready:
+    """Of this package's programs."""
+    what, batch = calls[0]
+    overrides = parse_overrides((key, value) for key, _, value in (word.partition("=") for word in changes))
+    experiment = build(override(make_config(network, batch, shape), overrides))
+    about = {"parameters": experiment.table.parameters, "multiply_adds": experiment.table.multiply_adds}
+    if what == "train":
+        step = make_call(experiment)
+        return {f"train:{batch}": lambda: _wait(step())}, about, lambda: measure_costs(experiment).peak
+    inference = make_inference_calls(experiment)
+    ready: dict[str, Call] = {
+        f"{what}:{batch}": partial(inference[what], made_up_batch(batch, shape)) for what, batch in calls
+    }
+    return ready, about, lambda: None
 
 
-def flax_step(network: str, batch: int, shape: tuple[int, int, int]) -> tuple[Callable[[], Any], int]:
-    """A call that makes a step of plain Flax and Optax, and the number of parameters."""
+def flax_calls(network: str, shape: Shape, calls: list[tuple[str, int]], changes: list[str]) -> Ready:
+    """Of programs in plain Flax and Optax."""
     begin, train = make_step(network, RATE, MOMENTUM)
-    images = jnp.asarray(np.random.default_rng(0).normal(size=(batch, *shape)).astype(np.float32))
-    labels = jnp.arange(batch) % 10
-    state = begin(images[:1])
+    state = begin(jnp.zeros((1, *shape)))
+    inference = make_inference(network)
+    ready: dict[str, Call] = {}
+    for what, batch in calls:
+        arrays = made_up_batch(batch, shape)
+        if what == "train":
+            ready[f"train:{batch}"] = _training(train, state, jnp.asarray(arrays["image"] / np.float32(255)))
+        else:
+            ready[f"{what}:{batch}"] = partial(inference[what], state, arrays)
+    return ready, {"parameters": sum(leaf.size for leaf in jax.tree.leaves(state[0]))}, lambda: None
 
-    def step() -> Any:
+
+def made_up_batch(count: int, shape: Shape) -> dict[str, np.ndarray]:
+    """Noise with labels, as evaluation takes it."""
+    images = np.random.default_rng(0).integers(0, 256, (count, *shape), np.uint8)
+    index = np.arange(count, dtype=np.int32)
+    return {"image": images, "label": index % 10, "index": index, "mask": np.ones(count, bool)}
+
+
+def _training(train: Callable[..., Any], state: Any, images: jax.Array) -> Call:
+    labels = jnp.arange(len(images)) % 10
+
+    def step() -> None:
         nonlocal state
         state, loss = train(state, images, labels)
-        return loss
+        _wait(loss)
 
-    return step, sum(leaf.size for leaf in jax.tree.leaves(state[0]))
+    return step
 
 
-def main(kind: str, network: str, batch: int, *shape: int) -> None:
-    make = own_step if kind == "cnn_jax" else flax_step
+def _wait(values: Any) -> None:
+    jax.block_until_ready(values)
+
+
+def main(kind: str, network: str, size: str, listed: str, *changes: str) -> None:
     if kind == "cnn_jax":
         keep_memory()  # as its scripts do
-    step, parameters = make(network, batch, (shape[0], shape[1], shape[2]))
-
-    def train(seconds: float, least: int) -> float:
-        start, steps = time.perf_counter(), 0
-        while steps < least or time.perf_counter() - start < seconds:
-            step().block_until_ready()
-            steps += 1
-        return (time.perf_counter() - start) / steps * 1e3
-
-    train(0, 3)
-    print("ready", parameters, jax.__version__, flush=True)
-    for line in sys.stdin:
-        print(train(float(line), 1), flush=True)
+    height, width, channels = map(int, size.split("x"))
+    calls = [(what, int(batch)) for what, batch in (each.split(":") for each in listed.split(","))]
+    make = own_calls if kind == "cnn_jax" else flax_calls
+    serve(*make(network, (height, width, channels), calls, list(changes)))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], *map(int, sys.argv[3:]))
+    main(*sys.argv[1:])

@@ -116,7 +116,7 @@ def estimate(config: ml_collections.ConfigDict, counts: Counts, machine: Machine
 
 def measure_envelope(settings: Settings) -> list[dict[str, Any]]:
     """A table for each config that says `data.image_size`."""
-    configs = {path: load_config(path) for path in settings.configs}
+    configs = {path: load_config(path) for path in settings.chosen()}
     return [_table(path, config, Assumptions()) for path, config in configs.items() if config.data.image_size]
 
 

@@ -3,13 +3,14 @@
 Layer by layer the same as the ones of `cnn_jax.models`, names of parameters included.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 Step = Callable[[Any, jax.Array, jax.Array], Any]
@@ -150,3 +151,24 @@ def make_step(name: str, rate: float, momentum: float) -> tuple[Callable[[jax.Ar
         return (optax.apply_updates(params, updates), statistics_, moments), loss
 
     return jax.jit(begin), step
+
+
+def make_inference(name: str) -> dict[str, Callable[[Any, Mapping[str, np.ndarray]], Any]]:
+    """Evaluation and prediction: (state of `make_step`, batch on the host) -> sums of loss and hits; logits."""
+    model = NETWORKS[name]()
+
+    @jax.jit
+    def predict(state: Any, images: jax.Array) -> Any:
+        inputs = images.astype(jnp.float32) / 127.5 - 1
+        return model.apply({"params": state[0], "batch_stats": state[1]}, inputs, train=False)
+
+    @jax.jit
+    def evaluate(state: Any, images: jax.Array, labels: jax.Array) -> Any:
+        logits = predict(state, images)
+        losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
+        return losses.sum(), (logits.argmax(-1) == labels).sum()
+
+    return {
+        "evaluate": lambda state, batch: jax.device_get(evaluate(state, batch["image"], batch["label"])),
+        "predict": lambda state, batch: np.asarray(predict(state, batch["image"])),
+    }

@@ -2,21 +2,26 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+
+ROOT = Path(__file__).parents[2]
 
 
 class Settings(NamedTuple):
     """What a benchmark is told.
 
     Attributes:
-      configs: paths of config files.
+      configs: paths of config files; empty: those that the benchmark has for itself.
       rounds: of which the median is taken.
       photos: a folder of JPEG files, or None.
       torch_python: an interpreter that has PyTorch, or None.
       networks: of those that are compared with other libraries; empty: all.
+      seeds: whole trainings, each with a seed of its own.
+      output: the folder for pictures.
     """
 
     configs: list[str]
@@ -24,6 +29,13 @@ class Settings(NamedTuple):
     photos: str | None = None
     torch_python: str | None = None
     networks: tuple[str, ...] = ()
+    seeds: int = 3
+    output: str = "runs/benchmark"
+
+    def chosen(self, *names: str) -> list[str]:
+        """The configs that were asked for, or else these of configs/, or else all of them."""
+        folder = ROOT / "configs"
+        return self.configs or [str(folder / name) for name in names] or sorted(map(str, folder.glob("*.py")))
 
 
 def interleaved(calls: Mapping[str, Callable[[], Any]], rounds: int, least_seconds: float = 0.0) -> dict[str, float]:
@@ -43,6 +55,12 @@ def interleaved(calls: Mapping[str, Callable[[], Any]], rounds: int, least_secon
                 count += 1
             times[name].append((time.perf_counter() - start) / count * 1e3)
     return {name: float(np.median(values)) for name, values in times.items()}
+
+
+def spread(values: Sequence[float]) -> list[Any]:
+    """Two cells of a table: the median, and the quartiles as text."""
+    low, middle, high = np.percentile(values, (25, 50, 75))
+    return [float(middle), f"{low:.3g} to {high:.3g}"]
 
 
 def _finish(values: Any) -> None:

@@ -1,18 +1,17 @@
 """The benchmarked networks in PyTorch, channels last: a process whose interpreter need not know this package.
 
-    PYTHON torch_contestant.py NETWORK BATCH HEIGHT WIDTH CHANNELS
+    PYTHON torch_contestant.py NETWORK HEIGHTxWIDTHxCHANNELS CALLS
 
-Says "ready" after the first steps; then, to each line of input, seconds, trains so long and answers the milliseconds
-of a step.
+CALLS are those of `contestant`. See `turns`.
 """
 
 import sys
-import time
 from typing import Any
 
 import torch
 from torch import nn
 from torch.nn import functional
+from turns import serve  # from beside this file
 
 
 class LeNet5(nn.Module):
@@ -87,30 +86,59 @@ NETWORKS: dict[str, Any] = {
 }
 
 
-def main(name: str, batch: int, height: int, width: int, channels: int) -> None:
+def make_calls(model: Any, shape: tuple[int, ...], calls: list[tuple[str, int]], device: Any) -> dict[str, Any]:
+    """The calls by name; images come from the host as uint8 [batch, height, width, channels], as decoders give them."""
+    ready: dict[str, Any] = {}
+    for what, batch in calls:
+        images = torch.randint(0, 256, (batch, *shape), dtype=torch.uint8)
+        labels = torch.arange(batch, device=device) % 10
+        if what == "train":
+            ready[f"train:{batch}"] = training(model, prepare(images, device), labels)
+        else:
+            ready[f"{what}:{batch}"] = inference(model, what, images, labels)
+    return ready
+
+
+def prepare(images: Any, device: Any) -> Any:
+    return images.to(device).permute(0, 3, 1, 2).float() / 127.5 - 1  # which is channels last
+
+
+def training(model: Any, images: Any, labels: Any) -> Any:
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
+    model.train()
+
+    def step() -> None:
+        optimizer.zero_grad(set_to_none=True)
+        functional.cross_entropy(model(images), labels).backward()
+        optimizer.step()
+        if labels.device.type == "cuda":
+            torch.cuda.synchronize()
+
+    return step
+
+
+def inference(model: Any, what: str, images: Any, labels: Any) -> Any:
+    model.eval()
+
+    @torch.inference_mode()
+    def call() -> Any:
+        logits = model(prepare(images, labels.device))
+        if what == "predict":
+            return logits.cpu().numpy()
+        loss = functional.cross_entropy(logits, labels, reduction="sum")
+        return loss.item(), (logits.argmax(1) == labels).sum().item()
+
+    return call
+
+
+def main(name: str, size: str, listed: str) -> None:
     torch.manual_seed(0)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model = NETWORKS[name]().to(device, memory_format=torch.channels_last)
-    images = torch.randn(batch, channels, height, width, device=device).to(memory_format=torch.channels_last)
-    labels = torch.arange(batch, device=device) % 10
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
-
-    def train(seconds: float, least: int) -> float:
-        start, steps = time.perf_counter(), 0
-        while steps < least or time.perf_counter() - start < seconds:
-            optimizer.zero_grad(set_to_none=True)
-            functional.cross_entropy(model(images), labels).backward()
-            optimizer.step()
-            if device.type == "cuda":
-                torch.cuda.synchronize()
-            steps += 1
-        return (time.perf_counter() - start) / steps * 1e3
-
-    train(0, 3)
-    print("ready", sum(p.numel() for p in model.parameters()), torch.__version__, flush=True)
-    for line in sys.stdin:
-        print(train(float(line), 1), flush=True)
+    calls = [(what, int(batch)) for what, batch in (each.split(":") for each in listed.split(","))]
+    about = {"parameters": sum(p.numel() for p in model.parameters()), "version": torch.__version__}
+    serve(make_calls(model, tuple(map(int, size.split("x"))), calls, device), about, lambda: None)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], *map(int, sys.argv[2:]))
+    main(*sys.argv[1:])
