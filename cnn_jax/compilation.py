@@ -51,8 +51,8 @@ def keep_programs() -> Path | None:
 def quick_options(platform: str, backend_level: int | None = None) -> dict[str, Any] | None:
     """`compiler_options` for `jax.jit`, with which a program takes about half as long to compile.
 
-    On CPU, XLA's newer code for fusions is what takes LLVM longest; the older one makes programs that run as fast, by
-    the networks of `scripts/benchmark.py`. Whoever names the option in XLA_FLAGS decides it for himself.
+    On CPU, XLA's newer code for fusions is what takes LLVM longest. The older one makes programs that run as fast, but
+    for those of Winograd's convolution. Whoever names the option in XLA_FLAGS decides it for himself.
 
     Args:
       backend_level: of LLVM's optimisation, 0 to 3, for code that runs once; None: XLA's own.

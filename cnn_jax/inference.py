@@ -12,7 +12,7 @@ import ml_collections
 import numpy as np
 
 from cnn_jax.checkpoints import open_checkpoints
-from cnn_jax.compilation import keep_programs, quick_options
+from cnn_jax.compilation import keep_programs
 from cnn_jax.config import from_json
 from cnn_jax.data.images import decode, quiet, read_file
 from cnn_jax.data.normalize import Normalization, normalize
@@ -51,7 +51,7 @@ class Run:
 
     @functools.cached_property
     def compiled(self) -> Apply:
-        return jax.jit(self.apply, compiler_options=quick_options(jax.default_backend()))
+        return jax.jit(self.apply)
 
     def read(self, path: str | Path) -> np.ndarray:
         """The image in a file as this model takes it: uint8 [H, W, C]. Raises InputError where it cannot be read."""
@@ -68,7 +68,7 @@ class Run:
             features: jax.Array = model.apply(variables, inputs, method="embed")  # type: ignore[assignment]
             return features
 
-        return jax.jit(embed, compiler_options=quick_options(jax.default_backend()))
+        return jax.jit(embed)
 
     def logits(self, images: np.ndarray | Split, on_batch: Callable[[int], Any] = lambda count: None) -> np.ndarray:
         """float32 [N, K] for images uint8 [N, H, W, C] or a split of data; `on_batch` is told how many are done."""

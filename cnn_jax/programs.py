@@ -23,6 +23,7 @@ from cnn_jax.data.stream import Batches
 from cnn_jax.devices import AXIS
 from cnn_jax.inference import make_apply
 from cnn_jax.losses import LOSSES, balanced_weights
+from cnn_jax.ops import takes_tiles
 from cnn_jax.parameter_names import hold
 from cnn_jax.training.averages import make_statistics_step
 from cnn_jax.training.loss_scale import init_loss_scale
@@ -87,7 +88,8 @@ def _make_preprocess(experiment: Experiment) -> Preprocess:
 
 def make_evaluation(experiment: Experiment) -> Callable[..., Any]:
     """The compiled evaluation step: (variables, this host's part of a batch) -> sums."""
-    program = compile_eval_step(make_steps(experiment)[1], experiment.devices)
+    options = _compiler_options(experiment, experiment.config.eval_batch_size)
+    program = compile_eval_step(make_steps(experiment)[1], experiment.devices, options)
     return lambda variables, batch: program(variables, experiment.devices.spread(batch))
 
 
@@ -111,6 +113,7 @@ def _with_own_seed(
 def _fed(experiment: Experiment, step: Callable[..., Any]) -> tuple[Callable[..., Any], Callable[..., Any]]:
     """A compiled step (state, work, seed) -> (state, sums), and from a seed the feed that gives each call its work."""
     config, train_split, devices = experiment.config, experiment.splits.train, experiment.devices
+    options = _compiler_options(experiment, config.batch_size)
     balanced = config.data.sampling == "balanced"
     if isinstance(train_split, data.Pictures):
         crop = crop_while_decoding(config.augment)
@@ -119,9 +122,9 @@ def _fed(experiment: Experiment, step: Callable[..., Any]) -> tuple[Callable[...
             batches = Batches(train_split, seed, config.batch_size, balanced, crop, hosts.index(), hosts.count())
             return partial(streamed_feed, batches, config.data.workers, devices)
 
-        return compile_train_step(step, devices), streamed
+        return compile_train_step(step, devices, options), streamed
     resident = experiment.resident
-    programs = functools.cache(partial(compile_resident_step, step, devices))
+    programs = functools.cache(partial(compile_resident_step, step, devices, options=options))
     steps, labels = steps_per_call(experiment), train_split.labels
 
     def feed(seed: int) -> Callable[..., Any]:
@@ -134,6 +137,7 @@ def compile_training(experiment: Experiment, steps: int) -> tuple[jax.stages.Com
     """The training program for so many steps, and the shapes of the state; nothing is computed or moved."""
     config, splits, devices = experiment.config, experiment.splits, experiment.devices
     step, _ = make_steps(experiment)
+    options = _compiler_options(experiment, config.batch_size)
 
     def shape(dtype: Any, *sizes: int, spread: bool = False) -> jax.ShapeDtypeStruct:
         if spread and devices.folded:
@@ -145,16 +149,24 @@ def compile_training(experiment: Experiment, steps: int) -> tuple[jax.stages.Com
         kinds = {"image": np.uint8, "label": np.int32, "index": np.int32, "mask": bool}
         shapes = {"image": splits.image_shape}
         batch = {k: shape(v, config.batch_size, *shapes.get(k, ()), spread=True) for k, v in kinds.items()}
-        lowered = compile_train_step(step, devices).lower(state, batch, np.uint32(0))  # type: ignore[attr-defined]
+        lowered = compile_train_step(step, devices, options).lower(state, batch, np.uint32(0))  # type: ignore[attr-defined]
     else:
         count = -(-len(splits.train) // devices.count) * devices.count
         resident = Resident(
             shape(np.uint8, count, *splits.image_shape, spread=True), shape(np.int32, count, spread=True)
         )
         order = shape(np.int32, experiment.steps_per_epoch, config.batch_size)
-        program = compile_resident_step(step, devices, steps)
+        program = compile_resident_step(step, devices, steps, options)
         lowered = program.lower(state, resident, order, np.uint32(0))  # type: ignore[attr-defined]
     return lowered.compile(), state
+
+
+def _compiler_options(experiment: Experiment, batch_size: int) -> dict[str, Any] | None:
+    """What takes half as long to compile: but not where a convolution goes by tiles, whose transforms would be slow."""
+    batch = batch_size // experiment.devices.count
+    kernels = {(layer.output_shape, layer.kernel_shape) for layer in experiment.table.layers if layer.kernel_shape}
+    tiled = any(len(kernel) == 4 and takes_tiles((batch, *outputs), kernel) for outputs, kernel in kernels)
+    return None if tiled else quick_options(experiment.devices.platform)
 
 
 def steps_per_call(experiment: Experiment) -> int:

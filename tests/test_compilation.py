@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 from helpers import ROOT, tiny_config
 
-from cnn_jax import compilation
+from cnn_jax import compilation, programs
+from cnn_jax.building import build
 from cnn_jax.compilation import counted, keep_programs, quick_options
 from cnn_jax.experiment import fit
 
@@ -56,6 +57,19 @@ def test_programs_for_a_cpu_are_compiled_quickly(monkeypatch: pytest.MonkeyPatch
     assert not compilation._is_known("xla_of_another_time")
     monkeypatch.setenv("XLA_FLAGS", "--xla_cpu_use_fusion_emitters=true")
     assert quick_options("cpu") is None
+
+
+def test_but_those_that_go_by_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XLA_FLAGS", "")
+
+    def options(**changes: Any) -> Any:
+        changes = {"data__source": "synthetic", "data__image_size": (32, 32), "parallel__devices": 1} | changes
+        config = tiny_config(**changes)
+        return programs._compiler_options(build(config), config.batch_size)
+
+    assert options(model__filters=(32, 64), batch_size=16) == quick_options("cpu")  # too little work
+    assert options(model__filters=(32, 64), batch_size=64) is None
+    assert options(model__filters=(16, 64), batch_size=64) == quick_options("cpu")  # too few channels
 
 
 def chosen_folder() -> Any:

@@ -8,7 +8,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from cnn_jax.building import Experiment
-from cnn_jax.compilation import quick_options
 from cnn_jax.inference import make_apply
 from cnn_jax.programs import initial_state, make_evaluation, make_training
 
@@ -33,8 +32,7 @@ def make_inference_calls(experiment: Experiment) -> dict[str, Callable[[dict[str
     state = initial_state(experiment)
     variables = {"params": state.params, "batch_stats": state.batch_stats}
     evaluation = make_evaluation(experiment)
-    options = quick_options(experiment.devices.platform)
-    apply = jax.jit(make_apply(experiment.model, experiment.normalization), compiler_options=options)
+    apply = jax.jit(make_apply(experiment.model, experiment.normalization))
     return {
         "evaluate": lambda batch: jax.device_get(evaluation(variables, batch)),
         "predict": lambda batch: np.asarray(apply(variables, jnp.asarray(batch["image"]))),

@@ -27,7 +27,7 @@ _MOST_BYTES = 2**28  # of tiles at once
 Grid = Sequence[Sequence[jax.Array]]
 
 
-def pays(shape: tuple[int, ...], kernel: jax.Array, strides: tuple[int, int]) -> bool:
+def pays(shape: tuple[int, ...], kernel: jax.Array | jax.ShapeDtypeStruct, strides: tuple[int, int]) -> bool:
     """Whether this beats XLA on CPU, from images to outputs and back."""
     height, width, channels, features = kernel.shape
     pixels = shape[0] * shape[1] * shape[2]
@@ -40,6 +40,11 @@ def pays(shape: tuple[int, ...], kernel: jax.Array, strides: tuple[int, int]) ->
         and pixels * kernel.size >= _LEAST_WORK
         and tiles <= _MOST_BYTES
     )
+
+
+def takes_tiles(outputs: tuple[int, ...], kernel: tuple[int, ...]) -> bool:
+    """Whether a convolution in float32 from an equally large map to [B, H, W, out] goes this way on CPU."""
+    return pays(outputs, jax.ShapeDtypeStruct(kernel, jnp.float32), (1, 1))
 
 
 def pays_for_kernels(shape: tuple[int, ...], kernel: jax.Array, strides: tuple[int, int]) -> bool:

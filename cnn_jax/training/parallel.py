@@ -14,18 +14,18 @@ from jax import lax
 from jax.experimental import multihost_utils
 from jax.sharding import PartitionSpec
 
-from cnn_jax.compilation import quick_options
 from cnn_jax.data.resident import Resident, take
 from cnn_jax.devices import AXIS, Devices
 from cnn_jax.training.state import TrainState
 from cnn_jax.training.step import Batch, Sums
 
+Options = dict[str, Any] | None  # of the compiler; pmap takes none
 TrainStep = Callable[[TrainState, Batch, jax.Array], tuple[TrainState, Sums]]
 _WHOLE, _PART = PartitionSpec(), PartitionSpec(AXIS)
 
 
 def compile_train_step(
-    train_step: TrainStep, devices: Devices
+    train_step: TrainStep, devices: Devices, options: Options = None
 ) -> Callable[[TrainState, Batch, Any], tuple[TrainState, Sums]]:
     """(state, batch, seed) -> (state, sums [1]), with the old state's memory reused."""
 
@@ -33,11 +33,11 @@ def compile_train_step(
         state, sums = train_step(state, batch, seed)
         return state, jax.tree.map(lambda value: value[None], sums)
 
-    return _compile(program, devices, (_WHOLE, _PART, _WHOLE))
+    return _compile(program, devices, (_WHOLE, _PART, _WHOLE), options)
 
 
 def compile_resident_step(
-    train_step: TrainStep, devices: Devices, steps: int = 1
+    train_step: TrainStep, devices: Devices, steps: int = 1, options: Options = None
 ) -> Callable[[TrainState, Resident, Any, Any], tuple[TrainState, Sums]]:
     """(state, data, order, seed) -> (state, sums [steps]), with the batches gathered inside.
 
@@ -56,12 +56,14 @@ def compile_resident_step(
             return state, jax.tree.map(lambda value: value[None], sums)
         return lax.scan(lambda now, _: one(now, data, order, seed), state, length=steps)
 
-    return _compile(program, devices, (_WHOLE, _PART, _WHOLE, _WHOLE))
+    return _compile(program, devices, (_WHOLE, _PART, _WHOLE, _WHOLE), options)
 
 
-def compile_eval_step(eval_step: Callable[[Any, Batch], Sums], devices: Devices) -> Callable[[Any, Batch], Sums]:
+def compile_eval_step(
+    eval_step: Callable[[Any, Batch], Sums], devices: Devices, options: Options = None
+) -> Callable[[Any, Batch], Sums]:
     """(variables, batch) -> sums; one program for all devices, whatever the strategy of training."""
-    shardings, options = (devices.replicated, devices.split), quick_options(devices.platform)
+    shardings = (devices.replicated, devices.split)
     return jax.jit(
         eval_step, in_shardings=shardings, out_shardings=devices.replicated, compiler_options=options
     )  # fmt: skip
@@ -88,9 +90,10 @@ def _take(data: Resident, index: jax.Array, devices: Devices) -> Batch:
     return spread(data, index)
 
 
-def _compile(program: Callable[..., Any], devices: Devices, specs: tuple[PartitionSpec, ...]) -> Callable[..., Any]:
+def _compile(
+    program: Callable[..., Any], devices: Devices, specs: tuple[PartitionSpec, ...], options: Options
+) -> Callable[..., Any]:
     """Arguments are whole or in parts, as `specs` say; state and sums come out whole."""
-    options = quick_options(devices.platform)
     if devices.axis is None:
         shardings = tuple(devices.split if spec == _PART else devices.replicated for spec in specs)
         return jax.jit(
