@@ -28,7 +28,7 @@ from cnn_jax.schedule_keys import SCHEDULES
 
 INITIALIZATIONS = (
     "he_normal", "he_uniform", "glorot_normal", "glorot_uniform", "lecun_normal", "lecun_uniform",
-    "orthogonal", "truncated_normal", "torch",
+    "orthogonal", "truncated_normal", "torch", "dirac",
 )  # fmt: skip
 ACTIVATIONS = ("relu", "gelu", "silu", "tanh", "sigmoid", "leaky_relu")
 EDGES = ("zero", "crop", "extend", "reflect", "wrap")
@@ -39,7 +39,11 @@ _hidden = Key((), several(integer(1)), "units of the head's hidden layers")
 _dropout = Key(0.0, number(0, below=1), "share of features dropped before each dense layer of the head")
 _activation = Key("relu", choice(*ACTIVATIONS), "the nonlinearity")
 _edges = Key("zero", choice(*EDGES), "what a convolution sees beyond the border; crop: nothing, the map shrinks")
-_initialization = Key("he_normal", choice(*INITIALIZATIONS), "weight initialisation; torch: PyTorch's own default")
+_initialization = Key(
+    "he_normal",
+    choice(*INITIALIZATIONS),
+    "weight initialisation; torch: PyTorch's own default; dirac: that, but channels are handed on unchanged",
+)
 _resnet = {
     "small_images": Key(False, flag(), "3x3 stem without pooling, for images of some 64 pixels and less"),
     "zero_init_residual": Key(True, flag(), "each block starts as the identity (Goyal et al. 2017, section 5.1)"),
@@ -80,9 +84,24 @@ MODELS: dict[str, dict[str, Key]] = {
     "resnet18": _resnet,
     "resnet34": _resnet,
     "resnet50": _resnet,
+    "speednet": {
+        "filters": Key((64, 256, 256), several(integer(1), least=1), "channels of each group; each halves the map"),
+        "convs_per_group": Key(2, integer(2, 3), "3: and what enters the last two is added to what leaves them"),
+        "whitening": Key(
+            True,
+            flag(),
+            "the first layer's kernel is made of the data, and whitens 2x2 patches; freeze='whiten/kernel' keeps it",
+        ),
+        "activation": dataclasses.replace(_activation, default="gelu"),
+        "norm_momentum": Key(
+            0.9, number(0, below=1), "share of BatchNorm's running statistics that a step keeps (PyTorch: 1 - momentum)"
+        ),
+        "logit_scale": Key(1 / 9, number(above=0), "what the logits are multiplied by"),
+        "initialization": dataclasses.replace(_initialization, default="dirac"),
+    },
 }
 
-STAGED = ("cnn", "resnet18", "resnet34", "resnet50")  # what remat=stage can take apart
+STAGED = ("cnn", "resnet18", "resnet34", "resnet50", "speednet")  # what remat=stage can take apart
 
 _learning_rate = Key(1e-3, number(above=0), "the schedule's base rate (of OneCycleLR: its peak)")
 _weight_decay = Key(0.0, number(0), "L2 penalty, added to the gradient as PyTorch does")

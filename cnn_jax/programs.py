@@ -2,7 +2,7 @@
 
 import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -20,6 +20,7 @@ from cnn_jax.data.order import distinct
 from cnn_jax.data.resident import Resident, own_part
 from cnn_jax.data.stream import Batches
 from cnn_jax.devices import AXIS
+from cnn_jax.first_weights import weights_from_data
 from cnn_jax.inference import make_apply
 from cnn_jax.losses import LOSSES, balanced_weights
 from cnn_jax.parameter_names import hold
@@ -171,13 +172,13 @@ def steps_per_call(experiment: Experiment) -> int:
     return max(1, min(_MOST_STEPS_PER_CALL, most, int(_OPERATIONS_PER_CALL / max(work, 1))))
 
 
-def make_state(experiment: Experiment) -> Callable[[Any], TrainState]:
-    """From a seed to the state before the first step; not compiled."""
+def make_state(experiment: Experiment, given: Mapping[str, Any] | None = None) -> Callable[[Any], TrainState]:
+    """From a seed to the state before the first step; not compiled. `given`: see `init_state`."""
     config = experiment.config
     return partial(
         init_state, experiment.model, experiment.optimizer, experiment.splits.image_shape,
         with_averages=config.ema_decay is not None or config.swa_start is not None,
-        loss_scale=init_loss_scale() if config.precision == "float16" else None,
+        loss_scale=init_loss_scale() if config.precision == "float16" else None, given=given,
     )  # fmt: skip
 
 
@@ -194,7 +195,8 @@ def compile_initial_state(experiment: Experiment) -> Callable[[Any], Any]:
     # Random numbers are much code that runs once: on CPU, to optimise it takes seconds longer than it saves.
     options = {"xla_backend_optimization_level": 0} if experiment.devices.platform == "cpu" else None
     replicated = experiment.devices.replicated
-    return jax.jit(make_state(experiment), out_shardings=replicated, compiler_options=options)
+    state = make_state(experiment, weights_from_data(experiment))
+    return jax.jit(state, out_shardings=replicated, compiler_options=options)
 
 
 def initial_state(experiment: Experiment) -> TrainState:

@@ -20,7 +20,7 @@ FLOORS = {
     ],
     2: ["training", "inference"],
     3: [
-        "building", "programs", "costs", "epoch_ends", "experiment", "warm_start", "assessment", "prediction",
+        "building", "first_weights", "programs", "costs", "epoch_ends", "experiment", "warm_start", "assessment", "prediction",
         "gallery", "audit", "runs_page", "mlflow_model", "schedule_picture",
     ],
     4: ["command_line", "benchmarks", "dry_run", "tuning"],
@@ -30,7 +30,7 @@ FLOORS = {
 NEIGHBOURS = {
     ("metrics", "losses"), ("checkpoints", "checksums"), ("checkpoints", "orbax_manners"), ("experiment", "warm_start"),
     ("experiment", "building"), ("experiment", "programs"), ("programs", "building"), ("experiment", "epoch_ends"),
-    ("epoch_ends", "building"), ("epoch_ends", "programs"), ("costs", "building"), ("costs", "programs"),
+    ("first_weights", "building"), ("programs", "first_weights"), ("epoch_ends", "building"), ("epoch_ends", "programs"), ("costs", "building"), ("costs", "programs"),
 }  # fmt: skip
 ROOM_FLOOR = {room: floor for floor, rooms in FLOORS.items() for room in rooms}
 MODULES = sorted((ROOT / "cnn_jax").rglob("*.py"))
