@@ -3,6 +3,7 @@
 scripts/benchmark.py                                        everything, with all configs of configs/
 scripts/benchmark.py --only=envelope --configs=configs/imagenet_resnet50.py    arithmetic for machines not at hand
 scripts/benchmark.py --only=steps --networks=cnn --torch_python=TORCH/bin/python    beside Flax and PyTorch
+scripts/benchmark.py --only=cifar10 --configs=configs/cifar10_94.py --seeds=25    accuracy and seconds of whole runs
 scripts/benchmark.py --only=augment --configs=configs/digits.py,configs/mnist_cnn.py --rounds=5
 """
 
@@ -16,20 +17,24 @@ from cnn_jax.errors import InputError
 
 def main(argv: Sequence[str]) -> None:
     parser = command_line.Parser(__doc__)
-    parser.add_argument("--only", metavar="NAME", help="one benchmark: augment, data, envelope or steps (default: all)")
+    parser.add_argument(
+        "--only", metavar="NAME", help="augment, cifar10, data, envelope or steps (default: all, cifar10 on GPUs)"
+    )
     parser.add_argument("--configs", metavar="FILES", help="config files, with commas (default: all of configs/)")
     parser.add_argument("--photos", metavar="DIR", help="JPEG files to decode (default: some are made up)")
     parser.add_argument("--networks", metavar="NAMES", help="of the steps, with commas (default: all)")
     parser.add_argument("--torch_python", metavar="FILE", help="an interpreter that has PyTorch, to compare with")
     parser.add_argument("--rounds", type=int, default=7, help="of which the median is taken (default: %(default)s)")
+    parser.add_argument("--seeds", type=int, default=3, help="trainings of cifar10, each config (default: %(default)s)")
     parser.add_argument("--output", default="runs/benchmark", metavar="DIR", help="default: %(default)s")
     arguments = parser.parse(argv)
-    if arguments.rounds < 1:
-        raise InputError(f"--rounds={arguments.rounds}: it must be at least 1")
+    for name in ("rounds", "seeds"):
+        if getattr(arguments, name) < 1:
+            raise InputError(f"--{name}={getattr(arguments, name)}: it must be at least 1")
     shipped = Path(__file__).parent.parent / "configs"
     configs = arguments.configs.split(",") if arguments.configs else sorted(map(str, shipped.glob("*.py")))
 
-    from cnn_jax.benchmarks import BENCHMARKS
+    from cnn_jax.benchmarks import BENCHMARKS, usual_benchmarks
     from cnn_jax.benchmarks.steps import SIZES
     from cnn_jax.benchmarks.timing import Settings, as_text
     from cnn_jax.environment import describe_environment
@@ -39,9 +44,9 @@ def main(argv: Sequence[str]) -> None:
     networks = tuple(arguments.networks.split(",")) if arguments.networks else ()
     if unknown := set(networks) - set(SIZES):
         raise InputError(f"--networks={arguments.networks}: there is no {min(unknown)}; there are {', '.join(SIZES)}")
-    settings = Settings(configs, arguments.rounds, arguments.photos, arguments.torch_python, networks)
+    settings = Settings(configs, arguments.rounds, arguments.photos, arguments.torch_python, networks, arguments.seeds)
     results = {}
-    for name in [arguments.only] if arguments.only else BENCHMARKS:
+    for name in [arguments.only] if arguments.only else usual_benchmarks():
         results[name] = BENCHMARKS[name](settings)
         print("\n\n".join(map(as_text, results[name])))
     path = Path(arguments.output) / "benchmark.json"

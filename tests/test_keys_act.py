@@ -35,8 +35,9 @@ OPTIMIZER_VALUES: dict[str, Any] = {
     "learning_rate": 0.3, "momentum": 0.5, "nesterov": True, "weight_decay": 0.3, "decay_bias_and_norm": True,
     "clip_norm": 0.01, "b1": 0.5, "b2": 0.6, "eps": 0.5, "decay": 0.5, "rho": 0.5, "trust_coefficient": 0.5,
     "ns_steps": 1, "adam_learning_rate": 0.5, "rate_multipliers": (("bias", 0.5),),
+    "lookahead_steps": 2, "lookahead_decay": 0.5,
 }  # fmt: skip
-OPTIMIZER_COMPANIONS = {"decay_bias_and_norm": {"weight_decay": 0.1}}
+OPTIMIZER_COMPANIONS = {"decay_bias_and_norm": {"weight_decay": 0.1}, "lookahead_decay": {"lookahead_steps": 2}}
 SCHEDULE_VALUES: dict[str, Any] = {
     "step_size": 3.0, "gamma": 0.5, "unit": "steps", "milestones": (4.0,), "T_max": 4.0, "eta_min": 0.05, "warmup": 2.0,
     "warmup_start_factor": 0.5, "total_steps": 9.0, "pct_start": 0.6, "anneal_strategy": "linear", "div_factor": 3.0,
@@ -111,7 +112,7 @@ def test_optimizer_keys(name: str, key: str) -> None:
 
     def path(**changes: Any) -> list[np.ndarray]:
         block = {"name": name} | {k: entry.default for k, entry in OPTIMIZERS[name].items()} | changes
-        optimizer = make_optimizer(block, lambda base: lambda step: base)
+        optimizer = make_optimizer(block, lambda base: lambda step: base, steps=4)
         w, state = start, optimizer.init(start)
         for gradient in gradients:
             updates, state = optimizer.update(gradient, state, w)
@@ -225,6 +226,7 @@ SEEN_IN_RUNS = {
     "data.workers": "test_stream.py::test_any_number_of_workers_gives_the_same_batches",
     "data.on_error": "test_folder.py::test_bad_files_are_all_named_or_left_out",
     "loss.name": "test_torch.py::test_cross_entropy",
+    "eval_views": "test_views.py::test_eval_views_are_part_of_a_run",
     "eval_batch_size": "test_keys_act.py::test_the_evaluation_batch_size_acts",
     "init_from": "test_warm_start.py::test_with_the_same_classes_everything_is_taken",
     "patience": "test_fit.py::test_early_stopping_counts_across_a_resume",

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from cnn_jax.config import default_config, validate
-from cnn_jax.config_keys import ACTIVATIONS, INITIALIZATIONS, MODELS
 from cnn_jax.errors import InputError
+from cnn_jax.model_keys import ACTIVATIONS, INITIALIZATIONS, MODELS
 from cnn_jax.models import make_model, make_table
 from cnn_jax.models.cnn import CNN
 from cnn_jax.models.initializers import INITIALIZERS, bias_initializer

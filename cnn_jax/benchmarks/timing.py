@@ -17,6 +17,7 @@ class Settings(NamedTuple):
       photos: a folder of JPEG files, or None.
       torch_python: an interpreter that has PyTorch, or None.
       networks: of those that are compared with other libraries; empty: all.
+      seeds: how many trainings a benchmark that trains to the end makes of a config.
     """
 
     configs: list[str]
@@ -24,6 +25,7 @@ class Settings(NamedTuple):
     photos: str | None = None
     torch_python: str | None = None
     networks: tuple[str, ...] = ()
+    seeds: int = 3
 
 
 def interleaved(calls: Mapping[str, Callable[[], Any]], rounds: int, least_seconds: float = 0.0) -> dict[str, float]:
