@@ -11,12 +11,12 @@ class LookaheadState(NamedTuple):
     """Of an optimizer with Lookahead.
 
     Attributes:
-      count: updates made so far.
+      made: updates made so far.
       slow: weights, like the parameters.
       inner: the state of the optimizer that moves the fast weights.
     """
 
-    count: jax.Array
+    made: jax.Array
     slow: Any
     inner: Any
 
@@ -38,13 +38,13 @@ def lookahead(
 
     def update(updates: Any, state: LookaheadState, params: Any = None) -> tuple[Any, LookaheadState]:
         updates, inner = optimizer.update(updates, state.inner, params)
-        count = optax.safe_increment(state.count)
-        meets = count % every == 0
-        kept = jnp.where(meets, decay**every * (count / steps) ** 3, 1.0)
+        made = optax.safe_increment(state.made)
+        meets = made % every == 0
+        kept = jnp.where(meets, decay**every * (made / steps) ** 3, 1.0)
         fast = optax.apply_updates(params, updates)
         slow = jax.tree.map(lambda old, new: (old + (1 - kept) * (new - old)).astype(old.dtype), state.slow, fast)
-        back = meets | (count >= steps)
+        back = meets | (made >= steps)
         updates = jax.tree.map(lambda step, to, here: jnp.where(back, to - here, step), updates, slow, params)
-        return updates, LookaheadState(count, slow, inner)
+        return updates, LookaheadState(made, slow, inner)
 
     return optax.GradientTransformation(init, update)

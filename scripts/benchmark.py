@@ -1,6 +1,6 @@
 """Measures what parts of training cost on this machine; prints tables and writes benchmark.json.
 
-scripts/benchmark.py                                        everything, with all configs of configs/
+scripts/benchmark.py        everything (cifar10 on accelerators only), with all configs of configs/
 scripts/benchmark.py --only=envelope --configs=configs/imagenet_resnet50.py    arithmetic for machines not at hand
 scripts/benchmark.py --only=steps --networks=cnn --torch_python=TORCH/bin/python    beside Flax and PyTorch
 scripts/benchmark.py --only=cifar10 --configs=configs/cifar10_94.py --seeds=25    accuracy and seconds of whole runs
@@ -17,9 +17,7 @@ from cnn_jax.errors import InputError
 
 def main(argv: Sequence[str]) -> None:
     parser = command_line.Parser(__doc__)
-    parser.add_argument(
-        "--only", metavar="NAME", help="augment, cifar10, data, envelope or steps (default: all, cifar10 on GPUs)"
-    )
+    parser.add_argument("--only", metavar="NAME", help="augment, cifar10, data, envelope or steps (default: all)")
     parser.add_argument("--configs", metavar="FILES", help="config files, with commas (default: all of configs/)")
     parser.add_argument("--photos", metavar="DIR", help="JPEG files to decode (default: some are made up)")
     parser.add_argument("--networks", metavar="NAMES", help="of the steps, with commas (default: all)")

@@ -23,7 +23,7 @@ def whitening_kernel(batches: Iterable[jax.Array], epsilon: float = 5e-4) -> np.
     Returns:
       float32 [2, 2, C, 8 * C].
     """
-    moments, count = 0.0, 0
+    moments, count = np.zeros(()), 0
     for images in batches:
         moments = moments + np.asarray(_moments(images), np.float64)
         count += images.shape[0] * (images.shape[1] - WINDOW + 1) * (images.shape[2] - WINDOW + 1)
