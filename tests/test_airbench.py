@@ -1,5 +1,6 @@
 """The configs of airbench's recipes against the numbers in its code, and the benchmark that trains them."""
 
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,7 @@ def test_the_network_is_airbenchs(name: str, trained: int | None) -> None:
         sizes["still" if still else "trained"] += leaf.size
     widths = (24, *config.model.filters)
     convs = config.model.convs_per_group
-    groups = sum(9 * a * b + (convs - 1) * 9 * b * b + convs * b for a, b in zip(widths, widths[1:], strict=False))
+    groups = sum(9 * a * b + (convs - 1) * 9 * b * b + convs * b for a, b in itertools.pairwise(widths))
     assert sizes == {"still": 288, "trained": groups + 24 + widths[-1] * 10}
     assert trained in (None, sizes["trained"])
 
@@ -123,7 +124,7 @@ def test_the_interval_is_students() -> None:
 
 
 def test_what_the_benchmark_cannot_train_is_said(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="none has model.name='speednet'"):
+    with pytest.raises(InputError, match="none has model"):
         cifar10.measure_cifar10(timing.Settings([str(ROOT / "configs/digits.py")], 1))
     result = script("benchmark.py", "--only=cifar10", "--seeds=0", f"--output={tmp_path}")
     assert (result.returncode, result.stderr.count("\n")) == (2, 1)
