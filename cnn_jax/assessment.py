@@ -14,7 +14,7 @@ from cnn_jax.errors import InputError
 from cnn_jax.inference import Run, load_run, softmax
 from cnn_jax.metrics import confusion_matrix, expected_calibration_error, per_class, wilson_interval
 from cnn_jax.progress import announce, progress_bar
-from cnn_jax.views import check_views, with_views
+from cnn_jax.views import check_views
 
 _MOST_MISTAKES = 24
 
@@ -37,7 +37,8 @@ def assess(
       split: "test", "validation" or "train". Files of another split than test carry its name, as
         do those of other data.
       data_dir: other data with the same classes, in place of the config's `data.dir`.
-      tta: names of views (see `views.with_views`); what their mean is worth is reported beside the plain figures.
+      tta: names of views (see `views.with_views`); what their mean is worth is reported beside the figures with the
+        config's `eval_views`.
 
     Raises:
       InputError: no such run, split or view, or data of other classes.
@@ -66,7 +67,7 @@ def assess(
 
 
 def _measure_views(run: Run, examples: data.Split, names: Sequence[str]) -> dict[str, Any]:
-    several = dataclasses.replace(run, apply=with_views(run.apply, names))
+    several = run.seeing(names)
     with progress_bar(len(examples), f"evaluating views ({', '.join(names)})", "image") as bar:
         figures = measure(several.logits(examples, bar.update), examples.labels, run.class_names)
     kept = ("correct", "accuracy", "accuracy_interval_95", "loss", "expected_calibration_error")

@@ -120,7 +120,8 @@ def _make_optimizer(
     momentum = make_momentum(config.schedule, steps_per_epoch, config.num_epochs) if cycles else None
     arguments = plateau_arguments(config.schedule)
     plateau = None if arguments is None else plateau_start(arguments)
-    return make_optimizer(config.optimizer, scheduled, config.freeze, momentum, plateau)
+    steps = steps_per_epoch * config.num_epochs
+    return make_optimizer(config.optimizer, scheduled, config.freeze, momentum, plateau, steps)
 
 
 def _load_on_all_hosts(config: ml_collections.ConfigDict, loading: str | None) -> data.Splits:

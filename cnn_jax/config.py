@@ -17,8 +17,9 @@ from typing import Any
 
 import ml_collections
 
-from cnn_jax.config_keys import AUGMENTATIONS, KEYS, STAGED, VARIANTS
+from cnn_jax.config_keys import AUGMENTATIONS, KEYS, VARIANTS
 from cnn_jax.errors import InputError
+from cnn_jax.model_keys import STAGED
 from cnn_jax.rules import Key, Rule, choice, did_you_mean
 from cnn_jax.schedule_keys import check_schedule, cycles_momentum
 

@@ -6,6 +6,7 @@ carries a key that nothing reads.
 
 import dataclasses
 
+from cnn_jax.model_keys import EDGES, MODELS
 from cnn_jax.rules import (
     Key,
     auto,
@@ -19,75 +20,13 @@ from cnn_jax.rules import (
     pairs,
     pattern,
     row,
-    several,
     share,
     size,
     text,
 )
 from cnn_jax.schedule_keys import SCHEDULES
 
-INITIALIZATIONS = (
-    "he_normal", "he_uniform", "glorot_normal", "glorot_uniform", "lecun_normal", "lecun_uniform",
-    "orthogonal", "truncated_normal", "torch",
-)  # fmt: skip
-ACTIVATIONS = ("relu", "gelu", "silu", "tanh", "sigmoid", "leaky_relu")
-EDGES = ("zero", "crop", "extend", "reflect", "wrap")
-NORMS = ("batch", "group", "layer", "none")
-POOLINGS = ("max", "mean", "none")
-
-_hidden = Key((), several(integer(1)), "units of the head's hidden layers")
-_dropout = Key(0.0, number(0, below=1), "share of features dropped before each dense layer of the head")
-_activation = Key("relu", choice(*ACTIVATIONS), "the nonlinearity")
-_edges = Key("zero", choice(*EDGES), "what a convolution sees beyond the border; crop: nothing, the map shrinks")
-_initialization = Key("he_normal", choice(*INITIALIZATIONS), "weight initialisation; torch: PyTorch's own default")
-_resnet = {
-    "small_images": Key(False, flag(), "3x3 stem without pooling, for images of some 64 pixels and less"),
-    "zero_init_residual": Key(True, flag(), "each block starts as the identity (Goyal et al. 2017, section 5.1)"),
-    "dropout": _dropout,
-}
-
-MODELS: dict[str, dict[str, Key]] = {
-    "linear": {"initialization": dataclasses.replace(_initialization, default="lecun_normal")},
-    "mlp": {
-        "hidden": Key((512, 256), several(integer(1)), "units of the hidden layers"),
-        "activation": _activation,
-        "dropout": Key(0.0, number(0, below=1), "share of units dropped after each hidden layer"),
-        "initialization": _initialization,
-    },
-    "lenet5": {
-        "activation": Key("tanh", choice(*ACTIVATIONS), "the nonlinearity; tanh as in LeCun et al. 1998"),
-        "pooling": Key("mean", choice("max", "mean"), "how 2x2 windows are summarised; mean as in 1998"),
-        "edges": Key("zero", choice(*EDGES), "of the first convolution: zero for 28x28 images, crop for 32x32"),
-        "initialization": dataclasses.replace(_initialization, default="glorot_uniform"),
-    },
-    "cnn": {
-        "filters": Key((32, 64), several(integer(1), least=1), "channels of each block; the depth is their number"),
-        "stem": Key(
-            None,
-            maybe(row(integer(1), size(), integer(1), expects="(filters, kernel size, stride) as in (16, 5, 2)")),
-            "(filters, kernel size, stride) of a convolution before the blocks, which sees nothing beyond the border",
-        ),
-        "convs_per_block": Key(1, integer(1), "convolution-normalisation-activation units before each pooling"),
-        "kernel_size": Key((3, 3), size(), "of every convolution"),
-        "stride": Key(1, integer(1), "of the first convolution of each block"),
-        "edges": _edges,
-        "pooling": Key("max", choice(*POOLINGS), "what ends each block"),
-        "pool_window": Key(2, integer(1), "side of the pooling window"),
-        "pool_stride": Key(2, integer(1), "step of the pooling window"),
-        "norm": Key("batch", choice(*NORMS), "between convolution and activation"),
-        "norm_groups": Key(8, integer(1), "channel groups of norm=group (it must divide every entry of filters)"),
-        "activation": _activation,
-        "neck": Key("flatten", choice("flatten", "global_mean", "global_max"), "from maps to the feature vector"),
-        "hidden": dataclasses.replace(_hidden, default=(128,)),
-        "dropout": _dropout,
-        "initialization": _initialization,
-    },
-    "resnet18": _resnet,
-    "resnet34": _resnet,
-    "resnet50": _resnet,
-}
-
-STAGED = ("cnn", "resnet18", "resnet34", "resnet50")  # what remat=stage can take apart
+EVAL_VIEWS = ("none", "flip", "flip_translate")
 
 _learning_rate = Key(1e-3, number(above=0), "the schedule's base rate (of OneCycleLR: its peak)")
 _weight_decay = Key(0.0, number(0), "L2 penalty, added to the gradient as PyTorch does")
@@ -117,7 +56,13 @@ def _eps(default: float) -> Key:
 
 
 OPTIMIZERS: dict[str, dict[str, Key]] = {
-    "sgd": _optimizer(rate=0.1, momentum=_momentum, nesterov=_nesterov),
+    "sgd": _optimizer(
+        rate=0.1, momentum=_momentum, nesterov=_nesterov,
+        lookahead_steps=Key(0, integer(0), "between moves of the slow weights (Zhang et al. 2019); 0: there are none"),
+        lookahead_decay=Key(
+            0.95, number(0, below=1), "share of the slow weights that is kept a step, at the end; before it less"
+        ),
+    ),
     "adam": _optimizer(b1=_b1, b2=_b2, eps=_eps(1e-8)),
     "adamw": _optimizer(dataclasses.replace(_decoupled, default=0.01), b1=_b1, b2=_b2, eps=_eps(1e-8)),
     "rmsprop": _optimizer(
@@ -270,6 +215,10 @@ KEYS: dict[str, Key] = {
         "what BatchNorm takes its statistics over: the whole batch, or each device's part",
     ),
     "patience": Key(None, maybe(integer(1)), "stop after so many epochs without a better checkpoint.metric"),
+    "eval_views": Key(
+        "none", choice(*EVAL_VIEWS),
+        "what logits are averaged over, but in training: an image and its mirror image; these shifted by a pixel, too",
+    ),
     "checkpoint.every": Key(1.0, number(above=0), "time between checkpoints; the last epoch is always saved"),
     "checkpoint.unit": Key("epochs", choice("epochs", "steps", "minutes"), "what checkpoint.every counts"),
     "checkpoint.keep": Key(2, integer(1), "how many of the last checkpoints are kept, beside the best one"),

@@ -17,9 +17,9 @@ from cnn_jax import data, hosts, reports
 from cnn_jax.building import Experiment, build
 from cnn_jax.checkpoints import Checkpoints, open_checkpoints
 from cnn_jax.config import to_json, validate
-from cnn_jax.config_keys import STAGED
 from cnn_jax.epoch_ends import make_after_epoch, make_averages, rate_factor
 from cnn_jax.errors import InputError, Interrupted, NonFiniteError, SaveError
+from cnn_jax.model_keys import STAGED
 from cnn_jax.programs import initial_state, make_evaluation, make_training, state_shapes
 from cnn_jax.progress import announce
 from cnn_jax.run_directory import (

@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,19 +22,23 @@ from cnn_jax.errors import InputError, shown
 from cnn_jax.models import Classifier, make_model
 from cnn_jax.rules import integer, size
 from cnn_jax.run_directory import read_run_file
+from cnn_jax.views import EVAL_VIEWS, with_views
 
 Apply = Callable[[Any, jax.Array], jax.Array]
 
 
-def make_apply(model: Classifier, normalization: Normalization) -> Apply:
-    """(variables, uint8 images [B, H, W, C]) -> logits [B, K], in evaluation mode. Pure; not compiled."""
+def make_apply(model: Classifier, normalization: Normalization, views: Sequence[str] = ()) -> Apply:
+    """(variables, uint8 images [B, H, W, C]) -> logits [B, K], in evaluation mode, averaged over `with_views`' views.
+
+    Pure; not compiled.
+    """
 
     def apply(variables: Any, images: jax.Array) -> jax.Array:
         inputs = normalize(images, normalization, model.setting.param_dtype)
         logits: jax.Array = model.apply(variables, inputs, train=False)  # type: ignore[assignment]
         return logits
 
-    return apply
+    return with_views(apply, views)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,6 +52,11 @@ class Run:
     variables: Any
     apply: Apply
     resolved: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+    def seeing(self, views: Sequence[str]) -> "Run":
+        """The same with these views of each image in place of the config's `eval_views`."""
+        model = make_model(self.config.model, len(self.class_names), self.config.precision)
+        return dataclasses.replace(self, apply=make_apply(model, self.normalization, views))
 
     @functools.cached_property
     def compiled(self) -> Apply:
@@ -126,7 +135,7 @@ def load_run(workdir: str | Path) -> Run:
         raise InputError(
             f"{workdir}: its checkpoint and its config.json are of different models; restore the right one"
         )
-    apply = make_apply(model, normalization)
+    apply = make_apply(model, normalization, EVAL_VIEWS[config.eval_views])
     return Run(config, image_shape, class_names, normalization, best.variables, apply, resolved)
 
 

@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from cnn_jax.lookahead import lookahead
 from cnn_jax.parameter_names import frozen, multiplier, parameter_names
 
 Mask = Callable[[Any], Any]
@@ -153,6 +154,7 @@ def make_optimizer(
     freeze: str | None = None,
     momentum: Schedule | None = None,
     plateau: Any = None,
+    steps: int = 0,
 ) -> optax.GradientTransformation:
     """The Optax transformation for a config's `optimizer` block.
 
@@ -166,15 +168,16 @@ def make_optimizer(
         schedulers cycle it; None: it stays what it is.
       plateau: where a metric lowers the rates, the `PlateauState` to begin with: every rate is multiplied by its
         `factor`. With either of the two the state is a `FollowingState`.
+      steps: of the whole training; wanted where the optimizer has `lookahead_steps`.
     """
     if momentum is None and plateau is None:
-        return _build(optimizer, schedule, freeze)
+        return _build(optimizer, schedule, freeze, steps)
 
     def at(count: Any, seen: Any) -> optax.GradientTransformation:
         """The optimizer of one step. Rates themselves are scaled: LARS, say, keeps scaled updates in its momentum."""
         changes = {} if momentum is None else {"momentum" if "momentum" in optimizer else "b1": momentum(count)}
         scaled = schedule if plateau is None else lambda base: lambda step: seen.factor * schedule(base)(step)
-        return _build({**optimizer, **changes}, scaled, freeze)
+        return _build({**optimizer, **changes}, scaled, freeze, steps)
 
     def init(params: Any) -> FollowingState:
         count = () if momentum is None else jnp.zeros((), jnp.int32)
@@ -189,12 +192,13 @@ def make_optimizer(
 
 
 def _build(
-    optimizer: Mapping[str, Any], schedule: Callable[[float], Schedule], freeze: str | None
+    optimizer: Mapping[str, Any], schedule: Callable[[float], Schedule], freeze: str | None, steps: int
 ) -> optax.GradientTransformation:
     arguments = dict(optimizer)
     name, base = arguments.pop("name"), arguments.pop("learning_rate")
     multipliers = arguments.pop("rate_multipliers")
     clip_norm, decay_all = arguments.pop("clip_norm"), arguments.pop("decay_bias_and_norm")
+    lookahead_steps, lookahead_decay = (arguments.pop(f"lookahead_{key}", 0) for key in ("steps", "decay"))
     if "adam_learning_rate" in arguments:
         arguments["adam_learning_rate"] = schedule(arguments["adam_learning_rate"])
 
@@ -206,6 +210,8 @@ def _build(
         transformation = optax.chain(optax.clip_by_global_norm(clip_norm), transformation)
     if multipliers:
         transformation = optax.chain(transformation, _scale_by_name(multipliers))
+    if lookahead_steps:
+        transformation = lookahead(transformation, lookahead_steps, lookahead_decay, steps)
     return transformation if freeze is None else _only_trained(transformation, freeze)
 
 

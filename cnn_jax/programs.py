@@ -21,6 +21,7 @@ from cnn_jax.data.order import distinct
 from cnn_jax.data.resident import Resident, own_part
 from cnn_jax.data.stream import Batches
 from cnn_jax.devices import AXIS
+from cnn_jax.first_weights import weights_from_data
 from cnn_jax.inference import make_apply
 from cnn_jax.losses import LOSSES, balanced_weights
 from cnn_jax.ops import takes_tiles
@@ -30,6 +31,7 @@ from cnn_jax.training.loss_scale import init_loss_scale
 from cnn_jax.training.parallel import compile_eval_step, compile_resident_step, compile_train_step, map_parts
 from cnn_jax.training.state import TrainState, init_state
 from cnn_jax.training.step import Batch, Preprocess, StepOptions, make_eval_step, make_train_step
+from cnn_jax.views import EVAL_VIEWS
 
 _MOST_STEPS_PER_CALL = 50
 _OPERATIONS_PER_CALL = 2e12
@@ -44,7 +46,8 @@ def make_steps(experiment: Experiment) -> tuple[Callable[..., Any], Callable[...
     loss = partial(LOSSES[config.loss.name], label_smoothing=config.loss.label_smoothing, class_weights=weights)
     options = _step_options(experiment)
     step = make_train_step(experiment.model, experiment.optimizer, loss, _make_preprocess(experiment), options)
-    return step, make_eval_step(make_apply(experiment.model, experiment.normalization))
+    apply = make_apply(experiment.model, experiment.normalization, EVAL_VIEWS[config.eval_views])
+    return step, make_eval_step(apply)
 
 
 def make_statistics(experiment: Experiment) -> tuple[Callable[..., Any], Callable[..., Any]]:
@@ -184,8 +187,8 @@ def steps_per_call(experiment: Experiment) -> int:
     return max(1, min(_MOST_STEPS_PER_CALL, most, int(_OPERATIONS_PER_CALL / max(work, 1))))
 
 
-def make_state(experiment: Experiment) -> Callable[[Any], TrainState]:
-    """From a seed to the state before the first step; not compiled."""
+def make_state(experiment: Experiment) -> Callable[..., TrainState]:
+    """From a seed (and `given`, see `init_state`) to the state before the first step; not compiled."""
     config = experiment.config
     return partial(
         init_state, experiment.model, experiment.optimizer, experiment.splits.image_shape,
@@ -203,11 +206,12 @@ def state_shapes(experiment: Experiment) -> TrainState:
 
 
 def compile_initial_state(experiment: Experiment) -> Callable[[Any], Any]:
-    """From a seed to the state before the first step, as one program."""
+    """From a seed to the state before the first step, as one program, with what the model takes from the data."""
     # Random numbers are much code that runs once: on CPU, to optimise it takes seconds longer than it saves.
     devices = experiment.devices
     options = quick_options(devices.platform, backend_level=0)
-    return jax.jit(make_state(experiment), out_shardings=devices.replicated, compiler_options=options)
+    program = jax.jit(make_state(experiment), out_shardings=devices.replicated, compiler_options=options)
+    return lambda seed: program(seed, given=weights_from_data(experiment))
 
 
 def initial_state(experiment: Experiment) -> TrainState:

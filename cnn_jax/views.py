@@ -15,6 +15,10 @@ VIEWS = ("flip", "translate")
 _SHIFTS = ((0, 0, 0.5), (-1, -1, 0.25), (1, 1, 0.25))
 
 
+# config_keys.EVAL_VIEWS, by their views
+EVAL_VIEWS: dict[str, tuple[str, ...]] = {"none": (), "flip": ("flip",), "flip_translate": ("flip", "translate")}
+
+
 def check_views(names: Iterable[str]) -> tuple[str, ...]:
     """The names without repetitions; raises InputError for one that is no view."""
     for name in (names := tuple(dict.fromkeys(names))):
@@ -32,8 +36,10 @@ def with_views(apply: Apply, names: Sequence[str]) -> Apply:
         and to the lower right (1/4 each), with mirrored borders. Both make six views.
 
     Returns:
-      a function of the same kind.
+      a function of the same kind; without views the same.
     """
+    if not names:
+        return apply
     shifts = _SHIFTS if "translate" in check_views(names) else ((0, 0, 1.0),)
     mirrors = (1, -1) if "flip" in names else (1,)
 

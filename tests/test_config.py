@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from cnn_jax import config as c
 from cnn_jax import config_keys as k
-from cnn_jax import losses, models, ops, optimizers, schedules
+from cnn_jax import losses, model_keys, models, ops, optimizers, schedules
 from cnn_jax.data import SOURCES
 from cnn_jax.data.augment.pipeline import OPERATIONS
 from cnn_jax.errors import InputError
@@ -37,6 +37,7 @@ def test_models_arguments_are_the_keys_with_the_same_defaults(name: str) -> None
 @pytest.mark.parametrize("name", k.OPTIMIZERS)
 def test_optimizers_take_the_keys(name: str) -> None:
     taken_before = {"learning_rate", "decay_bias_and_norm", "clip_norm", "rate_multipliers"}
+    taken_before |= {"lookahead_steps", "lookahead_decay"}
     assert set(k.OPTIMIZERS[name]) - taken_before == set(defaults(optimizers.OPTIMIZERS[name], ("rate", "mask")))
 
 
@@ -54,8 +55,8 @@ def test_tables_hold_the_names_of_the_config() -> None:
     assert list(k.MODELS) == list(models.MODELS)
     assert list(k.OPTIMIZERS) == list(optimizers.OPTIMIZERS)
     assert list(k.SCHEDULES) == list(schedules.SCHEDULES)
-    assert set(k.INITIALIZATIONS) == set(initializers.INITIALIZERS)
-    assert set(k.ACTIVATIONS) == set(layers.ACTIVATIONS)
+    assert set(model_keys.INITIALIZATIONS) == set(initializers.INITIALIZERS)
+    assert set(model_keys.ACTIVATIONS) == set(layers.ACTIVATIONS)
     assert set(k.EDGES) == {*ops.PAD_MODES, "crop"}
     assert set(k.AUGMENTATIONS) == set(OPERATIONS)
     assert all(entry.rule(entry.default) == entry.default for entry in k.AUGMENTATIONS.values())

@@ -10,27 +10,29 @@ from conftest import ROOT
 
 FLOORS = {
     0: [
-        "config", "config_keys", "schedule_keys", "expressions", "overrides", "rules", "errors", "random",
+        "config", "config_keys", "model_keys", "schedule_keys", "expressions", "overrides", "rules", "errors", "random",
         "host_random", "streams", "progress", "ops", "environment", "stopping", "hosts",
         "roll_call", "devices", "parameter_names", "folders", "compilation", "allocator",
     ],
     1: [
-        "data", "models", "losses", "metrics", "schedules", "optimizers", "tracking", "checkpoints", "reports",
-        "audit_page", "views", "run_directory", "checksums", "orbax_manners",
+        "data", "models", "losses", "metrics", "schedules", "optimizers", "lookahead", "tracking", "checkpoints",
+        "reports", "audit_page", "views", "run_directory", "checksums", "orbax_manners",
     ],
     2: ["training", "inference"],
     3: [
-        "building", "programs", "costs", "epoch_ends", "experiment", "warm_start", "assessment", "prediction",
-        "gallery", "audit", "runs_page", "mlflow_model", "schedule_picture",
+        "building", "first_weights", "programs", "costs", "epoch_ends", "experiment", "warm_start", "assessment",
+        "prediction", "gallery", "audit", "runs_page", "mlflow_model", "schedule_picture",
     ],
     4: ["command_line", "benchmarks", "dry_run", "tuning"],
 }  # fmt: skip
 # metrics reports the plain cross-entropy, which is defined once, in losses; a checkpoint holds checksums; a warm start
-# needs a run and a training state
+# needs a run and a training state; Lookahead is a part of optimizers
 NEIGHBOURS = {
-    ("metrics", "losses"), ("checkpoints", "checksums"), ("checkpoints", "orbax_manners"), ("experiment", "warm_start"),
-    ("experiment", "building"), ("experiment", "programs"), ("programs", "building"), ("experiment", "epoch_ends"),
-    ("epoch_ends", "building"), ("epoch_ends", "programs"), ("costs", "building"), ("costs", "programs"),
+    ("metrics", "losses"), ("optimizers", "lookahead"), ("checkpoints", "checksums"),
+    ("checkpoints", "orbax_manners"), ("experiment", "warm_start"), ("experiment", "building"),
+    ("experiment", "programs"), ("programs", "building"), ("experiment", "epoch_ends"), ("first_weights", "building"),
+    ("programs", "first_weights"), ("epoch_ends", "building"), ("epoch_ends", "programs"), ("costs", "building"),
+    ("costs", "programs"),
 }  # fmt: skip
 ROOM_FLOOR = {room: floor for floor, rooms in FLOORS.items() for room in rooms}
 MODULES = sorted((ROOT / "cnn_jax").rglob("*.py"))

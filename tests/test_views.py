@@ -10,9 +10,10 @@ from helpers import read_json, script, tiny_config
 from PIL import Image
 
 from cnn_jax import gallery
-from cnn_jax.assessment import assess, load_split
+from cnn_jax.assessment import assess, load_split, measure
 from cnn_jax.config_keys import AUGMENTATIONS
 from cnn_jax.errors import InputError
+from cnn_jax.experiment import fit
 from cnn_jax.inference import load_run
 from cnn_jax.views import with_views
 
@@ -49,6 +50,22 @@ def test_evaluate_reports_the_views_beside_the_plain_figures(trained: Path) -> N
     assert f"with views (flip, translate) {saved['tta']['accuracy']:.2%}" in result.stdout.splitlines()[-1]
     assert f"test accuracy {plain['accuracy']:.2%}" in result.stdout
     assess(trained)  # leaves the folder as it was
+
+
+def test_eval_views_are_part_of_a_run(tmp_path: Path) -> None:
+    """The run's own test, evaluate.py and predict.py see the same views; --tta replaces them."""
+    summary = fit(tiny_config(num_epochs=1, model__filters=(4,), eval_views="flip_translate"), tmp_path / "run")
+    run = load_run(tmp_path / "run")
+    examples = load_split(run, "test")
+    images = jnp.asarray(examples.images)
+    plain = run.seeing(())
+    expected = np.asarray(with_views(plain.apply, ("flip", "translate"))(run.variables, images))
+    np.testing.assert_allclose(run.logits(examples), expected, atol=1e-4)
+    assert not np.allclose(plain.logits(examples), expected, atol=1e-2)
+    figures = assess(tmp_path / "run", tta=("flip", "translate")).figures
+    assert figures["loss"] == pytest.approx(summary["test_loss"], rel=1e-5)
+    assert figures["tta"]["loss"] == figures["loss"]
+    assert figures["loss"] != pytest.approx(measure(plain.logits(examples), examples.labels, run.class_names)["loss"])
 
 
 def test_an_unknown_view_is_said(trained: Path) -> None:

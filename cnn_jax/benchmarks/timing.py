@@ -20,7 +20,7 @@ class Settings(NamedTuple):
       photos: a folder of JPEG files, or None.
       torch_python: an interpreter that has PyTorch, or None.
       networks: of those that are compared with other libraries; empty: all.
-      seeds: whole trainings, each with a seed of its own.
+      seeds: how many whole trainings, each with a seed of its own, of a config.
       output: the folder for pictures.
     """
 

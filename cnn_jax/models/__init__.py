@@ -13,6 +13,7 @@ from cnn_jax.models.lenet import LeNet5
 from cnn_jax.models.mlp import MLP, Linear
 from cnn_jax.models.resnet import ResNet18, ResNet34, ResNet50
 from cnn_jax.models.setting import Setting
+from cnn_jax.models.speednet import SpeedNet
 from cnn_jax.models.table import Table, make_table
 
 __all__ = ["MODELS", "Classifier", "Setting", "Table", "make_model", "make_table", "variable_shapes"]
@@ -25,6 +26,7 @@ MODELS: dict[str, Callable[..., Classifier]] = {
     "resnet18": ResNet18,
     "resnet34": ResNet34,
     "resnet50": ResNet50,
+    "speednet": SpeedNet,
 }
 
 

@@ -5,10 +5,31 @@ truncates it).
 """
 
 import math
+from collections.abc import Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax.nn.initializers import Initializer, orthogonal, truncated_normal, variance_scaling
+
+_torch = variance_scaling(1.0 / 3.0, "fan_in", "uniform")
+
+
+def _dirac(key: jax.Array, shape: Sequence[int], dtype: Any = jnp.float32, out_sharding: Any = None) -> jax.Array:
+    """PyTorch's default, but the first `in` filters of a convolution [..., in, out] hand on one channel each.
+
+    What enters a wide layer so comes out of it unchanged, whatever the other filters make of it (Zagoruyko & Komodakis
+    2017, "DiracNets"; `torch.nn.init.dirac_` on the first filters alone). Dense layers, too, begin as PyTorch's do.
+    """
+    kernel = _torch(key, shape, dtype)
+    if len(shape) < 3:
+        return kernel
+    *window, channels, features = shape
+    handed = min(channels, features)
+    one = jnp.zeros((*window, channels, handed), dtype)
+    centre = tuple(size // 2 for size in window)
+    return kernel.at[..., :handed].set(one.at[centre].set(jnp.eye(channels, handed, dtype=dtype)))
+
 
 INITIALIZERS: dict[str, Initializer] = {
     "he_normal": variance_scaling(2.0, "fan_in", "normal"),  # He et al. 2015, eq. 10
@@ -20,7 +41,8 @@ INITIALIZERS: dict[str, Initializer] = {
     "orthogonal": orthogonal(),  # Saxe et al. 2014
     "truncated_normal": truncated_normal(stddev=0.02),
     # PyTorch's Conv2d and Linear: kaiming_uniform_(a=sqrt(5)), which is U(-1/sqrt(fan_in), 1/sqrt(fan_in))
-    "torch": variance_scaling(1.0 / 3.0, "fan_in", "uniform"),
+    "torch": _torch,
+    "dirac": _dirac,
 }
 
 

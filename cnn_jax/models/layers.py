@@ -1,7 +1,7 @@
 """The layers that all models are made of, and the frame that makes a classifier a backbone and a head."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import flax.linen as nn
@@ -55,14 +55,18 @@ class Dense(nn.Module):
     features: int
     initialization: str = "he_normal"
     setting: Setting = Setting()
+    use_bias: bool = True
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         dtype, param_dtype = self.setting.dtype, self.setting.param_dtype
         shape = (x.shape[-1], self.features)
         kernel = self.param("kernel", INITIALIZERS[self.initialization], shape, param_dtype)
-        bias = self.param("bias", bias_initializer(self.initialization, shape[0]), (self.features,), param_dtype)
-        return x.astype(dtype) @ kernel.astype(dtype) + bias.astype(dtype).reshape(1, -1)
+        y = x.astype(dtype) @ kernel.astype(dtype)
+        if self.use_bias:
+            bias = self.param("bias", bias_initializer(self.initialization, shape[0]), (self.features,), param_dtype)
+            y = y + bias.astype(dtype).reshape(1, -1)
+        return y
 
 
 class Pool(nn.Module):
@@ -84,10 +88,14 @@ class Pool(nn.Module):
 
 
 class BatchNorm(nn.Module):
-    """`ops.batch_norm` with its parameters and running statistics, named as Flax names them."""
+    """`ops.batch_norm` with its parameters and running statistics, named as Flax names them.
+
+    Without `use_scale` its scale is 1 and no parameter.
+    """
 
     train: bool
     epsilon: float = 1e-5
+    use_scale: bool = True
     scale_init: nn.initializers.Initializer = nn.initializers.ones
     setting: Setting = Setting()
 
@@ -96,7 +104,7 @@ class BatchNorm(nn.Module):
         kind, features = self.setting.param_dtype, (x.shape[-1],)
         mean = self.variable("batch_stats", "mean", jnp.zeros, features, kind)
         variance = self.variable("batch_stats", "var", jnp.ones, features, kind)
-        scale = self.param("scale", self.scale_init, features, kind)
+        scale = self.param("scale", self.scale_init, features, kind) if self.use_scale else jnp.ones(features, kind)
         bias = self.param("bias", nn.initializers.zeros, features, kind)
         x = jnp.asarray(x, self.setting.dtype)
         if not self.train:
@@ -139,7 +147,10 @@ def make_norm(
 
 
 class Head(nn.Module):
-    """The MLP that turns a feature vector [B, D] into logits [B, num_classes], with dropout before each layer."""
+    """The MLP that turns a feature vector [B, D] into logits [B, num_classes], with dropout before each layer.
+
+    Without `use_bias` the last layer has none.
+    """
 
     num_classes: int
     hidden: tuple[int, ...] = ()
@@ -147,6 +158,7 @@ class Head(nn.Module):
     activation: str = "relu"
     initialization: str = "he_normal"
     setting: Setting = Setting()
+    use_bias: bool = True
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool) -> jax.Array:
@@ -155,7 +167,7 @@ class Head(nn.Module):
             x = Dense(units, self.initialization, self.setting, name=f"hidden{i}")(x)
             x = ACTIVATIONS[self.activation](x)
         x = nn.Dropout(self.dropout, deterministic=not train)(x)
-        return Dense(self.num_classes, self.initialization, self.setting, name="logits")(x)
+        return Dense(self.num_classes, self.initialization, self.setting, self.use_bias, name="logits")(x)
 
 
 class Classifier(nn.Module):
@@ -179,6 +191,14 @@ class Classifier(nn.Module):
     def __call__(self, images: jax.Array, train: bool = False, features_only: bool = False) -> jax.Array:
         features = self.backbone(images.astype(self.setting.dtype), train)
         return (features if features_only else self.head(features, train)).astype(self.setting.param_dtype)
+
+    def from_data(self, batches: Iterable[jax.Array]) -> dict[str, Any]:
+        """The part of the first parameters that the data give, nested as in "params"; {} for most networks.
+
+        Args:
+          batches: of training images as the network takes them, normalised and not augmented: [B, H, W, C].
+        """
+        return {}
 
     def embed(self, images: jax.Array, train: bool = False) -> jax.Array:
         """The feature vector [B, D]."""

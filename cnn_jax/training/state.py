@@ -1,5 +1,6 @@
 """Everything that training changes."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import flax.linen as nn
@@ -47,10 +48,14 @@ def init_state(
     *,
     with_averages: bool = False,
     loss_scale: Any = None,
+    given: Mapping[str, Any] | None = None,
 ) -> TrainState:
-    """The state before the first step, a function of the seed; fit for `jit` and `eval_shape`."""
+    """The state before the first step, a function of the seed; fit for `jit` and `eval_shape`.
+
+    `given` holds parameters that are not drawn, nested as in "params".
+    """
     variables = model.init(stream_key(seed, "init"), jnp.zeros((1, *image_shape), jnp.float32))
-    params, batch_stats = variables["params"], variables.get("batch_stats", {})
+    params, batch_stats = _with(variables["params"], given or {}), variables.get("batch_stats", {})
     return TrainState(
         step=jnp.zeros((), jnp.int32),
         params=params,
@@ -59,6 +64,13 @@ def init_state(
         ema={"params": params, "batch_stats": batch_stats} if with_averages else {},
         loss_scale=loss_scale or {},
     )
+
+
+def _with(params: Any, given: Mapping[str, Any]) -> Any:
+    """The parameters with those of `given` in their places and types."""
+    if not isinstance(given, Mapping):
+        return jnp.asarray(given, params.dtype)
+    return {name: _with(part, given[name]) if name in given else part for name, part in params.items()}
 
 
 def update_ema(ema: Any, variables: Any, decay: float, step: jax.Array) -> Any:

@@ -174,7 +174,7 @@ def prepare(config: ml_collections.ConfigDict, rates: np.ndarray) -> Experiment:
 
     return dataclasses.replace(
         experiment,
-        optimizer=make_optimizer(optimizer, scheduled, experiment.config.freeze),
+        optimizer=make_optimizer(optimizer, scheduled, experiment.config.freeze, steps=len(rates)),
         schedule=scheduled(optimizer.learning_rate),
     )
 
