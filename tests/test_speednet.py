@@ -1,5 +1,6 @@
 """The network of the fastest trainings, and the weights that it takes from data."""
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -108,3 +109,18 @@ def test_another_runs_kernel_wins_over_the_data(tmp_path: Path) -> None:
     assert not np.allclose(initial_state(build(other)).params["whiten"]["kernel"], kernel, atol=0.1)
     fit(other, tmp_path / "second")
     np.testing.assert_array_equal(load_run(tmp_path / "second").variables["params"]["whiten"]["kernel"], kernel)
+
+
+def test_running_statistics_keep_their_share_unless_the_setting_says_another() -> None:
+    """Averaged weights take their statistics with a share of zero, whatever the network's own is."""
+    images = jax.random.normal(jax.random.key(0), (4, 6, 6, 1)) + 3
+    network = SpeedNet(num_classes=3, filters=(4,), norm_momentum=0.6)
+    variables = network.init(jax.random.key(1), images)
+
+    def after_one_step(model: SpeedNet) -> np.ndarray:
+        _, updated = model.apply(variables, images, train=True, mutable=["batch_stats"])
+        return np.asarray(updated["batch_stats"]["group1"]["norm1"]["mean"])
+
+    taken_anew = after_one_step(network.clone(setting=dataclasses.replace(network.setting, norm_momentum=0.0)))
+    np.testing.assert_allclose(after_one_step(network), 0.4 * taken_anew, rtol=1e-5)
+    assert np.abs(taken_anew).max() > 0.1

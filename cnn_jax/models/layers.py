@@ -95,6 +95,7 @@ class BatchNorm(nn.Module):
 
     train: bool
     epsilon: float = 1e-5
+    momentum: float = 0.9
     use_scale: bool = True
     scale_init: nn.initializers.Initializer = nn.initializers.ones
     setting: Setting = Setting()
@@ -113,7 +114,7 @@ class BatchNorm(nn.Module):
         axis = None if self.is_initializing() else self.setting.axis
         y, statistics = ops.batch_norm(x, scale, bias, self.epsilon, axis)
         if not self.is_initializing():
-            kept = self.setting.norm_momentum
+            kept = self.momentum if self.setting.norm_momentum is None else self.setting.norm_momentum
             for running, new in zip((mean, variance), statistics, strict=True):
                 running.value = kept * running.value + (1 - kept) * jax.lax.stop_gradient(new)
         return y
@@ -127,9 +128,9 @@ def make_norm(
     Its statistics are computed and kept in float32 (float64 in a network of float64).
 
     batch: over B, H, W (Ioffe & Szegedy 2015), and over the devices of `setting.axis`. Its running statistics keep
-      `setting.norm_momentum` of the old value, 0.9, which PyTorch calls momentum 0.1; the running variance is the
-      biased one, PyTorch's is larger by n / (n - 1). Where its scale and its bias are both frozen it is frozen as a
-      whole, as in Keras: also in training it normalises with its running statistics and leaves them as they are.
+      `momentum` of the old value, 0.9, which PyTorch calls momentum 0.1; the running variance is the biased one,
+      PyTorch's is larger by n / (n - 1). Where its scale and its bias are both frozen it is frozen as a whole, as in
+      Keras: also in training it normalises with its running statistics and leaves them as they are.
       (PyTorch's requires_grad=False does not: there new data change a network that was to stay as it is.)
     group: over H, W and the channels of a group; layer: over H, W and all channels (Wu & He 2018, eq. 3 to 7).
     """

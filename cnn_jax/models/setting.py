@@ -16,7 +16,8 @@ class Setting:
       axis: the name of the device axis over which BatchNorm takes its statistics, inside a program for one device;
         None: over what it sees.
       freeze: a regular expression over the names of parameters that are not trained.
-      norm_momentum: the share of a running statistic that BatchNorm keeps of the old one at each step.
+      norm_momentum: the share of a running statistic that BatchNorm keeps of the old one at each step; None: as each
+        of them has it.
       remat: "stage": stages keep their inputs only and are computed again on the way back; "none": all is kept.
     """
 
@@ -24,7 +25,7 @@ class Setting:
     axis: str | None = None
     freeze: str | None = None
     remat: str = "none"
-    norm_momentum: float = 0.9
+    norm_momentum: float | None = None
 
     @property
     def param_dtype(self) -> Any:

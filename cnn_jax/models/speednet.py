@@ -1,6 +1,5 @@
 """The network of the fastest trainings on CIFAR-10: a whitening layer, then groups of two or three convolutions."""
 
-import dataclasses
 from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
@@ -54,8 +53,9 @@ class SpeedNet(Classifier):
 
     def backbone(self, x: jax.Array, train: bool) -> jax.Array:
         conv: Any = partial(Conv, initialization=self.initialization, setting=self.setting)
-        setting = dataclasses.replace(self.setting, norm_momentum=self.norm_momentum)
-        norm = partial(make_norm, "batch", setting=setting, epsilon=1e-12, use_scale=False)
+        norm = partial(
+            make_norm, "batch", setting=self.setting, epsilon=1e-12, momentum=self.norm_momentum, use_scale=False
+        )  # fmt: skip
         act = ACTIVATIONS[self.activation]
         whiten = conv(2 * WINDOW**2 * x.shape[-1], kernel_size=(WINDOW, WINDOW), edges="crop", name="whiten")
         x = act(whiten(x))
