@@ -52,7 +52,8 @@ def quick_options(platform: str, backend_level: int | None = None) -> dict[str, 
     """`compiler_options` for `jax.jit`, with which a program takes about half as long to compile.
 
     On CPU, XLA's newer code for fusions is what takes LLVM longest. The older one makes programs that run as fast, but
-    for those of Winograd's convolution. Whoever names the option in XLA_FLAGS decides it for himself.
+    for those of Winograd's convolution, and that are as exact, but for float64. Whoever names the option in XLA_FLAGS
+    has decided.
 
     Args:
       backend_level: of LLVM's optimisation, 0 to 3, for code that runs once; None: XLA's own.

@@ -23,7 +23,9 @@ from cnn_jax.random import example_keys, stream_key
 
 # SciPy's names; its "reflect" repeats the border pixel, its "constant" and "wrap" interpolate nothing at the border.
 SCIPY = {"zero": "grid-constant", "extend": "nearest", "reflect": "mirror", "wrap": "grid-wrap"}
-QUICK = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
+QUICK = {
+    "xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True, "xla_cpu_use_fusion_emitters": False
+}  # fmt: skip
 
 
 def pictures(count: int, height: int = 9, width: int = 7, channels: int = 3) -> np.ndarray:

@@ -21,7 +21,9 @@ from cnn_jax.models.resnet import ResNet, ResNet18
 from cnn_jax.models.setting import Setting
 
 # Half the compile time; what is computed stays the same.
-QUICK = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
+QUICK = {
+    "xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True, "xla_cpu_use_fusion_emitters": False
+}  # fmt: skip
 EMBEDDING = {
     "linear": 3072,
     "mlp": 256,
