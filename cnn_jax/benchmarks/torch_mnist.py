@@ -54,7 +54,7 @@ def accuracy(model: Any, images: Any, labels: Any) -> float:
 def main(path: str, epochs: int, seed: int, started: float) -> None:
     torch.manual_seed(seed)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    with np.load(path) as stored:
+    with np.load(path, allow_pickle=False) as stored:
         arrays = {name: torch.from_numpy(stored[name]) for name in stored.files}
     for split in ("train", "test"):
         images = arrays[f"{split}_images"].permute(0, 3, 1, 2).float() / 255
