@@ -1,6 +1,7 @@
 """How a script ends when SIGINT or SIGTERM comes, wherever it is."""
 
 import contextlib
+import gc
 import os
 import select
 import signal
@@ -51,6 +52,7 @@ def end_on_signals(again: str) -> None:
 def leave(status: int) -> NoReturn:
     """Ends the process with this status; at once, without waiting for anything, where a thread is stuck."""
     if not stuck.is_set():
+        gc.freeze()  # else the interpreter searches all of JAX for cycles to free: 0.7 s for what ends anyway
         sys.exit(status)
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError):

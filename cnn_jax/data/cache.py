@@ -13,6 +13,7 @@ import time
 import zlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import psutil
@@ -66,6 +67,16 @@ def array(key: str, make: Callable[[], np.ndarray]) -> np.ndarray:
     """The array under `key`, made by `make()` if it is not there yet."""
     folder = entry(key, lambda folder: np.save(folder / "array.npy", make()), _holds_an_array)
     return np.load(folder / "array.npy", allow_pickle=False)
+
+
+def facts(key: str, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """What JSON can hold, under `key`; made by `make()` if it is not there yet."""
+
+    def write(folder: Path) -> None:
+        (folder / "facts.json").write_text(json.dumps(make()))
+
+    folder = entry(key, write)
+    return dict(json.loads((folder / "facts.json").read_text()))
 
 
 def allocate(path: Path, shape: tuple[int, ...]) -> np.memmap:

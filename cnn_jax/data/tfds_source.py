@@ -46,29 +46,48 @@ def load_tfds(data: Any) -> Source:
             f"delete it, and run {_prepare_command(data.name, root)}"
         )
 
-    import tensorflow_datasets as tfds
-
-    try:
-        builder = tfds.builder_from_directory(str(folder))
-    except Exception as error:  # whatever a damaged description makes it raise
-        raise _damaged(folder, error) from error
-    image_key, label_key = _feature_names(builder.info.features, data.name)
-    shape = _image_shape(data, builder.info.features[image_key].shape)
-    names = tuple(map(shown, builder.info.features[label_key].names))
-    place = f"tfds-{builder.info.full_name}"
+    facts = cache.facts(
+        f"tfds-{folder.parent.name}-{folder.name}-facts-{fingerprint}", lambda: _facts(folder, data.name)
+    )
+    shape = _image_shape(data, facts["image_shape"])
+    place = f"tfds-{facts['full_name']}"
     splits: dict[str, Pictures] = {}
     for split in ("train", "validation", "test"):
-        if split not in builder.info.splits:
+        if split not in facts["splits"]:
             continue
-        reader = _Records(str(folder), split, image_key)
+        reader = _Records(str(folder), split, facts["image_key"])
         labels = _labels(
-            folder, reader, label_key, f"{place}-{split}-{fingerprint}", f"reading labels of {data.name} {split}"
+            folder,
+            reader,
+            facts["label_key"],
+            f"{place}-{split}-{fingerprint}",
+            f"reading labels of {data.name} {split}",
         )
         if split == "train" or not np.all(labels == -1):  # -1: TFDS's sign for labels that were never published
             splits[split] = Pictures(reader, np.arange(len(labels)), labels, shape, data.resize, data.center_crop)
     if "train" not in splits:
-        raise InputError(f"{data.name} has no split 'train'; it has {', '.join(builder.info.splits)}")
-    return Source(builder.info.full_name, names, splits, place, fingerprint, _fingerprint(folder, times=False))
+        raise InputError(f"{data.name} has no split 'train'; it has {', '.join(facts['splits'])}")
+    names = tuple(map(shown, facts["class_names"]))
+    return Source(facts["full_name"], names, splits, place, fingerprint, _fingerprint(folder, times=False))
+
+
+def _facts(folder: Path, name: str) -> dict[str, Any]:
+    """What TFDS says of a dataset; kept, for TFDS takes half a second to import."""
+    import tensorflow_datasets as tfds
+
+    try:
+        info = tfds.builder_from_directory(str(folder)).info
+    except Exception as error:  # whatever a damaged description makes it raise
+        raise _damaged(folder, error) from error
+    image_key, label_key = _feature_names(info.features, name)
+    return {
+        "full_name": info.full_name,
+        "image_key": image_key,
+        "image_shape": list(info.features[image_key].shape),
+        "label_key": label_key,
+        "class_names": list(info.features[label_key].names),
+        "splits": list(info.splits),
+    }
 
 
 class _Records(Whole):
