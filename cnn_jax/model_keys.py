@@ -56,6 +56,7 @@ MODELS: dict[str, dict[str, Key]] = {
         "pooling": Key("max", choice(*POOLINGS), "what ends each block"),
         "pool_window": Key(2, integer(1), "side of the pooling window"),
         "pool_stride": Key(2, integer(1), "step of the pooling window"),
+        "pool_last": Key(True, flag(), "whether the last block ends in pooling too"),
         "norm": Key("batch", choice(*NORMS), "between convolution and activation"),
         "norm_groups": Key(8, integer(1), "channel groups of norm=group (it must divide every entry of filters)"),
         "activation": _activation,

@@ -29,6 +29,7 @@ MODEL_VALUES: dict[str, Any] = {
     "edges": "extend", "filters": (8, 16), "convs_per_block": 2, "kernel_size": (5, 5), "stride": 2, "pool_window": 3,
     "pool_stride": 1, "norm": "group", "norm_groups": 4, "neck": "global_mean", "small_images": True,
     "zero_init_residual": False, "stem": (4, (3, 3), 1), "convs_per_group": 3, "logit_scale": 0.5, "norm_momentum": 0.5,
+    "pool_last": False,
 }  # fmt: skip
 MODEL_COMPANIONS = {"norm_groups": {"norm": "group"}}
 OPTIMIZER_VALUES: dict[str, Any] = {

@@ -131,6 +131,7 @@ def outputs(**choices: object) -> tuple[int, ...]:
         ({"edges": "reflect"}, (3, 3, 16)),
         ({"edges": "wrap"}, (3, 3, 16)),
         ({"pooling": "none"}, (12, 12, 16)),
+        ({"pool_last": False}, (6, 6, 16)),
         ({"pooling": "none", "stride": 2}, (3, 3, 16)),
         ({"pooling": "none", "stride": 2, "convs_per_block": 2}, (3, 3, 16)),
         ({"pooling": "mean", "pool_window": 3, "pool_stride": 2}, (2, 2, 16)),

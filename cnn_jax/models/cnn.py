@@ -53,6 +53,7 @@ class CNN(Classifier):
     pooling: str = "max"
     pool_window: int = 2
     pool_stride: int = 2
+    pool_last: bool = True
     norm: str = "batch"
     norm_groups: int = 8
     activation: str = "relu"
@@ -83,11 +84,11 @@ class CNN(Classifier):
             conv,
             None if self.norm == "none" else norm,
             ACTIVATIONS[self.activation],
-            pool,
-            self.activation in ("relu", "leaky_relu"),
         )
+        rises = self.activation in ("relu", "leaky_relu")
         for i, filters in enumerate(self.filters, start=1):
-            x = block(filters, *parts, name=f"block{i}")(x, train)
+            ending = pool if i < len(self.filters) or self.pool_last else None
+            x = block(filters, *parts, ending, rises, name=f"block{i}")(x, train)
         if self.neck == "global_mean":
             return x.mean(axis=(1, 2))
         return x.max(axis=(1, 2)) if self.neck == "global_max" else flatten(x)
