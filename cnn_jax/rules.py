@@ -111,7 +111,8 @@ def share() -> Rule:
     def accept(value: Any) -> float | int:
         if isinstance(value, bool | str) or not math.isfinite(value) or value < 0:
             _refuse()
-        if isinstance(value, numbers.Integral):
+        # A ConfigDict makes 5000 of a config file 5000.0, as the default is a fraction; 1.0 may mean either.
+        if isinstance(value, numbers.Integral) or (value >= 2 and value == int(value)):
             return int(value)
         return float(value) if value < 1 else _refuse()
 

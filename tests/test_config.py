@@ -108,6 +108,7 @@ def test_defaults_are_valid_and_survive_json(model: str, optimizer: str) -> None
         ("model.kernel_size", (3, 3, 3), ["(height, width)"]),
         ("data.validation", 1.5, ["fraction"]),
         ("data.validation", -1, ["fraction"]),
+        ("data.validation", 1.0, ["fraction"]),
         ("data.channels", 2, ["1 (gray) or 3"]),
         ("augment", (("flp", 0.5),), ["has no 'flp' (did you mean 'flip'?); there are rotate, translate"]),
         (
@@ -145,6 +146,13 @@ def test_a_mistake_is_one_line_that_names_the_key(key: str, value: Any, words: l
     assert key in message or key.split(".")[0] in message
     for word in words:
         assert word in message
+
+
+def test_a_count_of_examples_set_in_a_file_stays_a_count() -> None:
+    config = default_config()
+    config.data.validation = 500  # a ConfigDict makes 500.0 of it
+    assert validate(config).data.validation == 500
+    assert isinstance(validate(config).data.validation, int)
 
 
 def test_every_augmentation_survives_json() -> None:
