@@ -25,6 +25,9 @@ from cnn_jax.training.state import TrainState, init_state, update_ema
 from cnn_jax.training.step import Batch, StepOptions, make_train_step
 
 STEPS = 20
+# Of float64, as the suite compiles: exponentials have 8 digits (conftest.py). Other images, or another order of them,
+# move weights by 1e-4 and more.
+ROUNDING = 1e-6
 # These move pixels and do not compute with them: float32 arithmetic differs from program to program by its last digits.
 EXACT = (("flip", 0.5), ("translate", 1), ("cutout", 3))
 MIXING = (("rotate", 10.0), ("mixup", 0.3))
@@ -85,7 +88,7 @@ WAYS = {
 def test_twenty_steps_in_float64(way: str) -> None:
     one = after(STEPS, DOUBLE, ONE)
     assert all(array.dtype == np.float64 for array in one.values())
-    assert distance(one, after(STEPS, DOUBLE, *WAYS[way])) <= 1e-9
+    assert distance(one, after(STEPS, DOUBLE, *WAYS[way])) <= ROUNDING
 
 
 @pytest.mark.parametrize("way", ["eight devices", "pmap", "scan"])
@@ -101,8 +104,8 @@ def test_one_step_in_float32(way: str) -> None:
 def test_balanced_sampling_draws_the_same_on_eight_devices() -> None:
     balanced = {"data.sampling": "balanced"}
     one = after(2, DOUBLE, ONE, balanced)
-    assert distance(one, after(2, DOUBLE, EIGHT, balanced)) <= 1e-9
-    assert distance(one, after(2, DOUBLE, EIGHT, PMAP, balanced)) <= 1e-9
+    assert distance(one, after(2, DOUBLE, EIGHT, balanced)) <= ROUNDING
+    assert distance(one, after(2, DOUBLE, EIGHT, PMAP, balanced)) <= ROUNDING
 
 
 @pytest.mark.usefixtures("float64")
@@ -127,7 +130,7 @@ def test_per_device_batch_norm_is_the_mean_of_what_each_device_does_alone(strate
         alone.append(step(initial_state(single), batch, np.uint32(0))[0].variables)
     mean = jax.tree.map(lambda *leaves: np.mean(leaves, axis=0), *alone)
     for one, other in zip(jax.tree.leaves(mean), jax.tree.leaves(together.variables), strict=True):
-        np.testing.assert_allclose(one, other, rtol=1e-9, atol=1e-12)
+        np.testing.assert_allclose(one, other, rtol=ROUNDING, atol=1e-9)
     whole = after(1, DOUBLE, ONE, {"augment": (), "optimizer.name": "sgd", "optimizer.momentum": 0})
     assert distance(whole, after(1, DOUBLE, EIGHT, {"augment": (), "optimizer.name": "sgd", "optimizer.momentum": 0,
                                                     "parallel.batch_norm": "per_device"})) > 1e-4  # fmt: skip
@@ -146,7 +149,7 @@ def test_accumulation_is_one_large_batch(devices: int, strategy: str) -> None:
     shared = {**DOUBLE, "model.norm": "none", "batch_size": 256}
     whole = after(3, ONE, shared)
     parts = after(3, shared, {"accumulate_steps": 4, "parallel.devices": devices, "parallel.strategy": strategy})
-    assert distance(whole, parts) <= 1e-9
+    assert distance(whole, parts) <= ROUNDING
     assert distance(whole, after(2, ONE, shared)) > 1e-4
 
 

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -62,7 +63,7 @@ def test_the_calls_that_were_asked_for(tmp_path: Path) -> None:
     names = events(tmp_path)
     assert names.count("train") == 3
     assert calls_of(names, "counting_step") >= 3
-    assert names.count("wrapped_tanh") == 3
+    assert sum(bool(re.fullmatch(r"(wrapped_)?tanh(\.\d+)?", name)) for name in names) == 3
 
 
 @pytest.mark.parametrize("error", [None, KeyboardInterrupt, ValueError])
