@@ -12,7 +12,7 @@ from faults.kill_runs import kill_and_resume, stop_and_resume, to_the_end, write
 def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     folder = tmp_path_factory.mktemp("faults")
     changes = {
-        "num_epochs": 4,
+        "num_epochs": 2,
         "batch_size": 64,
         "model__name": "linear",
         "checkpoint__unit": "steps",

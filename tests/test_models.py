@@ -95,6 +95,8 @@ def test_every_model(name: str, precision: str) -> None:
     assert set(variables) <= {"params", "batch_stats"}
     assert {leaf.dtype for leaf in jax.tree.leaves(variables)} == {jnp.dtype("float32")}
 
+    if name.startswith("resnet") and precision == "bfloat16":
+        return  # test_precision.py computes a small one in it
     # Stages repeat their second block: few of them tell as much, and compile in a fraction of the time.
     shallow = model.clone(blocks=(2, 1, 1, 1)) if name.startswith("resnet") else model
     _, gradients, *outputs = jax.jit(partial(run, shallow), compiler_options=QUICK)(images)
