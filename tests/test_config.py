@@ -149,10 +149,10 @@ def test_a_mistake_is_one_line_that_names_the_key(key: str, value: Any, words: l
 
 
 def test_a_count_of_examples_set_in_a_file_stays_a_count() -> None:
-    config = default_config()
+    config = c.default_config()
     config.data.validation = 500  # a ConfigDict makes 500.0 of it
-    assert validate(config).data.validation == 500
-    assert isinstance(validate(config).data.validation, int)
+    assert c.validate(config).data.validation == 500
+    assert isinstance(c.validate(config).data.validation, int)
 
 
 def test_every_augmentation_survives_json() -> None:
