@@ -292,8 +292,12 @@ def test_a_disk_that_is_full_for_a_while(
         after_the_first_checkpoint(disk)
         fill(disk)
 
+    def make_room() -> None:
+        time.sleep(1)  # else the checkpoint before might find it, too
+        (disk / "filler").unlink()
+
     with monkeypatch.context() as patch:
-        at_call(patch, {2 * STEPS - 1: fill_it, 4 * STEPS - 1: (disk / "filler").unlink})
+        at_call(patch, {2 * STEPS - 1: fill_it, 4 * STEPS - 1: make_room})
         fit(small(num_epochs=5), disk / "run")
     said = capsys.readouterr().err
     for step in (2 * STEPS, 3 * STEPS):
