@@ -1,6 +1,7 @@
 """Datasets of TFDS: read without TensorFlow, or one line that says why not."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,22 @@ def test_mnist_is_read_without_tensorflow(tfds_data: str, tmp_path: Path) -> Non
     everything = np.concatenate([splits.train.images, splits.validation.images]) / np.float32(255)  # type: ignore
     assert everything.shape == (6000, 28, 28, 1)
     assert (everything.mean(), everything.std()) == pytest.approx((0.1307, 0.3081), abs=1e-3)
+
+
+def test_tfds_is_asked_once_of_the_same_files(tfds_data: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = beginning_of("mnist", (40, 20), tfds_data, tmp_path)
+    first = data.load(tfds_settings(folder))
+
+    def asked(*arguments: Any, **options: Any) -> None:
+        raise RuntimeError("asked again")
+
+    monkeypatch.setattr("tensorflow_datasets.builder_from_directory", asked)
+    again = data.load(tfds_settings(folder))
+    assert (again.name, again.class_names, again.image_shape) == (first.name, first.class_names, first.image_shape)
+    np.testing.assert_array_equal(again.train.labels, first.train.labels)
+    os.utime(next(folder.glob("mnist/*/dataset_info.json")), (0, 0))  # prepared anew
+    with pytest.raises(InputError, match=r"damaged \(asked again\)"):
+        data.load(tfds_settings(folder))
 
 
 def test_color_images_may_be_made_smaller_and_gray(tfds_data: str, tmp_path: Path) -> None:

@@ -46,9 +46,8 @@ def load_tfds(data: Any) -> Source:
             f"delete it, and run {_prepare_command(data.name, root)}"
         )
 
-    facts = cache.facts(
-        f"tfds-{folder.parent.name}-{folder.name}-facts-{fingerprint}", lambda: _facts(folder, data.name)
-    )
+    key = f"tfds-{folder.parent.name}-{folder.name}-{fingerprint}"
+    facts = cache.facts(f"{key}-facts", lambda: _facts(folder, data.name))
     shape = _image_shape(data, facts["image_shape"])
     place = f"tfds-{facts['full_name']}"
     splits: dict[str, Pictures] = {}
@@ -56,13 +55,8 @@ def load_tfds(data: Any) -> Source:
         if split not in facts["splits"]:
             continue
         reader = _Records(str(folder), split, facts["image_key"])
-        labels = _labels(
-            folder,
-            reader,
-            facts["label_key"],
-            f"{place}-{split}-{fingerprint}",
-            f"reading labels of {data.name} {split}",
-        )
+        saying = f"reading labels of {data.name} {split}"
+        labels = _labels(folder, reader, facts["label_key"], f"{place}-{split}-{fingerprint}", saying)
         if split == "train" or not np.all(labels == -1):  # -1: TFDS's sign for labels that were never published
             splits[split] = Pictures(reader, np.arange(len(labels)), labels, shape, data.resize, data.center_crop)
     if "train" not in splits:
