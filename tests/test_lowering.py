@@ -174,6 +174,44 @@ def test_batch_normalization_is_flaxs(float64: None, train: bool) -> None:
         np.testing.assert_allclose(mine, other, rtol=1e-9, atol=1e-9)
 
 
+@pytest.mark.parametrize(("size", "window"), [((4, 6), (2, 2)), ((5, 7), (2, 3)), ((3, 3), (3, 3))])
+def test_the_maximum_of_a_batch_normalization_is_taken_on_the_way(
+    float64: None, size: tuple[int, int], window: tuple[int, int]
+) -> None:
+    """Against Flax's, pooled by XLA: also where scales are negative, and pixels are left over or equal."""
+    x, bias = 3 * normal(0, 4, *size, 5) + 7, normal(1, 5)
+    x[:, :2, :2] = x[:, :1, :1]  # a window's pixels share what comes back
+    scale = jnp.array([1.5, -0.5, 2.0, 0.1, -3.0])
+    module = nn.BatchNorm(False, momentum=0, epsilon=1e-5, dtype=jnp.float64, param_dtype=jnp.float64)
+    sums = normal(2, 4, size[0] // window[0], size[1] // window[1], 5)
+
+    def ours(x: jax.Array, scale: jax.Array, bias: jax.Array) -> Any:
+        y, statistics = ops.batch_norm(x, scale, bias, 1e-5, None, window)
+        return (y * sums).sum(), (y, statistics)
+
+    def theirs(x: jax.Array, scale: jax.Array, bias: jax.Array) -> Any:
+        start = {"batch_stats": {"mean": jnp.zeros(5), "var": jnp.ones(5)}}
+        full, new = module.apply({"params": {"scale": scale, "bias": bias}, **start}, x, mutable=["batch_stats"])
+        y = ops.max_pool(full, window, window)  # which is XLA's but where pixels are equal: see above
+        return (y * sums).sum(), (y, (new["batch_stats"]["mean"], new["batch_stats"]["var"]))
+
+    results = [jax.value_and_grad(f, argnums=(0, 1, 2), has_aux=True)(x, scale, bias) for f in (ours, theirs)]
+    for mine, other in zip(*map(jax.tree.leaves, results), strict=True):
+        np.testing.assert_allclose(mine, other, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize(("pool", "sizes"), [({}, [8, 4]), ({"pool_window": 3}, [8, 8]), ({"norm": "none"}, [8, 4])])
+def test_a_network_pools_while_it_normalizes(pool: dict[str, Any], sizes: list[int]) -> None:
+    """The heights of what a convolution, and what comes behind it, make in training."""
+    from cnn_jax.models.cnn import CNN
+
+    model, x = CNN(filters=(4,), hidden=(), **pool), jnp.ones((2, 8, 8, 1))
+    variables = model.init(jax.random.key(0), x)
+    traced = jax.make_jaxpr(lambda v: model.apply(v, x, True, mutable=["batch_stats"])[0])(variables)
+    calls = [e for e in traced.jaxpr.eqns if e.primitive.name == "custom_vjp_call"]
+    assert [e.outvars[0].aval.shape[1] for e in calls if e.outvars[0].aval.ndim == 4][:2] == sizes
+
+
 def test_batch_normalization_starts_as_flaxs() -> None:
     (ours, theirs, _), x = both(True), jnp.ones((2, 3, 3, 5))
     assert jax.tree.all(
@@ -249,6 +287,8 @@ def test_gradients_of_gradients(float64: None) -> None:
         (lambda x, s: ops.max_pool(x, (2, 2), (2, 2)) * s.reshape(1, 1, 1, -1),
          lambda x, s: x.reshape(2, 2, 2, 2, 2, 2).max((2, 4)) * s.reshape(1, 1, 1, -1), scale),
         (lambda x, s: ops.batch_norm(x, s, 0 * s, 1e-5)[0], lambda x, s: normalized(x, s.reshape(1, 1, 1, -1)), scale),
+        (lambda x, s: ops.batch_norm(x, s, 0 * s, 1e-5, None, (2, 2))[0],
+         lambda x, s: normalized(x, s.reshape(1, 1, 1, -1)).reshape(2, 2, 2, 2, 2, 2).max((2, 4)), scale),
     ]  # fmt: skip
     for ours, theirs, other in pairs:
         for mine, expected in zip(second(ours)(x, other), second(theirs)(x, other), strict=True):

@@ -7,7 +7,7 @@ from typing import Any
 import flax.linen as nn
 import jax
 
-from cnn_jax.models.layers import ACTIVATIONS, Classifier, Conv, Head, Pool, flatten, make_norm, stage
+from cnn_jax.models.layers import ACTIVATIONS, Classifier, Conv, Head, Pool, flatten, make_norm, norm_and_pool, stage
 
 
 class Block(nn.Module):
@@ -24,16 +24,24 @@ class Block(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool) -> jax.Array:
-        for i in range(1, self.convs + 1):
-            x = self.conv(self.filters, stride=self.stride if i == 1 else 1, name=f"conv{i}")(x)
-            if self.norm is not None:
-                x = self.norm(train, path=self.path, name=f"norm{i}")(x)
-            x = self.activation(x) if i < self.convs else x
+        def normalize(number: int) -> Callable[[jax.Array], jax.Array]:
+            if self.norm is None:
+                return lambda x: x
+            return self.norm(train, path=self.path, name=f"norm{number}")
+
+        def convolve(number: int, x: jax.Array) -> jax.Array:
+            return self.conv(self.filters, stride=self.stride if number == 1 else 1, name=f"conv{number}")(x)
+
+        for i in range(1, self.convs):
+            x = self.activation(normalize(i)(convolve(i, x)))
+        x, norm = convolve(self.convs, x), normalize(self.convs)
         if self.pool is None:
-            return self.activation(x)
+            return self.activation(norm(x))
         pool = self.pool(name="pool")
-        # A maximum and what only rises commute, and there is less to do behind the maximum.
-        return self.activation(pool(x)) if self.rises and pool.kind == "max" else pool(self.activation(x))
+        if self.rises and pool.kind == "max":
+            # A maximum and what only rises commute, and there is less to do behind the maximum.
+            return self.activation(norm_and_pool(norm, pool, x))
+        return pool(self.activation(norm(x)))
 
 
 class CNN(Classifier):

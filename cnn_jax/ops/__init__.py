@@ -5,10 +5,10 @@ Models call these and nothing below them, so that how an operation is lowered st
 
 from cnn_jax.ops.convolution import PAD_MODES, Padding, conv, pad_edges, same_padding
 from cnn_jax.ops.normalization import batch_norm, normalized
-from cnn_jax.ops.pooling import max_pool, mean_pool
+from cnn_jax.ops.pooling import is_tiling, max_pool, mean_pool
 from cnn_jax.ops.winograd import takes_tiles
 
 __all__ = [
-    "PAD_MODES", "Padding", "batch_norm", "conv", "max_pool", "mean_pool", "normalized", "pad_edges", "same_padding",
-    "takes_tiles",
+    "PAD_MODES", "Padding", "batch_norm", "conv", "is_tiling", "max_pool", "mean_pool", "normalized", "pad_edges",
+    "same_padding", "takes_tiles",
 ]  # fmt: skip

@@ -6,12 +6,19 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from cnn_jax.ops.pooling import max_and_where, to_maxima
+
 Statistics = tuple[jax.Array, jax.Array]
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(3, 4))
+@functools.partial(jax.custom_vjp, nondiff_argnums=(3, 4, 5))
 def batch_norm(
-    images: jax.Array, scale: jax.Array, bias: jax.Array, epsilon: float, axis: str | None = None
+    images: jax.Array,
+    scale: jax.Array,
+    bias: jax.Array,
+    epsilon: float,
+    axis: str | None = None,
+    window: tuple[int, int] | None = None,
 ) -> tuple[jax.Array, Statistics]:
     """(x - mean) / sqrt(variance + epsilon) * scale + bias over batch, height and width (Ioffe & Szegedy 2015, alg. 1).
 
@@ -21,15 +28,19 @@ def batch_norm(
       images: [B, H, W, C]; half precision is computed in float32.
       scale, bias: [C].
       axis: of devices, over which the statistics are taken too.
+      window: only the maximum of each of these is wanted: `max_pool(result, window, window)`, without ever making the
+        result in full. A maximum and what rises commute, so it is taken first; and both gradients that are sums need
+        only what the maxima are.
 
     Returns:
-      [B, H, W, C] in the type of the images; and the mean and the (biased) variance [C], which have no gradient.
+      [B, H, W, C] in the type of the images, or [B, H // height, W // width, C] with a window; and the mean and the
+      (biased) variance [C], which have no gradient.
     """
-    return _forward(images, scale, bias, epsilon, axis)[0]
+    return _forward(images, scale, bias, epsilon, axis, window)[0]
 
 
 def normalized(images: jax.Array, scale: jax.Array, bias: jax.Array, epsilon: float, known: Statistics) -> jax.Array:
-    """The same with statistics that are known."""
+    """The same with statistics that are known, and no window."""
     mean, variance = known
     factor = scale * lax.rsqrt(variance + epsilon)
     wide = images.astype(factor.dtype)
@@ -37,25 +48,41 @@ def normalized(images: jax.Array, scale: jax.Array, bias: jax.Array, epsilon: fl
 
 
 def _forward(
-    images: jax.Array, scale: jax.Array, bias: jax.Array, epsilon: float, axis: str | None
-) -> tuple[tuple[jax.Array, Statistics], tuple[jax.Array, ...]]:
+    images: jax.Array,
+    scale: jax.Array,
+    bias: jax.Array,
+    epsilon: float,
+    axis: str | None,
+    window: tuple[int, int] | None,
+) -> tuple[tuple[jax.Array, Statistics], tuple[jax.Array | None, ...]]:
     wide = images.astype(scale.dtype)
     mean, squares = wide.mean((0, 1, 2)), (wide * wide).mean((0, 1, 2))
     if axis is not None:
         mean, squares = lax.pmean((mean, squares), axis)
     variance = jnp.maximum(squares - mean * mean, 0)  # which rounding could make negative
-    output = normalized(images, scale, bias, epsilon, (mean, variance))
-    return (output, (mean, variance)), (images, scale, mean, lax.rsqrt(variance + epsilon))
+    chosen, where = images, None
+    if window is not None:  # a negative scale makes a minimum of the maximum
+        sign = _row(jnp.where(scale < 0, -1, 1).astype(images.dtype))
+        maxima, where = max_and_where(images * sign, window)
+        chosen = maxima * sign
+    output = normalized(chosen, scale, bias, epsilon, (mean, variance))
+    kept = None if where is None else chosen
+    return (output, (mean, variance)), (images, scale, mean, lax.rsqrt(variance + epsilon), kept, where)
 
 
 def _backward(
-    epsilon: float, axis: str | None, residuals: tuple[jax.Array, ...], gradients: tuple[jax.Array, Statistics]
+    epsilon: float,
+    axis: str | None,
+    window: tuple[int, int] | None,
+    residuals: tuple[jax.Array | None, ...],
+    gradients: tuple[jax.Array, Statistics],
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Section 3 of the paper, its sums over x instead of over x - mean, and dx as a line in dy and x."""
-    images, scale, mean, inverse = residuals
+    images, scale, mean, inverse, maxima, where = residuals
     wide, dy = images.astype(scale.dtype), gradients[0].astype(scale.dtype)
+    chosen = wide if maxima is None else maxima.astype(scale.dtype)
     bias_gradient = dy.sum((0, 1, 2))
-    scale_gradient = inverse * ((dy * wide).sum((0, 1, 2)) - mean * bias_gradient)
+    scale_gradient = inverse * ((dy * chosen).sum((0, 1, 2)) - mean * bias_gradient)
     count = images.size // images.shape[3]
     all_bias, all_scale = bias_gradient, scale_gradient
     if axis is not None:  # each device's parameters get its own part, its images all of them
@@ -63,7 +90,10 @@ def _backward(
         count *= lax.axis_size(axis)
     factor = scale * inverse
     slope = -factor * inverse * all_scale / count
-    images_gradient = dy * _row(factor) + (wide * _row(slope) - _row(factor * all_bias / count + slope * mean))
+    steep = dy * _row(factor)
+    if window is not None:
+        steep = to_maxima(steep, where, window, images.shape[1:3])
+    images_gradient = steep + (wide * _row(slope) - _row(factor * all_bias / count + slope * mean))
     return images_gradient.astype(images.dtype), scale_gradient, bias_gradient
 
 

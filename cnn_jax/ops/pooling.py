@@ -27,9 +27,14 @@ def max_pool(
         spans = ((0, 0, 0), (padding[0], padding[0], 0), (padding[1], padding[1], 0), (0, 0, 0))
         images = lax.pad(images, jnp.array(-jnp.inf, images.dtype), spans)
     _check_window(images, window)
-    if window == strides and 1 < window[0] * window[1] <= _MOST_BITS:
+    if is_tiling(window, strides):
         return _max_of_tiles(images, window)
     return _pool(images, window, strides, jnp.maximum)
+
+
+def is_tiling(window: tuple[int, int], strides: tuple[int, int], padding: tuple[int, int] = (0, 0)) -> bool:
+    """Whether windows stand side by side, with few enough pixels for `max_and_where`."""
+    return window == strides and not any(padding) and 1 < window[0] * window[1] <= _MOST_BITS
 
 
 def mean_pool(images: jax.Array, window: tuple[int, int], strides: tuple[int, int]) -> jax.Array:
@@ -54,10 +59,10 @@ def _pool(
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
 def _max_of_tiles(images: jax.Array, window: tuple[int, int]) -> jax.Array:
-    return _max_and_where(images, window)[0]
+    return max_and_where(images, window)[0]
 
 
-def _max_and_where(images: jax.Array, window: tuple[int, int]) -> tuple[jax.Array, jax.Array]:
+def max_and_where(images: jax.Array, window: tuple[int, int]) -> tuple[jax.Array, jax.Array]:
     """The maxima, and in the bits of an integer which pixels of its window they are."""
     height, width = (size // step * step for size, step in zip(images.shape[1:3], window, strict=True))
     pixels = [images[:, i : height : window[0], j : width : window[1]] for i, j in _places(window)]
@@ -72,22 +77,27 @@ def _max_and_where(images: jax.Array, window: tuple[int, int]) -> tuple[jax.Arra
 
 
 def _max_forward(images: jax.Array, window: tuple[int, int]) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
-    maxima, where = _max_and_where(images, window)
-    return maxima, (where, jnp.zeros((0, *images.shape[1:3]), images.dtype))
+    maxima, where = max_and_where(images, window)
+    return maxima, (where, jnp.zeros((0, *images.shape[1:3]), jnp.uint8))
 
 
 def _max_backward(
     window: tuple[int, int], residuals: tuple[jax.Array, jax.Array], gradient: jax.Array
 ) -> tuple[jax.Array]:
     where, like = residuals
+    return (to_maxima(gradient, where, window, like.shape[1:]),)
+
+
+def to_maxima(gradient: jax.Array, where: jax.Array, window: tuple[int, int], size: tuple[int, int]) -> jax.Array:
+    """The gradient of each window's maximum, given to the pixels that are it: maps of `size`, zero elsewhere."""
     batch, rows, columns, channels = gradient.shape
     shares = gradient / jnp.maximum(lax.population_count(where), 1).astype(gradient.dtype)  # a NaN is no maximum
     place = jnp.arange(window[0] * window[1], dtype=where.dtype).reshape(1, 1, window[0], 1, window[1], 1)
     is_maximum = (where[:, :, None, :, None, :] >> place) & 1 == 1
     spread = jnp.where(is_maximum, shares[:, :, None, :, None, :], 0)
     spread = spread.reshape(batch, rows * window[0], columns * window[1], channels)
-    left = [(0, size - full) for size, full in zip(like.shape[1:], spread.shape[1:3], strict=True)]
-    return (jnp.pad(spread, ((0, 0), *left, (0, 0))),)
+    left = [(0, whole - full) for whole, full in zip(size, spread.shape[1:3], strict=True)]
+    return jnp.pad(spread, ((0, 0), *left, (0, 0)))
 
 
 _max_of_tiles.defvjp(_max_forward, _max_backward)
