@@ -8,13 +8,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from jax import lax
 
 from cnn_jax import ops
 from cnn_jax.models.layers import ACTIVATIONS, BatchNorm
-from cnn_jax.ops import convolution, rows, winograd
+from cnn_jax.ops import convolution, planes, rows, winograd
 
 
 @pytest.fixture
@@ -84,45 +84,72 @@ def test_narrower_layers_take_their_kernel_gradient_from_patches() -> None:
     assert not winograd.pays_for_kernels((64, 32, 32, 64), k, (1, 1))
 
 
+def assert_chosen_way_is_xlas(
+    size: tuple[int, int], kernel: tuple[int, int], channels: int, features: int, padding: Any
+) -> None:
+    """Through the one function that chooses: in float64 all three results of what it takes and of XLA agree."""
+    x, k = normal(0, 2, *size, channels), normal(1, *kernel, channels, features)
+
+    @jax.jit
+    def pairs(x: jax.Array, k: jax.Array) -> list[tuple[jax.Array, jax.Array]]:
+        y, pull_back = jax.vjp(lambda x, k: xla(x, k, padding), x, k)
+        ours, mine = jax.vjp(lambda x, k: convolution._conv(x, k, (1, 1), padding), x, k)
+        g = jnp.sin(y + jnp.arange(y.size).reshape(y.shape))
+        return [(ours, y), *zip(mine(g), pull_back(g), strict=True)]
+
+    for ours, theirs in pairs(x, k):
+        np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-11)
+
+
 @settings(max_examples=6, deadline=None)
 @given(
-    size=st.tuples(*[st.integers(4, 9)] * 2), kernel=st.tuples(*[st.integers(2, 4)] * 2),
+    size=st.tuples(st.integers(4, 7), st.integers(4, 12)), kernel=st.tuples(*[st.integers(2, 4)] * 2),
     channels=st.integers(1, 3), features=st.integers(1, 3), amounts=st.tuples(*[st.integers(0, 2)] * 4),
 )  # fmt: skip
+@example(size=(5, 12), kernel=(3, 5), channels=2, features=3, amounts=(1, 0, 2, 2))  # two stretches of 6
 def test_rows_give_the_same(
     size: tuple[int, int], kernel: tuple[int, int], channels: int, features: int, amounts: tuple[int, int, int, int]
 ) -> None:
-    """Through the one function that chooses: in float64 all three results of what it takes and of XLA agree."""
-    padding = (amounts[:2], amounts[2:])
     with jax.enable_x64(True), pytest.MonkeyPatch.context() as patch:
         patch.setattr(rows, "_LEAST_OUTPUTS", 0)
-        x, k = normal(0, 2, *size, channels), normal(1, *kernel, channels, features)
-        assert rows.pays((2, *size, features), k, (1, 1))
+        assert rows.pays((2, *size, features), jnp.zeros((*kernel, channels, features)), (1, 1))
+        assert_chosen_way_is_xlas(size, kernel, channels, features, (amounts[:2], amounts[2:]))
 
-        @jax.jit
-        def pairs(x: jax.Array, k: jax.Array) -> list[tuple[jax.Array, jax.Array]]:
-            y, pull_back = jax.vjp(lambda x, k: xla(x, k, padding), x, k)
-            ours, mine = jax.vjp(lambda x, k: convolution._conv(x, k, (1, 1), padding), x, k)
-            g = jnp.sin(y + jnp.arange(y.size).reshape(y.shape))
-            return [(ours, y), *zip(mine(g), pull_back(g), strict=True)]
 
-        for ours, theirs in pairs(x, k):
-            np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-11)
+@settings(max_examples=4, deadline=None)
+@given(
+    size=st.tuples(*[st.integers(3, 8)] * 2), kernel=st.tuples(*[st.integers(2, 3)] * 2),
+    amounts=st.tuples(*[st.integers(0, 2)] * 4),
+)  # fmt: skip
+def test_planes_give_the_same(
+    size: tuple[int, int], kernel: tuple[int, int], amounts: tuple[int, int, int, int]
+) -> None:
+    with jax.enable_x64(True), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(planes, "_LEAST_OUTPUTS", 0)
+        k = jnp.zeros((*kernel, 1, 17))
+        assert planes.pays((2, *size, 17), k, (1, 1))
+        assert convolution._as_product((2, *size, 17), k, (1, 1)) is planes.conv
+        assert_chosen_way_is_xlas(size, kernel, 1, 17, (amounts[:2], amounts[2:]))
 
 
 @pytest.mark.parametrize(
-    ("outputs", "kernel", "strides", "takes"),
+    ("outputs", "kernel", "strides", "way"),
     [
-        ((256, 28, 28, 6), (5, 5, 1, 6), (1, 1), True),
-        ((256, 28, 28, 32), (3, 3, 1, 32), (1, 1), False),  # features enough
-        ((256, 28, 28, 6), (3, 3, 1, 6), (1, 1), False),  # 30 pixels a row for 3 columns: mostly zeros
-        ((256, 14, 14, 6), (5, 5, 1, 6), (2, 2), False),
-        ((1, 28, 28, 6), (5, 5, 1, 6), (1, 1), False),
+        ((256, 28, 28, 6), (5, 5, 1, 6), (1, 1), rows.conv),
+        ((256, 28, 28, 16), (3, 3, 1, 16), (1, 1), rows.conv),
+        ((256, 28, 28, 32), (3, 3, 1, 32), (1, 1), planes.conv),
+        ((256, 28, 28, 32), (5, 5, 1, 32), (1, 1), None),  # 25 planes
+        ((256, 28, 28, 32), (3, 3, 3, 32), (1, 1), None),  # channels enough
+        ((256, 29, 29, 6), (3, 3, 1, 6), (1, 1), planes.conv),  # 31 pixels a row for 3 columns: mostly zeros
+        ((256, 29, 29, 6), (3, 3, 2, 6), (1, 1), None),
+        ((256, 14, 14, 6), (5, 5, 1, 6), (2, 2), None),
+        ((1, 28, 28, 6), (5, 5, 1, 6), (1, 1), None),
+        ((3000, 64, 64, 32), (3, 3, 1, 32), (1, 1), None),  # planes would fill the memory
     ],
 )
-def test_which_layers_take_rows(outputs: Any, kernel: Any, strides: Any, takes: bool) -> None:
-    assert rows.pays(outputs, jnp.zeros(kernel), strides) is takes
-    assert not rows.pays(outputs, jnp.zeros(kernel, jnp.bfloat16), strides)
+def test_which_layers_are_one_product(outputs: Any, kernel: Any, strides: Any, way: Any) -> None:
+    assert convolution._as_product(outputs, jnp.zeros(kernel), strides) is way
+    assert convolution._as_product(outputs, jnp.zeros(kernel, jnp.bfloat16), strides) is None
 
 
 @pytest.mark.parametrize(
@@ -180,7 +207,7 @@ def test_the_maximum_of_a_batch_normalization_is_taken_on_the_way(
 ) -> None:
     """Against Flax's, pooled by XLA: also where scales are negative, and pixels are left over or equal."""
     x, bias = 3 * normal(0, 4, *size, 5) + 7, normal(1, 5)
-    x[:, :2, :2] = x[:, :1, :1]  # a window's pixels share what comes back
+    x[:, :2, :2] = x[:, :1, :1]  # of equal pixels the first is the maximum
     scale = jnp.array([1.5, -0.5, 2.0, 0.1, -3.0])
     module = nn.BatchNorm(False, momentum=0, epsilon=1e-5, dtype=jnp.float64, param_dtype=jnp.float64)
     sums = normal(2, 4, size[0] // window[0], size[1] // window[1], 5)
@@ -192,7 +219,7 @@ def test_the_maximum_of_a_batch_normalization_is_taken_on_the_way(
     def theirs(x: jax.Array, scale: jax.Array, bias: jax.Array) -> Any:
         start = {"batch_stats": {"mean": jnp.zeros(5), "var": jnp.ones(5)}}
         full, new = module.apply({"params": {"scale": scale, "bias": bias}, **start}, x, mutable=["batch_stats"])
-        y = ops.max_pool(full, window, window)  # which is XLA's but where pixels are equal: see above
+        y = lax.reduce_window(full, -jnp.inf, lax.max, (1, *window, 1), (1, *window, 1), "VALID")
         return (y * sums).sum(), (y, (new["batch_stats"]["mean"], new["batch_stats"]["var"]))
 
     results = [jax.value_and_grad(f, argnums=(0, 1, 2), has_aux=True)(x, scale, bias) for f in (ours, theirs)]

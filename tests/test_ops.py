@@ -101,11 +101,20 @@ def test_pooling_is_xlas(height: int, width: int, window: tuple[int, int], strid
     assert_close(pull_back(cotangent)[0], their_pull_back(cotangent)[0])
 
 
-def test_at_ties_the_weights_of_maximum_pooling_sum_to_one() -> None:
-    x = jnp.ones((1, 4, 6, 2))
-    gradient = jax.grad(lambda x: ops.max_pool(x, (2, 3), (2, 3)).sum())(x)
-    sums = lax.reduce_window(gradient, 0.0, lax.add, (1, 2, 3, 1), (1, 2, 3, 1), "VALID")
-    np.testing.assert_allclose(sums, 1.0, rtol=1e-6)
+@pytest.mark.parametrize(("window", "strides"), [((2, 3), (2, 3)), ((3, 3), (2, 2))])
+def test_at_ties_the_weights_of_maximum_pooling_sum_to_one(window: tuple[int, int], strides: tuple[int, int]) -> None:
+    x = jnp.ones((2, 5, 7, 2))
+    y, pull_back = jax.vjp(lambda x: ops.max_pool(x, window, strides), x)
+    g = normal(0, *y.shape)
+    np.testing.assert_allclose(pull_back(g)[0].sum((1, 2)), g.sum((1, 2)), rtol=1e-5)
+
+
+def test_of_equal_pixels_of_a_tile_the_first_is_the_maximum_as_it_is_for_xla() -> None:
+    x = jnp.round(normal(0, 4, 7, 6, 3))
+    y, ours = jax.vjp(lambda x: ops.max_pool(x, (3, 2), (3, 2)), x)
+    _, theirs = jax.vjp(lambda x: lax.reduce_window(x, -jnp.inf, lax.max, (1, 3, 2, 1), (1, 3, 2, 1), "VALID"), x)
+    g = normal(1, *y.shape)
+    np.testing.assert_array_equal(ours(g)[0], theirs(g)[0])
 
 
 def test_maximum_pooling_lets_nan_through() -> None:

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from cnn_jax.ops import rows, winograd
+from cnn_jax.ops import planes, rows, winograd
 
 # Edge handling by the names of the course notes -> the mode of `jnp.pad` ("crop" pads nothing).
 PAD_MODES = {"zero": "constant", "extend": "edge", "reflect": "reflect", "wrap": "wrap"}
@@ -66,15 +66,18 @@ def _conv(images: jax.Array, kernel: jax.Array, strides: tuple[int, int], paddin
 def _apply(images: jax.Array, kernel: jax.Array, strides: tuple[int, int], padding: Padding) -> jax.Array:
     by_xla = functools.partial(_xla_conv, strides=strides, padding=padding)
     outputs = jax.eval_shape(by_xla, images, kernel).shape
-    if rows.pays(outputs, kernel, strides):
-        return lax.platform_dependent(
-            images, kernel, cpu=functools.partial(rows.conv, padding=padding), default=by_xla
-        )  # fmt: skip
-    if winograd.pays(images.shape, kernel, strides):
-        return lax.platform_dependent(
-            images, kernel, cpu=functools.partial(winograd.conv, padding=padding), default=by_xla
-        )  # fmt: skip
-    return by_xla(images, kernel)
+    if (faster := _as_product(outputs, kernel, strides)) is None and winograd.pays(images.shape, kernel, strides):
+        faster = winograd.conv
+    if faster is None:
+        return by_xla(images, kernel)
+    return lax.platform_dependent(images, kernel, cpu=functools.partial(faster, padding=padding), default=by_xla)
+
+
+def _as_product(
+    outputs: tuple[int, ...], kernel: jax.Array, strides: tuple[int, int]
+) -> Callable[..., jax.Array] | None:
+    """The way through one large product that pays for these outputs on CPU."""
+    return next((way.conv for way in (rows, planes) if way.pays(outputs, kernel, strides)), None)
 
 
 def _xla_conv(images: jax.Array, kernel: jax.Array, strides: tuple[int, int], padding: Padding) -> jax.Array:
@@ -120,9 +123,9 @@ def _kernel_gradient(
         return jax.vjp(lambda k: conv(x, k), kernel)[1](g)[0]
 
     by_xla = functools.partial(pulled, functools.partial(_xla_conv, strides=strides, padding=padding))
-    if rows.pays(gradient.shape, kernel, strides):
-        by_rows = functools.partial(pulled, functools.partial(rows.conv, padding=padding))
-        return lax.platform_dependent(images, gradient, cpu=by_rows, default=by_xla)
+    if (way := _as_product(gradient.shape, kernel, strides)) is not None:
+        by_product = functools.partial(pulled, functools.partial(way, padding=padding))
+        return lax.platform_dependent(images, gradient, cpu=by_product, default=by_xla)
     if winograd.pays_for_kernels(images.shape, kernel, strides):
         by_tiles = functools.partial(winograd.kernel_gradient, padding=padding)
         return lax.platform_dependent(images, gradient, cpu=by_tiles, default=by_xla)
