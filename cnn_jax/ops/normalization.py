@@ -1,6 +1,7 @@
 """Batch normalization with a gradient that reads its input as seldom as it can."""
 
 import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -54,7 +55,7 @@ def _forward(
     epsilon: float,
     axis: str | None,
     window: tuple[int, int] | None,
-) -> tuple[tuple[jax.Array, Statistics], tuple[jax.Array | None, ...]]:
+) -> tuple[tuple[jax.Array, Statistics], tuple[Any, ...]]:
     wide = images.astype(scale.dtype)
     mean, squares = wide.mean((0, 1, 2)), (wide * wide).mean((0, 1, 2))
     if axis is not None:
@@ -74,7 +75,7 @@ def _backward(
     epsilon: float,
     axis: str | None,
     window: tuple[int, int] | None,
-    residuals: tuple[jax.Array | None, ...],
+    residuals: tuple[Any, ...],
     gradients: tuple[jax.Array, Statistics],
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Section 3 of the paper, its sums over x instead of over x - mean, and dx as a line in dy and x."""

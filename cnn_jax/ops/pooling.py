@@ -86,7 +86,7 @@ def _max_backward(
     return (to_maxima(gradient, where, window, like.shape[1:]),)
 
 
-def to_maxima(gradient: jax.Array, where: jax.Array, window: tuple[int, int], size: tuple[int, int]) -> jax.Array:
+def to_maxima(gradient: jax.Array, where: jax.Array, window: tuple[int, int], size: tuple[int, ...]) -> jax.Array:
     """The gradient of each window's maximum, given to the pixel that it is: maps of `size`, zero elsewhere."""
     batch, rows, columns, channels = gradient.shape
     place = jnp.arange(window[0] * window[1], dtype=where.dtype).reshape(1, 1, window[0], 1, window[1], 1)
