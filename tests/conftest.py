@@ -10,7 +10,7 @@ if _leader:
 _session = os.environ["CNN_JAX_TESTS"]
 os.environ["XDG_CACHE_HOME"] = f"{_session}/cache"
 os.environ["JAX_COMPILATION_CACHE_DIR"] = f"{_session}/compiled"
-os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.3"
+os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.1"
 # Tests compile much and compute little: machine code is made without LLVM's long passes, which halves their time.
 os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
 # XLA's older code for fusions is quicker to make, too; its exponentials in float64 are good to 8 digits.
@@ -20,6 +20,7 @@ os.environ["WANDB_SILENT"] = "true"
 for name in ("WANDB_MODE", "WANDB_API_KEY", "WANDB_SWEEP_ID", "WANDB_RUN_ID"):
     os.environ.pop(name, None)
 
+import gc  # noqa: E402
 import shutil  # noqa: E402
 from collections.abc import Iterator  # noqa: E402
 from pathlib import Path  # noqa: E402
@@ -30,6 +31,9 @@ import pytest  # noqa: E402
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_num_cpu_devices", 8)
+
+# Traced programs are many small objects that live long: to look through all of them for cycles is a tenth of the time.
+gc.set_threshold(100_000, 50, 100)
 
 ROOT = Path(__file__).parent.parent
 
