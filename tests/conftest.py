@@ -32,7 +32,7 @@ import pytest  # noqa: E402
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_num_cpu_devices", 8)
 
-# Traced programs are many small objects that live long: to look through all of them for cycles is a tenth of the time.
+# Traced programs are many small objects that live long: to look through all of them for cycles takes a while.
 gc.set_threshold(100_000, 50, 100)
 
 ROOT = Path(__file__).parent.parent
