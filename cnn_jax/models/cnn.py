@@ -7,7 +7,18 @@ from typing import Any
 import flax.linen as nn
 import jax
 
-from cnn_jax.models.layers import ACTIVATIONS, Classifier, Conv, Head, Pool, flatten, make_norm, norm_and_pool, stage
+from cnn_jax.models.layers import (
+    ACTIVATIONS,
+    Classifier,
+    Conv,
+    Head,
+    Pool,
+    flatten,
+    make_norm,
+    maximum_first,
+    norm_and_pool,
+    stage,
+)
 
 
 class Block(nn.Module):
@@ -18,12 +29,13 @@ class Block(nn.Module):
     stride: int
     conv: Callable[..., nn.Module]
     norm: Callable[..., nn.Module] | None
-    activation: Callable[[jax.Array], jax.Array]
+    activation: str
     pool: Callable[..., Pool] | None
-    rises: bool
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool) -> jax.Array:
+        activation = ACTIVATIONS[self.activation]
+
         def normalize(number: int) -> Callable[[jax.Array], jax.Array]:
             if self.norm is None:
                 return lambda x: x
@@ -33,15 +45,14 @@ class Block(nn.Module):
             return self.conv(self.filters, stride=self.stride if number == 1 else 1, name=f"conv{number}")(x)
 
         for i in range(1, self.convs):
-            x = self.activation(normalize(i)(convolve(i, x)))
+            x = activation(normalize(i)(convolve(i, x)))
         x, norm = convolve(self.convs, x), normalize(self.convs)
         if self.pool is None:
-            return self.activation(norm(x))
+            return activation(norm(x))
         pool = self.pool(name="pool")
-        if self.rises and pool.kind == "max":
-            # A maximum and what only rises commute, and there is less to do behind the maximum.
-            return self.activation(norm_and_pool(norm, pool, x))
-        return pool(self.activation(norm(x)))
+        if maximum_first(pool, self.activation):
+            return activation(norm_and_pool(norm, pool, x))
+        return pool(activation(norm(x)))
 
 
 class CNN(Classifier):
@@ -91,12 +102,11 @@ class CNN(Classifier):
             self.stride,
             conv,
             None if self.norm == "none" else norm,
-            ACTIVATIONS[self.activation],
+            self.activation,
         )
-        rises = self.activation in ("relu", "leaky_relu")
         for i, filters in enumerate(self.filters, start=1):
             ending = pool if i < len(self.filters) or self.pool_last else None
-            x = block(filters, *parts, ending, rises, name=f"block{i}")(x, train)
+            x = block(filters, *parts, ending, name=f"block{i}")(x, train)
         if self.neck == "global_mean":
             return x.mean(axis=(1, 2))
         return x.max(axis=(1, 2)) if self.neck == "global_max" else flatten(x)

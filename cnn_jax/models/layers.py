@@ -20,6 +20,7 @@ ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
     "sigmoid": nn.sigmoid,
     "leaky_relu": nn.leaky_relu,
 }
+_RISING = ("relu", "leaky_relu")  # which round as they rise, too: a maximum and they commute to the bit
 
 
 class Conv(nn.Module):
@@ -118,6 +119,11 @@ class BatchNorm(nn.Module):
             for running, new in zip((mean, variance), statistics, strict=True):
                 running.value = kept * running.value + (1 - kept) * jax.lax.stop_gradient(new)
         return y
+
+
+def maximum_first(pool: Pool, activation: str) -> bool:
+    """Whether pool(activation(x)) is activation(pool(x)): there is less to do behind a maximum."""
+    return pool.kind == "max" and activation in _RISING
 
 
 def norm_and_pool(norm: Callable[..., jax.Array], pool: Pool, x: jax.Array) -> jax.Array:

@@ -2,7 +2,7 @@
 
 import jax
 
-from cnn_jax.models.layers import ACTIVATIONS, Classifier, Conv, Dense, Head, Pool, flatten
+from cnn_jax.models.layers import ACTIVATIONS, Classifier, Conv, Dense, Head, Pool, flatten, maximum_first
 
 
 class LeNet5(Classifier):
@@ -23,7 +23,8 @@ class LeNet5(Classifier):
             x = Conv(
                 filters, (5, 5), edges=edges, initialization=self.initialization, setting=self.setting, name=f"conv{i}"
             )(x)
-            x = Pool(self.pooling, name=f"pool{i}")(activation(x))
+            pool = Pool(self.pooling, name=f"pool{i}")
+            x = activation(pool(x)) if maximum_first(pool, self.activation) else pool(activation(x))
         return activation(Dense(120, self.initialization, self.setting, name="dense")(flatten(x)))
 
     def head(self, x: jax.Array, train: bool) -> jax.Array:

@@ -64,7 +64,7 @@ def _forward(
     chosen, where = images, None
     if window is not None:  # a negative scale makes a minimum of the maximum
         sign = _row(jnp.where(scale < 0, -1, 1).astype(images.dtype))
-        maxima, where = max_and_where(images * sign, window)
+        maxima, where = max_and_where(images, window, sign)
         chosen = maxima * sign
     output = normalized(chosen, scale, bias, epsilon, (mean, variance))
     kept = None if where is None else chosen

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from cnn_jax.ops.convolution import size_of
+from cnn_jax.ops.once import once
 
 _MOST_PIXELS = 9  # of a window: for larger ones it takes longer to say where the maximum is, and to compile that
 
@@ -62,16 +63,34 @@ def _max_of_tiles(images: jax.Array, window: tuple[int, int]) -> jax.Array:
     return max_and_where(images, window)[0]
 
 
-def max_and_where(images: jax.Array, window: tuple[int, int]) -> tuple[jax.Array, jax.Array]:
-    """The maxima, and which pixel of its window each one is, counted along the rows: the first of equal ones."""
+def max_and_where(
+    images: jax.Array, window: tuple[int, int], sign: jax.Array | None = None
+) -> tuple[jax.Array, jax.Array]:
+    """The maxima, and which pixel of its window each one is, counted along the rows: the first of equal ones.
+
+    Args:
+      sign: [1, 1, 1, C], by which the images are multiplied first.
+    """
+    arrays = (images,) if sign is None else (images, sign)
+    maxima = once(lambda *given: functools.reduce(jnp.maximum, _pixels(window, *given)), *arrays)
+    return maxima, once(lambda *given: _first_maximum(_pixels(window, *given)), *arrays)
+
+
+def _pixels(window: tuple[int, int], images: jax.Array, sign: jax.Array | None = None) -> list[jax.Array]:
+    """The first pixel of each window, the second, ...: [B, H // height, W // width, C]."""
+    images = images if sign is None else images * sign
     height, width = (size // step * step for size, step in zip(images.shape[1:3], window, strict=True))
     places = [(i, j) for i in range(window[0]) for j in range(window[1])]
-    maxima, *others = [images[:, i : height : window[0], j : width : window[1]] for i, j in places]
+    return [images[:, i : height : window[0], j : width : window[1]] for i, j in places]
+
+
+def _first_maximum(pixels: list[jax.Array]) -> jax.Array:
+    maxima, *others = pixels
     where = jnp.zeros(maxima.shape, jnp.uint8)
-    for place, pixels in enumerate(others, start=1):
-        where = jnp.where(pixels > maxima, jnp.uint8(place), where)
-        maxima = jnp.maximum(maxima, pixels)
-    return maxima, where
+    for place, each in enumerate(others, start=1):
+        where = lax.select(each > maxima, jnp.full_like(where, place), where)
+        maxima = jnp.maximum(maxima, each)
+    return where
 
 
 def _max_forward(images: jax.Array, window: tuple[int, int]) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
@@ -83,7 +102,7 @@ def _max_backward(
     window: tuple[int, int], residuals: tuple[jax.Array, jax.Array], gradient: jax.Array
 ) -> tuple[jax.Array]:
     where, like = residuals
-    return (to_maxima(gradient, where, window, like.shape[1:]),)
+    return (once(lambda g, place: to_maxima(g, place, window, like.shape[1:]), gradient, where),)
 
 
 def to_maxima(gradient: jax.Array, where: jax.Array, window: tuple[int, int], size: tuple[int, ...]) -> jax.Array:
@@ -91,10 +110,11 @@ def to_maxima(gradient: jax.Array, where: jax.Array, window: tuple[int, int], si
     batch, rows, columns, channels = gradient.shape
     place = jnp.arange(window[0] * window[1], dtype=where.dtype).reshape(1, 1, window[0], 1, window[1], 1)
     is_maximum = where[:, :, None, :, None, :] == place
-    spread = jnp.where(is_maximum, gradient[:, :, None, :, None, :], 0)
+    wide = jnp.broadcast_to(gradient[:, :, None, :, None, :], is_maximum.shape)
+    spread = lax.select(is_maximum, wide, jnp.zeros_like(wide))
     spread = spread.reshape(batch, rows * window[0], columns * window[1], channels)
-    left = [(0, whole - full) for whole, full in zip(size, spread.shape[1:3], strict=True)]
-    return jnp.pad(spread, ((0, 0), *left, (0, 0)))
+    left = [(0, whole - full, 0) for whole, full in zip(size, spread.shape[1:3], strict=True)]
+    return lax.pad(spread, jnp.zeros((), spread.dtype), [(0, 0, 0), *left, (0, 0, 0)])
 
 
 _max_of_tiles.defvjp(_max_forward, _max_backward)

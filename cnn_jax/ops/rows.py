@@ -12,7 +12,7 @@ import jax.numpy as jnp
 Padding = tuple[tuple[int, int], tuple[int, int]]
 
 # Measured on two EPYC cores over the layers of LeNet-5 and of small CNNs: there it took 0.2 to 0.6 of XLA's time.
-_MOST_FEATURES, _MOST_OF_ONE_CHANNEL = 8, 16
+_MOST_FEATURES, _FEW_CHANNELS, _MOST_OF_FEW = 8, 8, 16
 _LEAST_TILE = 4  # and no less than the kernel: smaller ones overlap much
 _MOST_WASTE = 8  # multiplications with zeros for each with a weight
 _LEAST_OUTPUTS = 2**14  # with fewer there is little to win
@@ -24,7 +24,7 @@ def pays(outputs: tuple[int, ...], kernel: jax.Array, strides: tuple[int, int]) 
     _, width, channels, _ = kernel.shape
     return (
         strides == (1, 1)
-        and features <= (_MOST_OF_ONE_CHANNEL if channels == 1 else _MOST_FEATURES)
+        and features <= (_MOST_OF_FEW if channels <= _FEW_CHANNELS else _MOST_FEATURES)
         and width > 1
         and _tile(columns, width) + width - 1 <= _MOST_WASTE * width
         and batch * rows * columns >= _LEAST_OUTPUTS
