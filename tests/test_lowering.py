@@ -1,5 +1,6 @@
 """Winograd's convolution against XLA's, batch normalization against Flax's; gradients included."""
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -137,6 +138,8 @@ def test_planes_give_the_same(
     [
         ((256, 28, 28, 6), (5, 5, 1, 6), (1, 1), rows.conv),
         ((256, 28, 28, 16), (3, 3, 1, 16), (1, 1), rows.conv),
+        ((256, 10, 10, 16), (5, 5, 6, 16), (1, 1), rows.conv),
+        ((256, 10, 10, 16), (5, 5, 9, 16), (1, 1), None),  # more channels to more than 8: the band is mostly zeros
         ((256, 28, 28, 32), (3, 3, 1, 32), (1, 1), planes.conv),
         ((256, 28, 28, 32), (5, 5, 1, 32), (1, 1), None),  # 25 planes
         ((256, 28, 28, 32), (3, 3, 3, 32), (1, 1), None),  # channels enough
@@ -280,6 +283,42 @@ def test_pooling_of_tiles_where_they_do_not_fit_evenly(shape: tuple[int, ...], w
     np.testing.assert_array_equal(y, expected)
     g = normal(1, *y.shape, dtype=np.float32)
     np.testing.assert_array_equal(ours(g)[0], pull_back(g)[0])
+
+
+def test_what_several_places_read_is_computed_once() -> None:
+    """Maxima, where they are, and the way back: three computations, and none within them."""
+    x, scale = jnp.zeros((2, 4, 4, 3)), jnp.ones(3)
+
+    def pooled(x: jax.Array) -> jax.Array:
+        y = ops.max_pool(x, (2, 2), (2, 2))
+        return (y * jnp.flip(y)).sum()
+
+    def normalized(x: jax.Array) -> jax.Array:
+        y = ops.batch_norm(x, scale, 0 * scale, 1e-5, None, (2, 2))[0]
+        return (y * jnp.flip(y)).sum()
+
+    for function, count in ((pooled, 3), (normalized, 2)):
+        text = jax.jit(jax.value_and_grad(function)).lower(x).compile().as_text()
+        assert len(re.findall(r" call\(", text)) == count
+
+
+def test_lenet_takes_the_maximum_first_and_computes_what_its_definition_says() -> None:
+    from cnn_jax.models.lenet import LeNet5
+
+    x = normal(0, 2, 28, 28, 1, dtype=np.float32)
+    for activation, pooling in (("relu", "max"), ("tanh", "max"), ("relu", "mean")):
+        model = LeNet5(activation=activation, pooling=pooling)
+        variables = model.init(jax.random.key(0), x)
+        y, act = jnp.asarray(x), ACTIVATIONS[activation]
+        pool = ops.max_pool if pooling == "max" else ops.mean_pool
+        for name, edges in (("conv1", "zero"), ("conv2", "crop")):
+            weights = variables["params"][name]
+            y = pool(
+                act(ops.conv(y, weights["kernel"], edges=edges) + weights["bias"].reshape(1, 1, 1, -1)), (2, 2), (2, 2)
+            )
+        dense = variables["params"]["dense"]
+        expected = act(y.reshape(2, -1) @ dense["kernel"] + dense["bias"].reshape(1, -1))
+        np.testing.assert_allclose(model.apply(variables, x, method="embed"), expected, rtol=1e-5, atol=1e-6)
 
 
 def test_a_maximum_and_relu_commute() -> None:
