@@ -14,7 +14,8 @@ def plot_curves(rows: Sequence[Mapping[str, Any]], path: Path) -> Path:
     """Loss, accuracy and learning rate by epoch, from the rows of a `metrics.jsonl`."""
     from matplotlib.ticker import LogLocator, NullFormatter
 
-    figure, axes = new_figure(1, 3, (13, 3.8))
+    margins = {"left": 0.055, "right": 0.99, "bottom": 0.13, "top": 0.88, "wspace": 0.2}
+    figure, axes = new_figure(1, 3, (13, 3.8), margins)
     for axis, name in zip(axes[:2], ("loss", "accuracy"), strict=True):
         for split, color in _CURVES.items():
             points = [(row["epoch"], row[name]) for row in rows if row["split"] == split and name in row]
@@ -139,16 +140,19 @@ def plot_gallery(title: str, rows: Sequence[tuple[str, Sequence[tuple[str, np.nd
     return save_figure(figure, path)
 
 
-def new_figure(rows: int, columns: int, size: tuple[float, float]) -> tuple[Any, list[Any]]:
+def new_figure(
+    rows: int, columns: int, size: tuple[float, float], margins: Mapping[str, float] | None = None
+) -> tuple[Any, list[Any]]:
+    """A figure of `size` inches and its axes; matplotlib finds margins, which takes as long as drawing, if none are given."""
     # Figure without pyplot: no global state, no window system.
     import matplotlib
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     matplotlib.rcParams["text.parse_math"] = False  # a class may be called $x$
-    figure = Figure(figsize=size, layout="constrained")
+    figure = Figure(figsize=size, layout=None if margins else "constrained")
     FigureCanvasAgg(figure)
-    axes = figure.subplots(rows, columns, squeeze=False)
+    axes = figure.subplots(rows, columns, squeeze=False, gridspec_kw=margins and dict(margins))
     return figure, list(axes.reshape(-1))
 
 
