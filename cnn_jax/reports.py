@@ -143,7 +143,7 @@ def plot_gallery(title: str, rows: Sequence[tuple[str, Sequence[tuple[str, np.nd
 def new_figure(
     rows: int, columns: int, size: tuple[float, float], margins: Mapping[str, float] | None = None
 ) -> tuple[Any, list[Any]]:
-    """A figure of `size` inches, and its axes. Without margins matplotlib finds them, which takes as long as drawing."""
+    """A figure of `size` inches and its axes. Without margins matplotlib finds them: as long again as drawing."""
     # Figure without pyplot: no global state, no window system.
     import matplotlib
     from matplotlib.backends.backend_agg import FigureCanvasAgg
