@@ -2,7 +2,8 @@
 
     python scripts/train.py --config=configs/mnist_best.py
 
-Measured on two cores (AMD EPYC, no accelerator), one seed: test accuracy 99.70 % in 26 min.
+Measured on two cores without an accelerator, seeds 0, 1 and 2: test accuracy 99.70, 99.70 and 99.69 % (30, 30 and 31
+mistakes), in 23 1/2, 26 and 28 min (Intel Xeon, AMD EPYC, Intel Xeon).
 """
 
 import ml_collections

@@ -2,8 +2,8 @@
 
     python scripts/train.py --config=configs/mnist_cnn.py
 
-Measured on two cores (AMD EPYC, no accelerator), seed 0, one run: test accuracy 99.35 % after 6 epochs, 156 s for the
-whole process, 2,380 images/s.
+Measured on two cores (Intel Xeon, no accelerator), seed 0, one run: test accuracy 99.33 % after 6 epochs, 145 s for the
+whole process, 2,440 images/s.
 """
 
 import ml_collections

@@ -2,8 +2,8 @@
 
     python scripts/train.py --config=configs/mnist_mlp.py
 
-Measured on two cores (AMD EPYC, no accelerator), seed 0, one run: test accuracy 98.44 % after 10 epochs, 36 s,
-21,600 images/s.
+Measured on two cores (Intel Xeon, no accelerator), seed 0, one run: test accuracy 98.50 % after 10 epochs, 32 s,
+21,000 images/s.
 """
 
 import ml_collections
