@@ -152,7 +152,7 @@ def new_figure(
     matplotlib.rcParams["text.parse_math"] = False  # a class may be called $x$
     figure = Figure(figsize=size, layout=None if margins else "constrained")
     FigureCanvasAgg(figure)
-    axes = figure.subplots(rows, columns, squeeze=False, gridspec_kw=margins and dict(margins))
+    axes = figure.subplots(rows, columns, squeeze=False, gridspec_kw=dict(margins or {}))
     return figure, list(axes.reshape(-1))
 
 
