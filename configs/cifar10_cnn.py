@@ -2,8 +2,8 @@
 
     python scripts/train.py --config=configs/cifar10_cnn.py
 
-Measured on two cores (AMD EPYC, no accelerator), seed 0, one run, on CIFAR-10 (JPEG copy): test accuracy 77.39 % after
-8 epochs, 486 s for the whole process, 790 images/s.
+Measured on two cores (Intel Xeon, no accelerator), seed 0, one run, on CIFAR-10 (JPEG copy): test accuracy 77.56 %
+after 8 epochs, 377 s for the whole process, 1,130 images/s.
 """
 
 import ml_collections
