@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from jax import lax
 
 from cnn_jax import ops
+from cnn_jax.compilation import counted
 from cnn_jax.models.layers import ACTIVATIONS, BatchNorm
 from cnn_jax.ops import convolution, planes, rows, winograd
 
@@ -64,8 +65,8 @@ def test_wide_layers_take_it_and_round_as_xla_does(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(winograd, "_LEAST_WORK", 0)
     x, k = normal(0, 2, 6, 6, 128, dtype=np.float32), normal(1, 3, 3, 128, 130, dtype=np.float32) / 34
     assert winograd.pays(x.shape, k, (1, 1))
-    text = jax.jit(jax.grad(lambda k: ops.conv(x, k).sum())).lower(k).as_text()
-    assert text.count("dot_general") >= 16
+    text = jax.jit(jax.grad(lambda x, k: (ops.conv(x, k) ** 2).sum(), (0, 1))).lower(x, k).as_text()
+    assert text.count("dot_general") == 3 * 16, "outputs, the gradient of the images and that of the kernel"
     ours, pull_back = jax.vjp(ops.conv, x, k)
     theirs, their_pull_back = jax.vjp(lambda x, k: xla(x, k, ((1, 1), (1, 1))), x, k)
     exact = np.zeros(ours.shape)
@@ -139,7 +140,10 @@ def test_planes_give_the_same(
         ((256, 28, 28, 6), (5, 5, 1, 6), (1, 1), rows.conv),
         ((256, 28, 28, 16), (3, 3, 1, 16), (1, 1), rows.conv),
         ((256, 10, 10, 16), (5, 5, 6, 16), (1, 1), rows.conv),
-        ((256, 10, 10, 16), (5, 5, 9, 16), (1, 1), None),  # more channels to more than 8: the band is mostly zeros
+        ((256, 10, 10, 16), (5, 5, 8, 16), (1, 1), rows.conv),
+        ((256, 10, 10, 16), (5, 5, 9, 16), (1, 1), None),  # channels enough
+        ((256, 10, 10, 17), (5, 5, 8, 17), (1, 1), None),
+        ((256, 10, 10, 8), (5, 5, 64, 8), (1, 1), rows.conv),
         ((256, 28, 28, 32), (3, 3, 1, 32), (1, 1), planes.conv),
         ((256, 28, 28, 32), (5, 5, 1, 32), (1, 1), None),  # 25 planes
         ((256, 28, 28, 32), (3, 3, 3, 32), (1, 1), None),  # channels enough
@@ -153,6 +157,14 @@ def test_planes_give_the_same(
 def test_which_layers_are_one_product(outputs: Any, kernel: Any, strides: Any, way: Any) -> None:
     assert convolution._as_product(outputs, jnp.zeros(kernel), strides) is way
     assert convolution._as_product(outputs, jnp.zeros(kernel, jnp.bfloat16), strides) is None
+
+
+def test_the_gradient_of_images_asks_for_the_stretches_of_the_outputs() -> None:
+    """25 columns of an image have stretches of 5; the 23 of its outputs only one, most of it zeros."""
+    kernel = jnp.zeros((3, 3, 8, 6))
+    assert rows.pays((64, 25, 25, 8), kernel, (1, 1))
+    assert not rows.pays_for_images((64, 23, 23, 6), kernel, (1, 1))
+    assert rows.pays_for_images((64, 25, 25, 99), jnp.zeros((3, 3, 8, 99)), (1, 1)), "to few channels, from many"
 
 
 @pytest.mark.parametrize(
@@ -281,44 +293,78 @@ def test_pooling_of_tiles_where_they_do_not_fit_evenly(shape: tuple[int, ...], w
     )
     y, ours = jax.vjp(lambda x: ops.max_pool(x, window, window), x)
     np.testing.assert_array_equal(y, expected)
+    np.testing.assert_array_equal(ops.max_pool(x, window, window), expected)  # without a gradient: another way
     g = normal(1, *y.shape, dtype=np.float32)
     np.testing.assert_array_equal(ours(g)[0], pull_back(g)[0])
 
 
-def test_what_several_places_read_is_computed_once() -> None:
-    """Maxima, where they are, and the way back: three computations, and none within them."""
-    x, scale = jnp.zeros((2, 4, 4, 3)), jnp.ones(3)
-
-    def pooled(x: jax.Array) -> jax.Array:
-        y = ops.max_pool(x, (2, 2), (2, 2))
-        return (y * jnp.flip(y)).sum()
-
-    def normalized(x: jax.Array) -> jax.Array:
-        y = ops.batch_norm(x, scale, 0 * scale, 1e-5, None, (2, 2))[0]
-        return (y * jnp.flip(y)).sum()
-
-    for function, count in ((pooled, 3), (normalized, 2)):
-        text = jax.jit(jax.value_and_grad(function)).lower(x).compile().as_text()
-        assert len(re.findall(r" call\(", text)) == count
+def maximum_of_tiles(x: jax.Array) -> jax.Array:
+    y = ops.max_pool(x, (2, 2), (2, 2))
+    return (y * jnp.flip(y)).sum()
 
 
-def test_lenet_takes_the_maximum_first_and_computes_what_its_definition_says() -> None:
+def maximum_of_normalized(x: jax.Array) -> jax.Array:
+    y = ops.batch_norm(x, jnp.ones(x.shape[3]), jnp.zeros(x.shape[3]), 1e-5, None, (2, 2))[0]
+    return (y * jnp.flip(y)).sum()
+
+
+def convolution_by_rows(x: jax.Array) -> jax.Array:
+    return jnp.sin(ops.conv(x, jnp.ones((5, 5, x.shape[3], 2)))).sum()
+
+
+@pytest.mark.parametrize(
+    ("function", "size", "count"),
+    [
+        (maximum_of_tiles, 4, 3),  # maxima, where they are, and the way back
+        (maximum_of_normalized, 4, 2),  # the way back is read once
+        (convolution_by_rows, 28, 1),  # the image with its border
+    ],
+)
+def test_what_several_places_read_is_computed_once(function: Any, size: int, count: int) -> None:
+    x = jnp.zeros((32, size, size, 3))
+    traced = jax.jit(jax.value_and_grad(function)).trace(x)
+    on_cpu = traced.lower(lowering_platforms=("cpu",))
+    compiled = on_cpu.compile().as_text()
+    assert len(re.findall(r" call\(", compiled)) == count
+    assert len(re.findall("inlineable", on_cpu.as_text())) == count, "and nothing within is kept from being written out"
+    assert "inlineable" not in traced.lower(lowering_platforms=("cuda",)).as_text(), "elsewhere it is left to XLA"
+
+
+def test_outside_of_jit_nothing_is_compiled_twice() -> None:
+    x, k, scale = jnp.ones((8, 12, 12, 4)), jnp.ones((3, 3, 4, 8)), jnp.ones(4)
+    for call in (
+        lambda x: ops.conv(x, k), lambda x: ops.conv(jnp.tile(x, (2, 8, 1, 1)), k),
+        lambda x: ops.max_pool(x, (2, 2), (2, 2)),
+        lambda x: ops.batch_norm(x, scale, scale, 1e-5, None, (2, 2))[0],
+    ):  # fmt: skip
+        for function in (call, jax.grad(lambda x, call=call: call(x).sum())):
+            function(x)
+            with counted() as names:
+                function(x)
+            assert not names
+
+
+def test_lenet_takes_the_maximum_first_and_computes_what_its_definition_says(monkeypatch: pytest.MonkeyPatch) -> None:
     from cnn_jax.models.lenet import LeNet5
 
-    x = normal(0, 2, 28, 28, 1, dtype=np.float32)
-    for activation, pooling in (("relu", "max"), ("tanh", "max"), ("relu", "mean")):
-        model = LeNet5(activation=activation, pooling=pooling)
+    x, seen = normal(0, 2, 28, 28, 1, dtype=np.float32), []
+    for activation, pooling, sizes in (
+        ("relu", "max", [14, 5]), ("gelu", "max", [28, 10]), ("relu", "mean", [28, 10]), ("tanh", "mean", [28, 10])
+    ):  # fmt: skip
+        model, act = LeNet5(activation=activation, pooling=pooling, initialization="torch"), ACTIVATIONS[activation]
         variables = model.init(jax.random.key(0), x)
-        y, act = jnp.asarray(x), ACTIVATIONS[activation]
-        pool = ops.max_pool if pooling == "max" else ops.mean_pool
+        y, pool = jnp.asarray(x), ops.max_pool if pooling == "max" else ops.mean_pool
         for name, edges in (("conv1", "zero"), ("conv2", "crop")):
             weights = variables["params"][name]
-            y = pool(
-                act(ops.conv(y, weights["kernel"], edges=edges) + weights["bias"].reshape(1, 1, 1, -1)), (2, 2), (2, 2)
-            )
+            y = ops.conv(y, weights["kernel"], edges=edges) + weights["bias"].reshape(1, 1, 1, -1)
+            y = pool(act(y), (2, 2), (2, 2))
         dense = variables["params"]["dense"]
         expected = act(y.reshape(2, -1) @ dense["kernel"] + dense["bias"].reshape(1, -1))
-        np.testing.assert_allclose(model.apply(variables, x, method="embed"), expected, rtol=1e-5, atol=1e-6)
+        with monkeypatch.context() as patch:
+            patch.setitem(ACTIVATIONS, activation, lambda y, act=act: (seen.append(y.shape[1]), act(y))[1])
+            seen.clear()
+            np.testing.assert_allclose(model.apply(variables, x, method="embed"), expected, rtol=1e-5, atol=1e-6)
+        assert seen[:2] == sizes, "the height of what the activation is taken of"
 
 
 def test_a_maximum_and_relu_commute() -> None:
@@ -337,7 +383,12 @@ def test_a_maximum_and_relu_commute() -> None:
 
 
 def test_gradients_of_gradients(float64: None) -> None:
-    x, k, scale = normal(0, 2, 4, 4, 2), normal(1, 3, 3, 2, 3), normal(2, 2)
+    """Against XLA's; of equal pixels, of which rounding makes some, the first counts as the maximum."""
+    x, k, scale = np.round(normal(0, 2, 4, 4, 2)), normal(1, 3, 3, 2, 3), normal(2, 2)
+
+    def first_maximum(x: jax.Array) -> jax.Array:
+        tiles = x.reshape(2, 2, 2, 2, 2, 2).transpose(0, 1, 3, 5, 2, 4).reshape(2, 2, 2, 2, 4)
+        return jnp.take_along_axis(tiles, jnp.argmax(tiles, -1, keepdims=True), -1)[..., 0]
 
     def normalized(x: jax.Array, scale: jax.Array) -> jax.Array:
         return (x - x.mean((0, 1, 2), keepdims=True)) / jnp.sqrt(x.var((0, 1, 2), keepdims=True) + 1e-5) * scale
@@ -351,10 +402,10 @@ def test_gradients_of_gradients(float64: None) -> None:
     pairs = [
         (ops.conv, lambda x, k: xla(x, k, ((1, 1), (1, 1))), k),
         (lambda x, s: ops.max_pool(x, (2, 2), (2, 2)) * s.reshape(1, 1, 1, -1),
-         lambda x, s: x.reshape(2, 2, 2, 2, 2, 2).max((2, 4)) * s.reshape(1, 1, 1, -1), scale),
+         lambda x, s: first_maximum(x) * s.reshape(1, 1, 1, -1), scale),
         (lambda x, s: ops.batch_norm(x, s, 0 * s, 1e-5)[0], lambda x, s: normalized(x, s.reshape(1, 1, 1, -1)), scale),
         (lambda x, s: ops.batch_norm(x, s, 0 * s, 1e-5, None, (2, 2))[0],
-         lambda x, s: normalized(x, s.reshape(1, 1, 1, -1)).reshape(2, 2, 2, 2, 2, 2).max((2, 4)), scale),
+         lambda x, s: first_maximum(normalized(x, s.reshape(1, 1, 1, -1))), scale),
     ]  # fmt: skip
     for ours, theirs, other in pairs:
         for mine, expected in zip(second(ours)(x, other), second(theirs)(x, other), strict=True):

@@ -122,7 +122,7 @@ class BatchNorm(nn.Module):
 
 
 def maximum_first(pool: Pool, activation: str) -> bool:
-    """Whether pool(activation(x)) is activation(pool(x)): there is less to do behind a maximum."""
+    """Whether pool(activation(x)) is activation(pool(x)): behind a maximum there is less to do."""
     return pool.kind == "max" and activation in _RISING
 
 

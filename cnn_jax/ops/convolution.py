@@ -90,6 +90,7 @@ def _conv_forward(
     return _apply(images, kernel, strides, padding), (images, kernel)
 
 
+@functools.partial(jax.jit, static_argnums=(0, 1), inline=True)
 def _conv_backward(
     strides: tuple[int, int], padding: Padding, residuals: tuple[jax.Array, jax.Array], gradient: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
@@ -101,19 +102,19 @@ def _conv_backward(
 def _images_gradient(
     shape: tuple[int, ...], kernel: jax.Array, gradient: jax.Array, strides: tuple[int, int], padding: Padding
 ) -> jax.Array:
-    def pulled(conv: Callable[..., jax.Array], g: jax.Array, k: jax.Array) -> jax.Array:
-        like = jnp.zeros(shape, g.dtype)  # only its shape counts: both convolutions are linear in the images
-        return jax.vjp(lambda x: conv(x, k), like)[1](g)[0]
+    def by_xla(g: jax.Array, k: jax.Array) -> jax.Array:
+        like = jnp.zeros(shape, g.dtype)  # only its shape counts: a convolution is linear in the images
+        return jax.vjp(lambda x: _xla_conv(x, k, strides, padding), like)[1](g)[0]
 
-    by_xla = functools.partial(pulled, functools.partial(_xla_conv, strides=strides, padding=padding))
     # The platform is asked in here: asked before it is derived, what both ways keep would be kept.
-    if rows.pays(shape, kernel, strides):
-        by_rows = functools.partial(pulled, functools.partial(rows.conv, padding=padding))
-        return lax.platform_dependent(gradient, kernel, cpu=by_rows, default=by_xla)
-    if winograd.pays(shape, kernel, strides):
-        by_tiles = functools.partial(winograd.images_gradient, padding=padding, size=(shape[1], shape[2]))
-        return lax.platform_dependent(gradient, kernel, cpu=by_tiles, default=by_xla)
-    return by_xla(gradient, kernel)
+    if rows.pays_for_images(gradient.shape, kernel, strides):
+        faster = rows.images_gradient
+    elif winograd.pays(shape, kernel, strides):
+        faster = winograd.images_gradient
+    else:
+        return by_xla(gradient, kernel)
+    by_product = functools.partial(faster, padding=padding, size=(shape[1], shape[2]))
+    return lax.platform_dependent(gradient, kernel, cpu=by_product, default=by_xla)
 
 
 def _kernel_gradient(

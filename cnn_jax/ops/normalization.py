@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from cnn_jax.ops.pooling import max_and_where, to_maxima
+from cnn_jax.ops.pooling import max_and_argmax, to_argmax
 
 Statistics = tuple[jax.Array, jax.Array]
 
@@ -61,14 +61,14 @@ def _forward(
     if axis is not None:
         mean, squares = lax.pmean((mean, squares), axis)
     variance = jnp.maximum(squares - mean * mean, 0)  # which rounding could make negative
-    chosen, where = images, None
+    chosen, argmax = images, None
     if window is not None:  # a negative scale makes a minimum of the maximum
         sign = _row(jnp.where(scale < 0, -1, 1).astype(images.dtype))
-        maxima, where = max_and_where(images, window, sign)
+        maxima, argmax = max_and_argmax(images, sign, window)
         chosen = maxima * sign
     output = normalized(chosen, scale, bias, epsilon, (mean, variance))
-    kept = None if where is None else chosen
-    return (output, (mean, variance)), (images, scale, mean, lax.rsqrt(variance + epsilon), kept, where)
+    kept = None if argmax is None else chosen
+    return (output, (mean, variance)), (images, scale, mean, lax.rsqrt(variance + epsilon), kept, argmax)
 
 
 def _backward(
@@ -79,7 +79,7 @@ def _backward(
     gradients: tuple[jax.Array, Statistics],
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Section 3 of the paper, its sums over x instead of over x - mean, and dx as a line in dy and x."""
-    images, scale, mean, inverse, maxima, where = residuals
+    images, scale, mean, inverse, maxima, argmax = residuals
     wide, dy = images.astype(scale.dtype), gradients[0].astype(scale.dtype)
     chosen = wide if maxima is None else maxima.astype(scale.dtype)
     bias_gradient = dy.sum((0, 1, 2))
@@ -93,7 +93,7 @@ def _backward(
     slope = -factor * inverse * all_scale / count
     steep = dy * _row(factor)
     if window is not None:
-        steep = to_maxima(steep, where, window, images.shape[1:3])
+        steep = to_argmax(steep, argmax, window, images.shape[1:3])
     images_gradient = steep + (wide * _row(slope) - _row(factor * all_bias / count + slope * mean))
     return images_gradient.astype(images.dtype), scale_gradient, bias_gradient
 

@@ -5,7 +5,8 @@ CNN took the maximum over the same windows six times. A function that is called,
 is called, stays one computation, on arrays that are there.
 """
 
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Hashable
 from typing import Any
 
 import jax
@@ -13,15 +14,22 @@ from jax import lax
 from jax.experimental.xla_metadata import set_xla_metadata
 
 
-def once(function: Callable[..., Any], *arrays: jax.Array) -> Any:
-    """function(*arrays): on CPU a computation of its own, elsewhere left to XLA.
+def once(function: Callable[..., Any], *arrays: Any, **settings: Hashable) -> Any:
+    """function(*arrays, **settings): on CPU a computation of its own, elsewhere left to XLA.
 
-    `function` is best made of `jax.lax`: functions of jax.numpy that are compiled ones, such as `where` and `pad`,
-    become computations of their own in it.
+    Outside of `jax.jit` it is compiled anew for each new function: give it one that has a name in its module.
     """
+    return _once(function, tuple(settings.items()), *arrays)
 
-    def called(*arrays: jax.Array) -> Any:
+
+@functools.partial(jax.jit, static_argnums=(0, 1), inline=True)
+def _once(function: Callable[..., Any], settings: tuple[tuple[str, Hashable], ...], *arrays: Any) -> Any:
+    def written_out(*arrays: Any) -> Any:
+        with set_xla_metadata(inlineable=None):  # it says so of this call, not of those within
+            return function(*arrays, **dict(settings))
+
+    def called(*arrays: Any) -> Any:
         with set_xla_metadata(inlineable="false"):  # XLA's own word for it; where it is not known, it is only slower
-            return jax.jit(function)(*arrays)
+            return jax.jit(written_out)(*arrays)
 
-    return lax.platform_dependent(*arrays, cpu=called, default=function)
+    return lax.platform_dependent(*arrays, cpu=called, default=written_out)

@@ -3,6 +3,7 @@
 import functools
 import operator
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -10,6 +11,8 @@ from jax import lax
 
 from cnn_jax.ops.convolution import size_of
 from cnn_jax.ops.once import once
+
+_Residuals = tuple[jax.Array, jax.Array | None, jax.Array]  # argmax, sign, and what is as large as the images
 
 _MOST_PIXELS = 9  # of a window: for larger ones it takes longer to say where the maximum is, and to compile that
 
@@ -34,7 +37,7 @@ def max_pool(
 
 
 def is_tiling(window: tuple[int, int], strides: tuple[int, int], padding: tuple[int, int] = (0, 0)) -> bool:
-    """Whether windows stand side by side, with so few pixels that `max_and_where` pays."""
+    """Whether windows stand side by side, with so few pixels that `max_and_argmax` pays."""
     return window == strides and not any(padding) and 1 < window[0] * window[1] <= _MOST_PIXELS
 
 
@@ -47,77 +50,99 @@ def mean_pool(images: jax.Array, window: tuple[int, int], strides: tuple[int, in
 def _pool(
     images: jax.Array, window: tuple[int, int], strides: tuple[int, int], combine: Callable[..., jax.Array]
 ) -> jax.Array:
+    return functools.reduce(combine, _pixels(images, window, strides))
+
+
+def _pixels(images: jax.Array, window: tuple[int, int], strides: tuple[int, int]) -> list[jax.Array]:
+    """The first pixel of each window, the second, ..., along the rows: each [B, H', W', C]."""
     batch, height, width, channels = images.shape
     rows = (height - window[0]) // strides[0] * strides[0] + 1
     columns = (width - window[1]) // strides[1] * strides[1] + 1
-    slices = [
+    return [
         lax.slice(images, (0, i, j, 0), (batch, i + rows, j + columns, channels), (1, *strides, 1))
         for i in range(window[0])
         for j in range(window[1])
     ]
-    return functools.reduce(combine, slices)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
 def _max_of_tiles(images: jax.Array, window: tuple[int, int]) -> jax.Array:
-    return functools.reduce(jnp.maximum, _pixels(window, images))
+    return _maxima(images, None, window)
 
 
-def max_and_where(
-    images: jax.Array, window: tuple[int, int], sign: jax.Array | None = None
-) -> tuple[jax.Array, jax.Array]:
-    """The maxima, and which pixel of its window each one is, counted along the rows: the first of equal ones.
+def _max_forward(images: jax.Array, window: tuple[int, int]) -> tuple[jax.Array, _Residuals]:
+    (maxima, _), residuals = _forward(images, None, window)
+    return maxima, residuals
+
+
+def _max_backward(window: tuple[int, int], residuals: _Residuals, gradient: jax.Array) -> tuple[jax.Array]:
+    return (_backward(window, residuals, (gradient, None))[0],)
+
+
+_max_of_tiles.defvjp(_max_forward, _max_backward)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
+def max_and_argmax(images: jax.Array, sign: jax.Array | None, window: tuple[int, int]) -> tuple[jax.Array, jax.Array]:
+    """The maxima over tiles, and which pixel of its window each is, counted along the rows: the first of equal ones.
+
+    Of a window with NaN the maximum is NaN, and the pixel any. The gradient of a maximum is that of its pixel.
 
     Args:
-      sign: [1, 1, 1, C], by which the images are multiplied first.
+      images: [B, H, W, C].
+      sign: [1, 1, 1, C] of 1 and -1, by which the images are multiplied first; it has no gradient.
+
+    Returns:
+      [B, H // height, W // width, C], in the type of the images and as uint8.
     """
-    arrays = (images,) if sign is None else (images, sign)
-    maxima = once(lambda *given: functools.reduce(jnp.maximum, _pixels(window, *given)), *arrays)
-    return maxima, once(lambda *given: _first_maximum(_pixels(window, *given)), *arrays)
+    return once(_maxima, images, sign, window=window), once(_argmax, images, sign, window=window)
 
 
-def _pixels(window: tuple[int, int], images: jax.Array, sign: jax.Array | None = None) -> list[jax.Array]:
-    """The first pixel of each window, the second, ...: [B, H // height, W // width, C]."""
-    images = images if sign is None else images * sign
-    height, width = (size // step * step for size, step in zip(images.shape[1:3], window, strict=True))
-    places = [(i, j) for i in range(window[0]) for j in range(window[1])]
-    return [images[:, i : height : window[0], j : width : window[1]] for i, j in places]
+def _maxima(images: jax.Array, sign: jax.Array | None, window: tuple[int, int]) -> jax.Array:
+    return _pool(_signed(images, sign), window, window, jnp.maximum)
 
 
-def _first_maximum(pixels: list[jax.Array]) -> jax.Array:
-    maxima, *others = pixels
-    where = jnp.zeros(maxima.shape, jnp.uint8)
+def _argmax(images: jax.Array, sign: jax.Array | None, window: tuple[int, int]) -> jax.Array:
+    maxima, *others = _pixels(_signed(images, sign), window, window)
+    argmax = jnp.zeros(maxima.shape, jnp.uint8)
     for place, each in enumerate(others, start=1):
-        where = lax.select(each > maxima, jnp.full_like(where, place), where)
+        argmax = jnp.where(each > maxima, jnp.uint8(place), argmax)
         maxima = jnp.maximum(maxima, each)
-    return where
+    return argmax
 
 
-def _max_forward(images: jax.Array, window: tuple[int, int]) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
-    maxima, where = max_and_where(images, window)
-    return maxima, (where, jnp.zeros((0, *images.shape[1:3]), jnp.uint8))
+def _signed(images: jax.Array, sign: jax.Array | None) -> jax.Array:
+    return images if sign is None else images * sign
 
 
-def _max_backward(
-    window: tuple[int, int], residuals: tuple[jax.Array, jax.Array], gradient: jax.Array
-) -> tuple[jax.Array]:
-    where, like = residuals
-    return (once(lambda g, place: to_maxima(g, place, window, like.shape[1:]), gradient, where),)
+def _forward(
+    images: jax.Array, sign: jax.Array | None, window: tuple[int, int]
+) -> tuple[tuple[jax.Array, jax.Array], _Residuals]:
+    maxima, argmax = max_and_argmax(images, sign, window)
+    return (maxima, argmax), (argmax, sign, jnp.zeros((0, *images.shape[1:3]), jnp.uint8))
 
 
-def to_maxima(gradient: jax.Array, where: jax.Array, window: tuple[int, int], size: tuple[int, ...]) -> jax.Array:
+def _backward(
+    window: tuple[int, int], residuals: _Residuals, gradients: tuple[jax.Array, Any]
+) -> tuple[jax.Array, jax.Array | None]:
+    argmax, sign, like = residuals
+    spread = once(to_argmax, gradients[0], argmax, window=window, size=like.shape[1:])
+    return _signed(spread, sign), None if sign is None else jnp.zeros_like(sign)
+
+
+max_and_argmax.defvjp(_forward, _backward)
+
+
+def to_argmax(gradient: jax.Array, argmax: jax.Array, window: tuple[int, int], size: tuple[int, ...]) -> jax.Array:
     """The gradient of each window's maximum, given to the pixel that it is: maps of `size`, zero elsewhere."""
     batch, rows, columns, channels = gradient.shape
-    place = jnp.arange(window[0] * window[1], dtype=where.dtype).reshape(1, 1, window[0], 1, window[1], 1)
-    is_maximum = where[:, :, None, :, None, :] == place
+    place = jnp.arange(window[0] * window[1], dtype=argmax.dtype).reshape(1, 1, window[0], 1, window[1], 1)
+    is_maximum = argmax[:, :, None, :, None, :] == place
     wide = jnp.broadcast_to(gradient[:, :, None, :, None, :], is_maximum.shape)
     spread = lax.select(is_maximum, wide, jnp.zeros_like(wide))
     spread = spread.reshape(batch, rows * window[0], columns * window[1], channels)
     left = [(0, whole - full, 0) for whole, full in zip(size, spread.shape[1:3], strict=True)]
     return lax.pad(spread, jnp.zeros((), spread.dtype), [(0, 0, 0), *left, (0, 0, 0)])
-
-
-_max_of_tiles.defvjp(_max_forward, _max_backward)
 
 
 def _check_window(images: jax.Array, window: tuple[int, int]) -> None:

@@ -8,7 +8,6 @@ Multiplying the zeros is the price. (So what is not finite in an image reaches a
 
 import jax
 import jax.numpy as jnp
-from jax import lax
 
 from cnn_jax.ops.once import once
 
@@ -35,16 +34,33 @@ def pays(outputs: tuple[int, ...], kernel: jax.Array, strides: tuple[int, int]) 
     )
 
 
+def pays_for_images(outputs: tuple[int, ...], kernel: jax.Array, strides: tuple[int, int]) -> bool:
+    """Whether it does for the gradient of the images, which goes through the same product the other way."""
+    return pays((*outputs[:3], kernel.shape[2]), kernel, strides)
+
+
 def conv(images: jax.Array, kernel: jax.Array, padding: Padding) -> jax.Array:
-    """[B, H, W, in], [height, width, in, out] -> [B, H', W', out] at stride 1; its gradients are products too."""
-    height, width, _, features = kernel.shape
-    around = [(0, 0, 0), *((*amounts, 0) for amounts in padding), (0, 0, 0)]
-    padded = once(lambda x: lax.pad(x, jnp.zeros((), x.dtype), around), images)  # every stretch reads it
-    batch, full_height, full_width, channels = padded.shape
+    """[B, H, W, in], [height, width, in, out] -> [B, H', W', out] at stride 1; the kernel's gradient is one product."""
+    return _conv(once(_pad, images, padding=padding), kernel)  # every stretch reads it
+
+
+def images_gradient(gradient: jax.Array, kernel: jax.Array, padding: Padding, size: tuple[int, int]) -> jax.Array:
+    """[B, H', W', out] -> [B, H, W, in]."""
+    like = jnp.zeros((gradient.shape[0], *size, kernel.shape[2]), gradient.dtype)  # only its shape counts: it is linear
+    return jax.vjp(lambda x: _conv(_pad(x, padding), kernel), like)[1](gradient)[0]
+
+
+def _pad(images: jax.Array, padding: Padding) -> jax.Array:
+    return jnp.pad(images, ((0, 0), *padding, (0, 0)))
+
+
+def _conv(images: jax.Array, kernel: jax.Array) -> jax.Array:
+    height, width, channels, features = kernel.shape
+    batch, full_height, full_width, _ = images.shape
     rows, columns = full_height - height + 1, full_width - width + 1
     tile = _tile(columns, width)
     reach = tile + width - 1
-    lines = padded.reshape(batch, full_height, full_width * channels)
+    lines = images.reshape(batch, full_height, full_width * channels)
     stretches = [
         jnp.concatenate([lines[:, i : i + rows, v * channels : (v + reach) * channels] for i in range(height)], axis=-1)
         for v in range(0, columns, tile)
