@@ -17,6 +17,7 @@ from cnn_jax import ops
 from cnn_jax.compilation import counted
 from cnn_jax.models.layers import ACTIVATIONS, BatchNorm
 from cnn_jax.ops import convolution, planes, rows, winograd
+from cnn_jax.ops.geometry import Geometry
 
 
 @pytest.fixture
@@ -27,6 +28,10 @@ def float64() -> Iterator[None]:
 
 def normal(seed: int, *shape: int, dtype: Any = np.float64) -> Any:
     return np.random.default_rng(seed).standard_normal(shape).astype(dtype)
+
+
+def geometry(strides: tuple[int, int] = (1, 1), **more: Any) -> Geometry:
+    return Geometry(strides, ((0, 0), (0, 0)), **more)
 
 
 def xla(x: jax.Array, k: jax.Array, padding: Any) -> jax.Array:
@@ -95,7 +100,7 @@ def assert_chosen_way_is_xlas(
     @jax.jit
     def pairs(x: jax.Array, k: jax.Array) -> list[tuple[jax.Array, jax.Array]]:
         y, pull_back = jax.vjp(lambda x, k: xla(x, k, padding), x, k)
-        ours, mine = jax.vjp(lambda x, k: convolution._conv(x, k, (1, 1), padding), x, k)
+        ours, mine = jax.vjp(lambda x, k: convolution._conv(x, k, Geometry((1, 1), padding)), x, k)
         g = jnp.sin(y + jnp.arange(y.size).reshape(y.shape))
         return [(ours, y), *zip(mine(g), pull_back(g), strict=True)]
 
@@ -130,7 +135,7 @@ def test_planes_give_the_same(
         patch.setattr(planes, "_LEAST_OUTPUTS", 0)
         k = jnp.zeros((*kernel, 1, 17))
         assert planes.pays((2, *size, 17), k, (1, 1))
-        assert convolution._as_product((2, *size, 17), k, (1, 1)) is planes.conv
+        assert convolution._as_product((2, *size, 17), k, geometry()) is planes.conv
         assert_chosen_way_is_xlas(size, kernel, 1, 17, (amounts[:2], amounts[2:]))
 
 
@@ -155,8 +160,9 @@ def test_planes_give_the_same(
     ],
 )
 def test_which_layers_are_one_product(outputs: Any, kernel: Any, strides: Any, way: Any) -> None:
-    assert convolution._as_product(outputs, jnp.zeros(kernel), strides) is way
-    assert convolution._as_product(outputs, jnp.zeros(kernel, jnp.bfloat16), strides) is None
+    assert convolution._as_product(outputs, jnp.zeros(kernel), geometry(strides)) is way
+    assert convolution._as_product(outputs, jnp.zeros(kernel, jnp.bfloat16), geometry(strides)) is None
+    assert convolution._as_product(outputs, jnp.zeros(kernel), geometry(strides, dilation=(1, 2))) is None
 
 
 def test_the_gradient_of_images_asks_for_the_stretches_of_the_outputs() -> None:

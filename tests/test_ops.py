@@ -4,12 +4,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from jax import lax
 
 from cnn_jax import ops
-from cnn_jax.ops import convolution
+from cnn_jax.ops import convolution, patches
+from cnn_jax.ops.geometry import Geometry
 
 
 def normal(seed: int, *shape: int) -> jax.Array:
@@ -21,26 +22,34 @@ def assert_close(ours: jax.Array, theirs: jax.Array, tolerance: float = 2e-6) ->
     np.testing.assert_allclose(np.asarray(ours) / scale, np.asarray(theirs) / scale, rtol=0, atol=tolerance)
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(
-    batch=st.integers(1, 6), height=st.integers(3, 12), width=st.integers(3, 12),
-    kernel=st.tuples(*[st.integers(1, 4)] * 2), strides=st.tuples(*[st.integers(1, 3)] * 2), channels=st.integers(1, 4),
-    features=st.integers(1, 4), edges=st.sampled_from(["zero", "crop"]),
+    batch=st.integers(1, 6), size=st.tuples(*[st.integers(3, 12)] * 2), kernel=st.tuples(*[st.integers(1, 4)] * 2),
+    strides=st.tuples(*[st.integers(1, 3)] * 2), channels=st.integers(1, 4), features=st.integers(1, 4),
+    edges=st.sampled_from(["zero", "crop"]), dilation=st.tuples(*[st.integers(1, 2)] * 2), groups=st.integers(1, 3),
+)  # fmt: skip
+@example(
+    batch=12, size=(9, 8), kernel=(3, 2), strides=(2, 1), channels=3, features=4, edges="zero", dilation=(2, 3),
+    groups=1,
 )  # fmt: skip
 def test_convolution_is_xlas(
-    batch: int, height: int, width: int, kernel: tuple[int, int], strides: tuple[int, int], channels: int,
-    features: int, edges: str,
+    batch: int, size: tuple[int, int], kernel: tuple[int, int], strides: tuple[int, int], channels: int, features: int,
+    edges: str, dilation: tuple[int, int], groups: int,
 ) -> None:  # fmt: skip
-    if edges == "crop" and (kernel[0] > height or kernel[1] > width):
+    spans = [(k - 1) * d + 1 for k, d in zip(kernel, dilation, strict=True)]
+    if edges == "crop" and any(span > n for span, n in zip(spans, size, strict=True)):
         return
-    x, w = normal(0, batch, height, width, channels), normal(1, *kernel, channels, features)
-    padding = ((0, 0), (0, 0)) if edges == "crop" else ops.same_padding(kernel)
+    x, w = normal(0, batch, *size, channels * groups), normal(1, *kernel, channels, features * groups)
+    padding = [(0, 0), (0, 0)] if edges == "crop" else [((span - 1) // 2, span // 2) for span in spans]
 
     def theirs(x: jax.Array, w: jax.Array) -> jax.Array:
-        return lax.conv_general_dilated(x, w, strides, padding, dimension_numbers=("NHWC", "HWIO", "NHWC"))
+        return lax.conv_general_dilated(
+            x, w, strides, padding, rhs_dilation=dilation, dimension_numbers=("NHWC", "HWIO", "NHWC"),
+            feature_group_count=groups,
+        )  # fmt: skip
 
     expected, their_pull_back = jax.vjp(theirs, x, w)
-    y, pull_back = jax.vjp(lambda x, w: ops.conv(x, w, strides, edges), x, w)
+    y, pull_back = jax.vjp(lambda x, w: ops.conv(x, w, strides, edges, dilation, groups), x, w)
     cotangent = normal(2, *y.shape)
     assert_close(y, expected)
     for ours, other in zip(pull_back(cotangent), their_pull_back(cotangent), strict=True):
@@ -53,21 +62,22 @@ def test_convolution_is_xlas(
 def test_the_kernel_gradient_by_patches_is_taken_and_right(shape: tuple[int, int, int, int, int]) -> None:
     batch, size, channels, features, side = shape
     x, w = normal(0, batch, size, size, channels), normal(1, side, side, channels, features)
-    chunk = convolution._patch_chunk((batch, size, size, features), w)
+    chunk = patches.chunk_of((batch, size, size, features), w)
     assert chunk == (6 if shape == (24, 28, 8, 4, 3) else batch)  # one shape takes four products, to be added up
     ours = jax.grad(lambda w: (ops.conv(x, w) ** 2).sum())(w)
-    theirs = jax.grad(lambda w: (convolution._xla_conv(x, w, (1, 1), ops.same_padding((side, side))) ** 2).sum())(w)
+    geometry = Geometry((1, 1), ops.same_padding((side, side)))
+    theirs = jax.grad(lambda w: (convolution._xla_conv(x, w, geometry) ** 2).sum())(w)
     assert_close(ours, theirs, 5e-6)
 
 
 def test_patches_stay_in_the_cache_and_huge_kernels_go_to_xla() -> None:
     small, huge = jnp.zeros((3, 3, 32, 64)), jnp.zeros((3, 3, 512, 512))
-    chunk = convolution._patch_chunk((256, 14, 14, 64), small)
+    chunk = patches.chunk_of((256, 14, 14, 64), small)
     assert chunk is not None
     assert 256 % chunk == 0
-    assert chunk * 14 * 14 * 9 * 32 * 4 <= convolution._PATCH_BYTES
-    assert convolution._patch_chunk((64, 4, 4, 512), huge) is None
-    assert convolution._patch_chunk((251, 2, 2, 8), jnp.zeros((3, 3, 4, 8))) == 251
+    assert chunk * 14 * 14 * 9 * 32 * 4 <= patches._PATCH_BYTES
+    assert patches.chunk_of((64, 4, 4, 512), huge) is None
+    assert patches.chunk_of((251, 2, 2, 8), jnp.zeros((3, 3, 4, 8))) == 251
 
 
 def test_half_precision_sums_the_kernel_gradient_in_float32() -> None:
@@ -83,19 +93,41 @@ def test_half_precision_sums_the_kernel_gradient_in_float32() -> None:
 
 @settings(max_examples=8, deadline=None)
 @given(
-    height=st.integers(3, 11), width=st.integers(3, 11), window=st.tuples(*[st.integers(1, 3)] * 2),
-    strides=st.tuples(*[st.integers(1, 3)] * 2), kind=st.sampled_from(["max", "mean"]),
+    size=st.tuples(*[st.integers(3, 11)] * 2), window=st.tuples(*[st.integers(1, 3)] * 2),
+    strides=st.tuples(*[st.integers(1, 3)] * 2), padding=st.tuples(*[st.integers(0, 1)] * 2),
+    dilation=st.tuples(*[st.integers(1, 2)] * 2), kind=st.sampled_from(["max", "mean"]),
 )  # fmt: skip
-def test_pooling_is_xlas(height: int, width: int, window: tuple[int, int], strides: tuple[int, int], kind: str) -> None:
-    x = normal(0, 2, height, width, 3)
+@example(size=(7, 8), window=(3, 2), strides=(2, 2), padding=(1, 1), dilation=(2, 3), kind="max")
+@example(size=(7, 8), window=(2, 3), strides=(2, 2), padding=(1, 1), dilation=(3, 2), kind="mean")
+@example(size=(7, 8), window=(2, 2), strides=(2, 2), padding=(1, 0), dilation=(2, 1), kind="max")  # not tiles
+def test_pooling_is_xlas(
+    size: tuple[int, int], window: tuple[int, int], strides: tuple[int, int], padding: tuple[int, int],
+    dilation: tuple[int, int], kind: str,
+) -> None:  # fmt: skip
+    each = list(zip(window, dilation, size, padding, strict=True))
+    if any((w - 1) * d >= n + 2 * p or (w == 1 and p) for w, d, n, p in each):  # too large, or of nothing but padding
+        return
+    x = normal(0, 2, *size, 3)
+    around = ((0, 0), *((p, p) for p in padding), (0, 0))
 
     def theirs(x: jax.Array) -> jax.Array:
+        if kind == "max" and dilation != (1, 1):  # of which XLA has no gradient
+            patches = lax.conv_general_dilated_patches(
+                jnp.pad(x, around, constant_values=-1e9), window, strides, "VALID", rhs_dilation=dilation,
+                dimension_numbers=("NHWC", "HWIO", "NHWC"),
+            )  # fmt: skip
+            return patches.reshape(*patches.shape[:3], 3, -1).max(-1)
         start, combine = (-jnp.inf, lax.max) if kind == "max" else (0.0, lax.add)
-        y = lax.reduce_window(x, start, combine, (1, *window, 1), (1, *strides, 1), "VALID")
+        y = lax.reduce_window(
+            x, start, combine, (1, *window, 1), (1, *strides, 1), around, window_dilation=(1, *dilation, 1)
+        )
         return y if kind == "max" else y / (window[0] * window[1])
 
+    def ours(x: jax.Array) -> jax.Array:
+        return (ops.max_pool if kind == "max" else ops.mean_pool)(x, window, strides, padding, dilation)
+
     expected, their_pull_back = jax.vjp(theirs, x)
-    y, pull_back = jax.vjp(lambda x: (ops.max_pool if kind == "max" else ops.mean_pool)(x, window, strides), x)
+    y, pull_back = jax.vjp(ours, x)
     cotangent = normal(1, *y.shape)
     assert_close(y, expected)
     assert_close(pull_back(cotangent)[0], their_pull_back(cotangent)[0])
@@ -125,7 +157,14 @@ def test_maximum_pooling_lets_nan_through() -> None:
     ("call", "words"),
     [
         (lambda x: ops.max_pool(x, (4, 4), (4, 4)), "4x4 pooling window does not fit into a map of 3x3"),
+        (
+            lambda x: ops.max_pool(x, (2, 2), (2, 2), (0, 0), (3, 1)),
+            "4x2 pooling window does not fit into a map of 3x3",
+        ),
         (lambda x: ops.conv(x, jnp.zeros((5, 5, 1, 1)), edges="crop"), "5x5 kernel does not fit into a map of 3x3"),
+        (lambda x: ops.conv(x, jnp.zeros((3, 3, 1, 1)), edges="crop", dilation=(1, 2)), "3x5 kernel does not fit into"),
+        (lambda x: ops.conv(x, jnp.zeros((3, 3, 2, 4))), "from 2 to 4 channels does not fit to 1 channels in 1 group$"),
+        (lambda x: ops.conv(x, jnp.zeros((3, 3, 1, 3)), groups=2), "from 1 to 3 channels .* 1 channels in 2 groups"),
         (lambda x: ops.conv(x, jnp.zeros((9, 9, 1, 1)), edges="reflect"), "cannot add 4 pixels to a map of 3"),
     ],
 )

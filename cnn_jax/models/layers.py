@@ -79,11 +79,9 @@ class Pool(nn.Module):
     padding: int = 0
 
     def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
-        window, strides = (self.window, self.window), (self.stride, self.stride)
+        pool = ops.max_pool if self.kind == "max" else ops.mean_pool
         try:
-            if self.kind == "max":
-                return ops.max_pool(x, window, strides, (self.padding, self.padding))
-            return ops.mean_pool(x, window, strides)
+            return pool(x, (self.window,) * 2, (self.stride,) * 2, (self.padding,) * 2)
         except ValueError as error:
             raise ValueError(f"{_name(self)}: {error}") from error
 

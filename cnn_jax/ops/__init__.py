@@ -3,7 +3,8 @@
 Models call these and nothing below them, so that how an operation is lowered stays in this room.
 """
 
-from cnn_jax.ops.convolution import PAD_MODES, Padding, conv, pad_edges, same_padding
+from cnn_jax.ops.convolution import PAD_MODES, conv, pad_edges
+from cnn_jax.ops.geometry import Padding, same_padding
 from cnn_jax.ops.normalization import batch_norm, normalized
 from cnn_jax.ops.pooling import is_tiling, max_pool, mean_pool
 from cnn_jax.ops.winograd import takes_tiles

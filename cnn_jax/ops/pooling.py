@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from cnn_jax.ops.convolution import size_of
+from cnn_jax.ops.geometry import size_of, spans_of
 from cnn_jax.ops.once import once
 
 _Residuals = tuple[jax.Array, jax.Array | None, jax.Array]  # argmax, sign, and what is as large as the images
@@ -18,22 +18,32 @@ _MOST_PIXELS = 9  # of a window: for larger ones it takes longer to say where th
 
 
 def max_pool(
-    images: jax.Array, window: tuple[int, int], strides: tuple[int, int], padding: tuple[int, int] = (0, 0)
+    images: jax.Array,
+    window: tuple[int, int],
+    strides: tuple[int, int],
+    padding: tuple[int, int] = (0, 0),
+    dilation: tuple[int, int] = (1, 1),
 ) -> jax.Array:
-    """The maximum over each window; `padding` adds that many rows and columns of -inf on both sides.
+    """The maximum over each window: [B, H, W, C] -> [B, H', W', C], H' = floor((H + 2 padding - span) / stride) + 1.
 
     XLA's own gradient of it, select-and-scatter, costs more on CPU than the convolutions around it. Where windows do
     not overlap, this one keeps which pixel is the maximum, the first of equal ones, as XLA and PyTorch do; else it is
     the maximum of strided slices, and so its gradient a sum of interleaved pads, which equal pixels share.
     Forward-mode differentiation (`jax.jvp`) raises for windows that do not overlap.
+
+    Args:
+      window, strides: of height and width.
+      padding: so many rows and columns of -inf are added on both sides.
+      dilation: steps from one pixel of a window to the next; it spans (window - 1) * dilation + 1.
+
+    Raises:
+      ValueError: a window does not fit into the image.
     """
-    if any(padding):
-        spans = ((0, 0, 0), (padding[0], padding[0], 0), (padding[1], padding[1], 0), (0, 0, 0))
-        images = lax.pad(images, jnp.array(-jnp.inf, images.dtype), spans)
-    _check_window(images, window)
-    if is_tiling(window, strides):
+    images = _padded(images, padding, -jnp.inf)
+    _check_window(images, window, dilation)
+    if is_tiling(window, strides) and dilation == (1, 1):
         return _max_of_tiles(images, window)
-    return _pool(images, window, strides, jnp.maximum)
+    return _pool(images, window, strides, jnp.maximum, dilation)
 
 
 def is_tiling(window: tuple[int, int], strides: tuple[int, int], padding: tuple[int, int] = (0, 0)) -> bool:
@@ -41,27 +51,51 @@ def is_tiling(window: tuple[int, int], strides: tuple[int, int], padding: tuple[
     return window == strides and not any(padding) and 1 < window[0] * window[1] <= _MOST_PIXELS
 
 
-def mean_pool(images: jax.Array, window: tuple[int, int], strides: tuple[int, int]) -> jax.Array:
-    """The mean over each window; rows and columns that do not fill a window are left out, as in PyTorch."""
-    _check_window(images, window)
-    return _pool(images, window, strides, operator.add) / (window[0] * window[1])
+def mean_pool(
+    images: jax.Array,
+    window: tuple[int, int],
+    strides: tuple[int, int],
+    padding: tuple[int, int] = (0, 0),
+    dilation: tuple[int, int] = (1, 1),
+) -> jax.Array:
+    """The mean over each window: what does not fill one is left out, and padding counts as 0, as in PyTorch.
+
+    Shapes, arguments and errors are those of `max_pool`.
+    """
+    images = _padded(images, padding, 0)
+    _check_window(images, window, dilation)
+    return _pool(images, window, strides, operator.add, dilation) / (window[0] * window[1])
+
+
+def _padded(images: jax.Array, padding: tuple[int, int], value: float) -> jax.Array:
+    if not any(padding):
+        return images
+    around = [(0, 0), *((amount, amount) for amount in padding), (0, 0)]
+    return jnp.pad(images, around, constant_values=value)
 
 
 def _pool(
-    images: jax.Array, window: tuple[int, int], strides: tuple[int, int], combine: Callable[..., jax.Array]
+    images: jax.Array,
+    window: tuple[int, int],
+    strides: tuple[int, int],
+    combine: Callable[..., jax.Array],
+    dilation: tuple[int, int] = (1, 1),
 ) -> jax.Array:
-    return functools.reduce(combine, _pixels(images, window, strides))
+    return functools.reduce(combine, _pixels(images, window, strides, dilation))
 
 
-def _pixels(images: jax.Array, window: tuple[int, int], strides: tuple[int, int]) -> list[jax.Array]:
+def _pixels(
+    images: jax.Array, window: tuple[int, int], strides: tuple[int, int], dilation: tuple[int, int] = (1, 1)
+) -> list[jax.Array]:
     """The first pixel of each window, the second, ..., along the rows: each [B, H', W', C]."""
     batch, height, width, channels = images.shape
-    rows = (height - window[0]) // strides[0] * strides[0] + 1
-    columns = (width - window[1]) // strides[1] * strides[1] + 1
+    spans = spans_of(window, dilation)
+    rows, columns = (
+        (size - span) // step * step + 1 for size, span, step in zip((height, width), spans, strides, strict=True)
+    )
+    places = [(i * dilation[0], j * dilation[1]) for i in range(window[0]) for j in range(window[1])]
     return [
-        lax.slice(images, (0, i, j, 0), (batch, i + rows, j + columns, channels), (1, *strides, 1))
-        for i in range(window[0])
-        for j in range(window[1])
+        lax.slice(images, (0, i, j, 0), (batch, i + rows, j + columns, channels), (1, *strides, 1)) for i, j in places
     ]
 
 
@@ -145,6 +179,7 @@ def to_argmax(gradient: jax.Array, argmax: jax.Array, window: tuple[int, int], s
     return lax.pad(spread, jnp.zeros((), spread.dtype), [(0, 0, 0), *left, (0, 0, 0)])
 
 
-def _check_window(images: jax.Array, window: tuple[int, int]) -> None:
-    if images.shape[1] < window[0] or images.shape[2] < window[1]:
-        raise ValueError(f"a {window[0]}x{window[1]} pooling window does not fit into {size_of(images)}")
+def _check_window(images: jax.Array, window: tuple[int, int], dilation: tuple[int, int]) -> None:
+    spans = spans_of(window, dilation)
+    if images.shape[1] < spans[0] or images.shape[2] < spans[1]:
+        raise ValueError(f"a {spans[0]}x{spans[1]} pooling window does not fit into {size_of(images)}")

@@ -1,0 +1,39 @@
+"""Where the windows of a convolution or of a pooling lie."""
+
+from typing import NamedTuple
+
+import jax
+
+Padding = tuple[tuple[int, int], tuple[int, int]]
+
+
+class Geometry(NamedTuple):
+    """Of a convolution, beside the shapes."""
+
+    strides: tuple[int, int]
+    padding: Padding
+    dilation: tuple[int, int] = (1, 1)
+    groups: int = 1
+
+    @property
+    def is_dense(self) -> bool:
+        """Whether each output sees all channels of an unbroken window."""
+        return self.dilation == (1, 1) and self.groups == 1
+
+
+def same_padding(kernel_size: tuple[int, int], dilation: tuple[int, int] = (1, 1)) -> Padding:
+    """The (before, after) amounts that keep the size at stride 1.
+
+    Unlike XLA's SAME they do not depend on the stride, and so agree with PyTorch's `padding=k // 2` for odd k.
+    """
+    height, width = spans_of(kernel_size, dilation)
+    return ((height - 1) // 2, height // 2), ((width - 1) // 2, width // 2)
+
+
+def spans_of(window: tuple[int, int], dilation: tuple[int, int]) -> tuple[int, int]:
+    """How many pixels a window reaches over, whose pixels stand `dilation` apart."""
+    return (window[0] - 1) * dilation[0] + 1, (window[1] - 1) * dilation[1] + 1
+
+
+def size_of(images: jax.Array) -> str:
+    return f"a map of {images.shape[1]}x{images.shape[2]}"
