@@ -23,33 +23,6 @@ ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
 _RISING = ("relu", "leaky_relu")  # which round as they rise, too: a maximum and they commute to the bit
 
 
-class Conv(nn.Module):
-    """`ops.conv` with its parameters: [B, H, W, in] -> [B, H', W', features]."""
-
-    features: int
-    kernel_size: tuple[int, int] = (3, 3)
-    stride: int = 1
-    edges: str = "zero"
-    use_bias: bool = True
-    initialization: str = "he_normal"
-    kernel_init: nn.initializers.Initializer | None = None
-    setting: Setting = Setting()
-
-    @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
-        dtype, param_dtype = self.setting.dtype, self.setting.param_dtype
-        shape = (*self.kernel_size, x.shape[-1], self.features)
-        kernel = self.param("kernel", self.kernel_init or INITIALIZERS[self.initialization], shape, param_dtype)
-        try:
-            y = ops.conv(x.astype(dtype), kernel.astype(dtype), (self.stride, self.stride), self.edges)
-        except ValueError as error:
-            raise ValueError(f"{_name(self)}: {error}") from error
-        if self.use_bias:
-            init = bias_initializer(self.initialization, math.prod(shape[:3]))
-            y = y + self.param("bias", init, (self.features,), param_dtype).astype(dtype).reshape(1, 1, 1, -1)
-        return y
-
-
 class Dense(nn.Module):
     """[B, in] -> [B, features]."""
 
@@ -84,6 +57,35 @@ class Pool(nn.Module):
             return pool(x, (self.window,) * 2, (self.stride,) * 2, (self.padding,) * 2)
         except ValueError as error:
             raise ValueError(f"{_name(self)}: {error}") from error
+
+
+class Conv(nn.Module):
+    """`ops.conv` with its parameters: [B, H, W, in] -> [B, H', W', features]; with a `pool`, what that makes of it."""
+
+    features: int
+    kernel_size: tuple[int, int] = (3, 3)
+    stride: int = 1
+    edges: str = "zero"
+    use_bias: bool = True
+    initialization: str = "he_normal"
+    kernel_init: nn.initializers.Initializer | None = None
+    setting: Setting = Setting()
+
+    @nn.compact
+    def __call__(self, x: jax.Array, pool: Pool | None = None) -> jax.Array:
+        dtype, param_dtype = self.setting.dtype, self.setting.param_dtype
+        shape = (*self.kernel_size, x.shape[-1], self.features)
+        kernel = self.param("kernel", self.kernel_init or INITIALIZERS[self.initialization], shape, param_dtype)
+        try:
+            y = ops.conv(x.astype(dtype), kernel.astype(dtype), (self.stride, self.stride), self.edges)
+        except ValueError as error:
+            raise ValueError(f"{_name(self)}: {error}") from error
+        if pool is not None and pool.kind == "max":  # it and the bias commute, to the bit
+            y, pool = pool(y), None
+        if self.use_bias:
+            init = bias_initializer(self.initialization, math.prod(shape[:3]))
+            y = y + self.param("bias", init, (self.features,), param_dtype).astype(dtype).reshape(1, 1, 1, -1)
+        return y if pool is None else pool(y)
 
 
 class BatchNorm(nn.Module):

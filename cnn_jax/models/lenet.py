@@ -20,11 +20,12 @@ class LeNet5(Classifier):
     def backbone(self, x: jax.Array, train: bool) -> jax.Array:
         activation = ACTIVATIONS[self.activation]
         for i, (filters, edges) in enumerate(((6, self.edges), (16, "crop")), start=1):
-            x = Conv(
+            conv = Conv(
                 filters, (5, 5), edges=edges, initialization=self.initialization, setting=self.setting, name=f"conv{i}"
-            )(x)
+            )
             pool = Pool(self.pooling, name=f"pool{i}")
-            x = activation(pool(x)) if maximum_first(pool, self.activation) else pool(activation(x))
+            is_first = maximum_first(pool, self.activation)
+            x = activation(conv(x, pool)) if is_first else pool(activation(conv(x)))
         return activation(Dense(120, self.initialization, self.setting, name="dense")(flatten(x)))
 
     def head(self, x: jax.Array, train: bool) -> jax.Array:
