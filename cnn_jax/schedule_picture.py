@@ -32,7 +32,7 @@ def draw_schedule(config: ml_collections.ConfigDict, steps_per_epoch: int, path:
     import jax.numpy as jnp
 
     if not path.suffix or path.is_dir():
-        raise InputError(f"--out={path}: it must name a picture, as in {path / 'schedule.png'}")
+        raise InputError(f"--output={path}: it must name a picture, as in {path / 'schedule.png'}")
     base, epochs, block = config.optimizer.learning_rate, config.num_epochs, config.schedule
     num_steps = steps_per_epoch * epochs
     schedule = make_schedule(block, base, steps_per_epoch, epochs)
@@ -49,7 +49,7 @@ def draw_schedule(config: ml_collections.ConfigDict, steps_per_epoch: int, path:
     try:
         plot_schedule(steps / steps_per_epoch, rates, momenta, marks, title, path)
     except (OSError, ValueError) as error:  # matplotlib: a file type that it does not know
-        raise InputError(f"--out={path}: the picture cannot be written ({error})") from error
+        raise InputError(f"--output={path}: the picture cannot be written ({error})") from error
     return "\n".join([*_lines(steps, rates, momenta, steps_per_epoch), *_plateau_line(block), f"written: {path}"])
 
 

@@ -14,12 +14,12 @@ from cnn_jax import command_line
 
 def main(argv: Sequence[str]) -> None:
     parser = command_line.Parser(__doc__, with_config=True)
-    parser.add_argument("--out", metavar="DIR", help="for figures (default: runs/find_batch_size/CONFIG_NAME)")
+    parser.add_argument("--output", metavar="DIR", help="for figures (default: runs/find_batch_size/CONFIG_NAME)")
     parser.add_argument("--max", type=int, metavar="N", help="try no larger batch (default: the training split)")
     parser.add_argument("--memory", metavar="BYTES", help="take each device to have so much, as in 8GiB")
     arguments = parser.parse(argv)
     config = parser.load_config(arguments.config)
-    output = arguments.out or f"runs/find_batch_size/{Path(arguments.config).stem}"
+    output = arguments.output or f"runs/find_batch_size/{Path(arguments.config).stem}"
 
     from cnn_jax.tuning.batch_search import parse_bytes
     from cnn_jax.tuning.batch_size import find_batch_size, report

@@ -14,7 +14,7 @@ from cnn_jax import command_line
 
 def main(argv: Sequence[str]) -> None:
     parser = command_line.Parser(__doc__, with_config=True)
-    parser.add_argument("--out", metavar="DIR", help="for picture and figures (default: runs/find_lr/CONFIG_NAME)")
+    parser.add_argument("--output", metavar="DIR", help="for picture and figures (default: runs/find_lr/CONFIG_NAME)")
     parser.add_argument("--seeds", type=int, default=3, help="sweeps, of which the median is taken (default: 3)")
     parser.add_argument("--start", type=float, default=1e-7, help="the first rate (default: 1e-7)")
     parser.add_argument("--end", type=float, default=10.0, help="the last rate (default: 10)")
@@ -22,7 +22,7 @@ def main(argv: Sequence[str]) -> None:
     parser.add_argument("--suggestion", default="valley", help="valley (default), steepest or minimum")
     arguments = parser.parse(argv)
     config = parser.load_config(arguments.config)
-    output = arguments.out or f"runs/find_lr/{Path(arguments.config).stem}"
+    output = arguments.output or f"runs/find_lr/{Path(arguments.config).stem}"
 
     from cnn_jax.tuning.lr_finder import LrSettings, find_learning_rate, report
 

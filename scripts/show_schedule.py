@@ -1,7 +1,7 @@
 """Draws a config's learning rate over its training, and the momentum where the schedule moves it.
 
 scripts/show_schedule.py --config=configs/cifar10_cnn.py
-scripts/show_schedule.py --config.schedule.name=CyclicLR --steps_per_epoch=100 --out=schedule.png
+scripts/show_schedule.py --config.schedule.name=CyclicLR --steps_per_epoch=100 --output=schedule.png
 """
 
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from cnn_jax import command_line
 
 def main(argv: Sequence[str]) -> None:
     parser = command_line.Parser(__doc__, with_config=True)
-    parser.add_argument("--out", metavar="FILE.png", help="the picture (default: runs/schedule_CONFIG_NAME.png)")
+    parser.add_argument("--output", metavar="FILE.png", help="the picture (default: runs/schedule_CONFIG_NAME.png)")
     parser.add_argument("--steps_per_epoch", type=int, metavar="N", help="instead of counting the training images")
     arguments = parser.parse(argv)
     if arguments.steps_per_epoch is not None and not 1 <= arguments.steps_per_epoch <= 10_000_000:
@@ -21,7 +21,7 @@ def main(argv: Sequence[str]) -> None:
 
     from cnn_jax.schedule_picture import count_steps_per_epoch, draw_schedule
 
-    path = Path(arguments.out or f"runs/schedule_{Path(arguments.config).stem}.png")
+    path = Path(arguments.output or f"runs/schedule_{Path(arguments.config).stem}.png")
     print(draw_schedule(config, arguments.steps_per_epoch or count_steps_per_epoch(config), path))
 
 

@@ -199,18 +199,18 @@ def test_what_is_refused_later_leaves_no_folder(tmp_path: Path) -> None:
 def test_a_disk_that_takes_nothing_is_said(tmp_path: Path) -> None:
     folder = check_output(tmp_path / "new")
     with (
-        pytest.raises(SaveError, match=r"--out=.*new: .* \(No space left on device\)"),
+        pytest.raises(SaveError, match=r"--output=.*new: .* \(No space left on device\)"),
         writing(folder),
     ):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     (tmp_path / "late").write_text("")
-    with pytest.raises(SaveError, match="--out="), writing(tmp_path / "late" / "out"):
+    with pytest.raises(SaveError, match="--output="), writing(tmp_path / "late" / "out"):
         pytest.fail("there is no folder")
 
 
 def test_the_script_says_mistakes_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    result = script("find_lr.py", f"--out={tmp_path / 'file'}")
+    result = script("find_lr.py", f"--output={tmp_path / 'file'}")
     assert result.returncode == 2
     assert result.stderr.count("\n") == 1
-    assert "--out=" in result.stderr
+    assert "--output=" in result.stderr

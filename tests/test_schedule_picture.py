@@ -20,7 +20,7 @@ def config(name: str, **changes: Any) -> Any:
 def test_the_script_draws_and_says_what_it_drew(tmp_path: Path) -> None:
     path = tmp_path / "new" / "schedule.png"
     flags = ["--config.schedule.div_factor=10", "--config.schedule.cycle_momentum=True", "--steps_per_epoch=50"]
-    result = script("show_schedule.py", *flags, f"--out={path}")
+    result = script("show_schedule.py", *flags, f"--output={path}")
     assert result.returncode == 0, result.stderr
     assert result.stdout.splitlines() == [
         "rate: first 0.0004, peak 0.004 (epoch 8.98), last 4e-08",
@@ -51,10 +51,10 @@ def test_steps_are_counted_as_in_training() -> None:
 
 
 def test_what_cannot_be_drawn(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"--out=.*a\.xyz: the picture cannot be written"):
+    with pytest.raises(InputError, match=r"--output=.*a\.xyz: the picture cannot be written"):
         draw_schedule(config("StepLR"), 10, tmp_path / "a.xyz")
     for path in (tmp_path, tmp_path / "new"):
-        with pytest.raises(InputError, match=rf"--out={path}: it must name a picture, as in {path}/schedule.png"):
+        with pytest.raises(InputError, match=rf"--output={path}: it must name a picture, as in {path}/schedule.png"):
             draw_schedule(config("StepLR"), 10, path)
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(InputError, match=r"gives a rate of -0\.01 at step 11 of 100"):

@@ -16,9 +16,9 @@ def check_output(output: str | Path) -> Path:
     folder = Path(output)
     nearest = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     if not nearest.is_dir():
-        raise InputError(f"--out={output}: {nearest} is a file; choose another folder")
+        raise InputError(f"--output={output}: {nearest} is a file; choose another folder")
     if not os.access(nearest, os.W_OK):
-        raise InputError(f"--out={output}: {nearest} cannot be written; choose another folder")
+        raise InputError(f"--output={output}: {nearest} cannot be written; choose another folder")
     return folder
 
 
@@ -30,5 +30,5 @@ def writing(folder: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise SaveError(
-            f"--out={folder}: what was found cannot be written ({error.strerror}); make room, or choose another folder"
+            f"--output={folder}: what was found cannot be written ({error.strerror}); make room or choose another"
         ) from error
