@@ -1,10 +1,9 @@
-"""Winograd's convolution against XLA's, batch normalization against Flax's; gradients included."""
+"""What is lowered on CPU in ways of its own, against XLA's: Winograd, rows, planes, tiles; gradients of gradients."""
 
 import re
 from collections.abc import Iterator
 from typing import Any
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -15,7 +14,6 @@ from jax import lax
 
 from cnn_jax import ops
 from cnn_jax.compilation import counted
-from cnn_jax.models.layers import ACTIVATIONS, BatchNorm
 from cnn_jax.ops import convolution, planes, rows, winograd
 from cnn_jax.ops.geometry import Geometry
 
@@ -191,103 +189,6 @@ def test_other_layers_do_not(shape: tuple[int, ...], strides: tuple[int, int], d
     assert not winograd.pays((10_000, 8, 8, 128), jnp.zeros((3, 3, 128, 128)), (1, 1)), "tiles would fill the memory"
 
 
-def both(train: bool) -> tuple[Any, Any, Any]:
-    """This package's and Flax's, with the same parameters that are not those of the beginning."""
-    ours, theirs = BatchNorm(train), nn.BatchNorm(not train, momentum=0.9, epsilon=1e-5)
-    variables = {
-        "params": {"scale": normal(3, 5) + 1, "bias": normal(4, 5)},
-        "batch_stats": {"mean": normal(5, 5), "var": normal(6, 5) ** 2 + 0.1},
-    }
-    return ours, theirs, variables
-
-
-@pytest.mark.parametrize("train", [True, False])
-def test_batch_normalization_is_flaxs(float64: None, train: bool) -> None:
-    from cnn_jax.models.setting import Setting
-
-    ours, theirs, variables = both(train)
-    ours = ours.clone(setting=Setting(jnp.float64))
-    theirs = theirs.clone(force_float32_reductions=False, dtype=jnp.float64, param_dtype=jnp.float64)
-    x, cotangent = 3 * normal(0, 4, 3, 2, 5) + 7, normal(1, 4, 3, 2, 5)
-
-    def run(module: Any, x: jax.Array, params: Any) -> Any:
-        y, updated = module.apply({**variables, "params": params}, x, mutable=["batch_stats"])
-        return (y * cotangent).sum(), (y, updated["batch_stats"])
-
-    results = [
-        jax.value_and_grad(run, argnums=(1, 2), has_aux=True)(module, x, variables["params"])
-        for module in (ours, theirs)
-    ]
-    for mine, other in zip(*map(jax.tree.leaves, results), strict=True):
-        np.testing.assert_allclose(mine, other, rtol=1e-9, atol=1e-9)
-
-
-@pytest.mark.parametrize(("size", "window"), [((4, 6), (2, 2)), ((5, 7), (2, 3)), ((3, 3), (3, 3))])
-def test_the_maximum_of_a_batch_normalization_is_taken_on_the_way(
-    float64: None, size: tuple[int, int], window: tuple[int, int]
-) -> None:
-    """Against Flax's, pooled by XLA: also where scales are negative, and pixels are left over or equal."""
-    x, bias = 3 * normal(0, 4, *size, 5) + 7, normal(1, 5)
-    x[:, :2, :2] = x[:, :1, :1]  # of equal pixels the first is the maximum
-    scale = jnp.array([1.5, -0.5, 2.0, 0.1, -3.0])
-    module = nn.BatchNorm(False, momentum=0, epsilon=1e-5, dtype=jnp.float64, param_dtype=jnp.float64)
-    sums = normal(2, 4, size[0] // window[0], size[1] // window[1], 5)
-
-    def ours(x: jax.Array, scale: jax.Array, bias: jax.Array) -> Any:
-        y, statistics = ops.batch_norm(x, scale, bias, 1e-5, None, window)
-        return (y * sums).sum(), (y, statistics)
-
-    def theirs(x: jax.Array, scale: jax.Array, bias: jax.Array) -> Any:
-        start = {"batch_stats": {"mean": jnp.zeros(5), "var": jnp.ones(5)}}
-        full, new = module.apply({"params": {"scale": scale, "bias": bias}, **start}, x, mutable=["batch_stats"])
-        y = lax.reduce_window(full, -jnp.inf, lax.max, (1, *window, 1), (1, *window, 1), "VALID")
-        return (y * sums).sum(), (y, (new["batch_stats"]["mean"], new["batch_stats"]["var"]))
-
-    results = [jax.value_and_grad(f, argnums=(0, 1, 2), has_aux=True)(x, scale, bias) for f in (ours, theirs)]
-    for mine, other in zip(*map(jax.tree.leaves, results), strict=True):
-        np.testing.assert_allclose(mine, other, rtol=1e-9, atol=1e-9)
-
-
-@pytest.mark.parametrize(("pool", "sizes"), [({}, [8, 4]), ({"pool_window": 3}, [8, 8]), ({"norm": "none"}, [8, 4])])
-def test_a_network_pools_while_it_normalizes(pool: dict[str, Any], sizes: list[int]) -> None:
-    """The heights of what a convolution, and what comes behind it, make in training."""
-    from cnn_jax.models.cnn import CNN
-
-    model, x = CNN(filters=(4,), hidden=(), **pool), jnp.ones((2, 8, 8, 1))
-    variables = model.init(jax.random.key(0), x)
-    traced = jax.make_jaxpr(lambda v: model.apply(v, x, True, mutable=["batch_stats"])[0])(variables)
-    calls = [e for e in traced.jaxpr.eqns if e.primitive.name == "custom_vjp_call"]
-    assert [e.outvars[0].aval.shape[1] for e in calls if e.outvars[0].aval.ndim == 4][:2] == sizes
-
-
-def test_batch_normalization_starts_as_flaxs() -> None:
-    (ours, theirs, _), x = both(True), jnp.ones((2, 3, 3, 5))
-    assert jax.tree.all(
-        jax.tree.map(jnp.array_equal, ours.init(jax.random.key(0), x), theirs.init(jax.random.key(0), x))
-    )
-
-
-def test_a_constant_map_has_no_variance_and_a_gradient() -> None:
-    x = jnp.full((4, 3, 3, 2), 1000.1)
-    gradient = jax.grad(lambda x: ops.batch_norm(x, jnp.ones(2), jnp.zeros(2), 1e-5)[0][0].sum())(x)
-    assert bool(jnp.isfinite(gradient).all())
-    assert float(ops.batch_norm(x, jnp.ones(2), jnp.zeros(2), 1e-5)[1][1].min()) >= 0
-
-
-def test_a_map_far_from_zero_keeps_its_gradients() -> None:
-    """Ten deviations away, against float64."""
-    x, dy = normal(0, 64, 8, 8, 3) + 10, normal(1, 64, 8, 8, 3)
-
-    def pulled(dtype: Any) -> Any:
-        with jax.enable_x64(dtype == np.float64):
-            arguments = (jnp.asarray(x, dtype), jnp.ones(3, dtype), jnp.zeros(3, dtype))
-            _, pull_back = jax.vjp(lambda *a: ops.batch_norm(*a, 1e-5)[0], *arguments)
-            return pull_back(jnp.asarray(dy, dtype))
-
-    for single, double in zip(pulled(np.float32), pulled(np.float64), strict=True):
-        np.testing.assert_allclose(single, double, rtol=0, atol=3e-5 * np.abs(double).max())
-
-
 @pytest.mark.parametrize("shape", [(2, 5, 7, 3), (1, 4, 4, 1)])
 @pytest.mark.parametrize("window", [(2, 2), (2, 4), (3, 3), (4, 4), (5, 5), (1, 2)])
 def test_pooling_of_tiles_where_they_do_not_fit_evenly(shape: tuple[int, ...], window: tuple[int, int]) -> None:
@@ -348,44 +249,6 @@ def test_outside_of_jit_nothing_is_compiled_twice() -> None:
             with counted() as names:
                 function(x)
             assert not names
-
-
-def test_lenet_takes_the_maximum_first_and_computes_what_its_definition_says(monkeypatch: pytest.MonkeyPatch) -> None:
-    from cnn_jax.models.lenet import LeNet5
-
-    x, seen = normal(0, 2, 28, 28, 1, dtype=np.float32), []
-    for activation, pooling, sizes in (
-        ("relu", "max", [14, 5]), ("gelu", "max", [28, 10]), ("relu", "mean", [28, 10]), ("tanh", "mean", [28, 10])
-    ):  # fmt: skip
-        model, act = LeNet5(activation=activation, pooling=pooling, initialization="torch"), ACTIVATIONS[activation]
-        variables = model.init(jax.random.key(0), x)
-        y, pool = jnp.asarray(x), ops.max_pool if pooling == "max" else ops.mean_pool
-        for name, edges in (("conv1", "zero"), ("conv2", "crop")):
-            weights = variables["params"][name]
-            y = ops.conv(y, weights["kernel"], edges=edges) + weights["bias"].reshape(1, 1, 1, -1)
-            y = pool(act(y), (2, 2), (2, 2))
-        dense = variables["params"]["dense"]
-        expected = act(y.reshape(2, -1) @ dense["kernel"] + dense["bias"].reshape(1, -1))
-        with monkeypatch.context() as patch:
-            patch.setitem(ACTIVATIONS, activation, lambda y, act=act: (seen.append(y.shape[1]), act(y))[1])
-            seen.clear()
-            np.testing.assert_allclose(model.apply(variables, x, method="embed"), expected, rtol=1e-5, atol=1e-6)
-        assert seen[:2] == sizes, "the height of what the activation is taken of"
-
-
-def test_a_maximum_and_relu_commute() -> None:
-    """The network pools first; what it computes is what one reads in its definition."""
-    from cnn_jax.models.cnn import CNN
-
-    x = normal(0, 2, 8, 8, 1, dtype=np.float32)
-    for activation in ("relu", "leaky_relu", "gelu"):
-        model = CNN(filters=(4,), hidden=(), activation=activation, neck="global_mean")
-        variables = model.init(jax.random.key(0), x)
-        block = variables["params"]["block1"]
-        y = ops.conv(x, block["conv1"]["kernel"]) / np.sqrt(1 + 1e-5)
-        y = ACTIVATIONS[activation](y)
-        expected = ops.max_pool(y, (2, 2), (2, 2)).mean((1, 2))
-        np.testing.assert_allclose(model.apply(variables, x, method="embed"), expected, rtol=1e-5, atol=1e-6)
 
 
 def test_gradients_of_gradients(float64: None) -> None:

@@ -143,8 +143,9 @@ def test_hyperband_needs_a_figure_of_every_epoch(tmp_path: Path) -> None:
 
 def test_other_programs_are_not_checked(tmp_path: Path) -> None:
     other = write(tmp_path / "train.py", "print()")
-    sweep = read_sweep(made(tmp_path, program=str(other), parameters={"lr": {"value": 1}}, metric={"name": "loss"}))
-    check_against_config(sweep, 3)
+    changes = {"parameters": {"lr": {"value": 1}}, "metric": {"name": "loss"}}
+    check_against_config(read_sweep(made(tmp_path, program=str(other), **changes)), 3)
+    assert "begin with 'config.'" in line(made(tmp_path, **changes), check=True), "ours is"
 
 
 def test_the_draws_that_will_come_are_checked(tmp_path: Path) -> None:
