@@ -2,8 +2,8 @@
 
     python scripts/train.py --config=configs/mnist_lenet5.py
 
-Measured on two cores (Intel Xeon, no accelerator), seed 0, one run: test accuracy 99.38 % after 8 epochs, 83 s,
-5,910 images/s.
+Measured on two cores (Intel Xeon, no accelerator), seed 0, one run: test accuracy 99.34 % after 8 epochs, 69 s,
+7,180 images/s.
 """
 
 import ml_collections
