@@ -95,6 +95,7 @@ OPTIMIZERS: dict[str, dict[str, Key]] = {
 _probability = number(0, 1)
 _pixels = integer(0, 1024)
 _area = limits(number(above=0, most=1), number(above=0, most=1), "(least, most) share of the area, above 0, at most 1")
+_waves = row(number(0, 1024), number(1, 1024), expects="(pixels from 0 to 1024, sigma from 1 to 1024)")
 _operations = row(
     integer(1, 14), number(0, 30), expects="(number of operations of at least 1 and at most 14, magnitude from 0 to 30)"
 )
@@ -105,6 +106,7 @@ AUGMENTATIONS: dict[str, Key] = {
     "translate": Key(2, _pixels, "by up to so many whole pixels, along both axes"),
     "scale": Key(0.1, number(0, 9), "by a factor between 1 / (1 + s) and 1 + s"),
     "shear": Key(10.0, number(0, 80), "by up to so many degrees, along both axes"),
+    "elastic": Key((1.0, 4.0), _waves, "(pixels, sigma): so far, as standard deviation, smooth over sigma pixels"),
     "flip": Key(0.5, _probability, "left and right, with this probability"),
     "vertical_flip": Key(0.5, _probability, "top and bottom, with this probability"),
     "alternating_flip": Key(True, flag(), "one half of the examples in even epochs, the other half in odd ones"),

@@ -21,13 +21,13 @@ from cnn_jax.progress import progress_bar
 # From barely visible to more than most data bear; what is too much for small images is left out.
 STRENGTHS: dict[str, tuple[Any, ...]] = {
     "rotate": (5.0, 15.0, 45.0, 180.0), "translate": (1, 2, 4, 8), "scale": (0.1, 0.3, 0.5, 1.0),
-    "shear": (5.0, 10.0, 20.0, 40.0), "flip": (0.5, 1.0), "vertical_flip": (0.5, 1.0), "alternating_flip": (True,),
-    "crop": (1, 2, 4, 8), "random_resized_crop": ((0.8, 1.0), (0.5, 1.0), (0.25, 1.0), (0.08, 1.0)),
-    "brightness": (0.2, 0.4, 0.6, 0.9), "contrast": (0.2, 0.4, 0.6, 0.9), "saturation": (0.4, 0.9, 2.0, 4.0),
-    "hue": (0.05, 0.1, 0.2, 0.5), "grayscale": (0.5, 1.0), "noise": (4.0, 8.0, 16.0, 32.0),
-    "blur": (0.5, 1.0, 2.0, 4.0), "cutout": (2, 4, 8, 16), "random_erasing": (0.5, 1.0), "mixup": (0.2, 0.5, 1.0, 4.0),
-    "cutmix": (0.2, 0.5, 1.0, 4.0), "randaugment": ((1, 9.0), (2, 9.0), (2, 18.0), (3, 30.0)),
-    "trivial_augment": (0.25, 0.5, 0.75, 1.0),
+    "shear": (5.0, 10.0, 20.0, 40.0), "elastic": ((0.5, 4.0), (1.0, 4.0), (2.0, 4.0), (4.0, 8.0)), "flip": (0.5, 1.0),
+    "vertical_flip": (0.5, 1.0), "alternating_flip": (True,), "crop": (1, 2, 4, 8),
+    "random_resized_crop": ((0.8, 1.0), (0.5, 1.0), (0.25, 1.0), (0.08, 1.0)), "brightness": (0.2, 0.4, 0.6, 0.9),
+    "contrast": (0.2, 0.4, 0.6, 0.9), "saturation": (0.4, 0.9, 2.0, 4.0), "hue": (0.05, 0.1, 0.2, 0.5),
+    "grayscale": (0.5, 1.0), "noise": (4.0, 8.0, 16.0, 32.0), "blur": (0.5, 1.0, 2.0, 4.0), "cutout": (2, 4, 8, 16),
+    "random_erasing": (0.5, 1.0), "mixup": (0.2, 0.5, 1.0, 4.0), "cutmix": (0.2, 0.5, 1.0, 4.0),
+    "randaugment": ((1, 9.0), (2, 9.0), (2, 18.0), (3, 30.0)), "trivial_augment": (0.25, 0.5, 0.75, 1.0),
 }  # fmt: skip
 _COLOURED = ("saturation", "hue", "grayscale")
 _IMAGES, _ROWS, _DRAWS = 3, 6, 15

@@ -66,7 +66,7 @@ NOTHING = {
     "rotate": 0.0, "translate": 0, "scale": 0.0, "shear": 0.0, "flip": 0.0, "vertical_flip": 0.0,
     "alternating_flip": False, "crop": 0, "brightness": 0.0, "contrast": 0.0, "saturation": 0.0, "hue": 0.0,
     "grayscale": 0.0, "noise": 0.0, "blur": 0.0, "cutout": 0, "random_erasing": 0.0, "mixup": 0.0, "cutmix": 0.0,
-    "random_resized_crop": (1.0, 1.0),
+    "random_resized_crop": (1.0, 1.0), "elastic": (0.0, 4.0),
 }  # fmt: skip
 
 
@@ -190,6 +190,21 @@ def test_distributions_of_the_affine_draws() -> None:
         np.testing.assert_allclose(np.linalg.det(made), 1, atol=1e-5)  # both keep areas
 
 
+def test_displacements_are_normal_and_smooth() -> None:
+    """4,000 fields against closed forms: deviation and correlations are the same at borders and in the middle."""
+    fields = np.asarray(quick(geometry.elastic, keys(4000), (9, 7), (1.5, 2.0)))
+    assert fields.shape == (4000, 2, 9, 7)
+    np.testing.assert_allclose(fields.std(0), 1.5, rtol=0.05)
+    np.testing.assert_allclose(fields.mean(0), 0, atol=0.1)
+    np.testing.assert_allclose((np.abs(fields) < 1.5).mean(0), 0.6827, atol=0.03)
+    rows, columns = np.mgrid[:9, :7].reshape(2, -1)
+    distances = np.hypot(rows[:, None] - rows, columns[:, None] - columns)
+    along_rows, along_columns = fields.reshape(4000, 2, -1).transpose(1, 2, 0)
+    for field in (along_rows, along_columns):
+        np.testing.assert_allclose(np.corrcoef(field), np.exp(-(distances**2) / 16), atol=0.07)
+    assert np.abs(np.corrcoef(along_rows, along_columns)[63:, :63]).max() < 0.07
+
+
 # Geometry
 
 
@@ -245,6 +260,35 @@ def test_neighbours_are_one_interpolation_with_the_product_of_their_matrices() -
     for matrix in matrices:
         one_by_one = by_scipy(one_by_one, matrix[:, :3], "reflect")
     assert np.abs(composed - one_by_one).mean() > 5  # which blurs four times
+
+
+def displaced_by_scipy(images: np.ndarray, matrices: np.ndarray, moved: np.ndarray, edges: str) -> np.ndarray:
+    height, width = images.shape[1:3]
+    middle = np.array([[(height - 1) / 2], [(width - 1) / 2]])
+    results = []
+    for image, m, d in zip(images.astype(np.float64), matrices.astype(np.float64), moved, strict=True):
+        places = np.mgrid[:height, :width].reshape(2, -1) - middle + d.reshape(2, -1)
+        places = m[:2, :2] @ places + m[:2, 2:] + middle
+        planes = [
+            ndimage.map_coordinates(plane, places, order=1, mode=SCIPY[edges]) for plane in image.transpose(2, 0, 1)
+        ]
+        results.append(np.reshape(planes, (-1, height, width)).transpose(1, 2, 0))
+    return np.array(results)
+
+
+@pytest.mark.parametrize("edges", SCIPY)
+def test_elastic_ends_a_run_and_is_scipys(edges: str) -> None:
+    images, these, waves = pictures(8), draws(np.arange(8)), (2.0, 2.5)
+    turns = np.asarray(geometry.rotation(these.keys(0), 60.0))
+    moved = np.asarray(geometry.elastic(these.keys(1), (9, 7), waves))
+    together = run([("rotate", 60.0), ("elastic", waves)], images, these, edges)[0]
+    np.testing.assert_allclose(together, displaced_by_scipy(images, turns, moved, edges), atol=0.05)
+
+    first, still = np.asarray(geometry.elastic(these.keys(0), (9, 7), waves)), np.tile(np.eye(3), (8, 1, 1))
+    later = np.asarray(geometry.rotation(these.keys(1), 60.0))
+    apart = run([("elastic", waves), ("rotate", 60.0)], images, these, edges)[0]
+    bent = displaced_by_scipy(images, still, first, edges)
+    np.testing.assert_allclose(apart, by_scipy(bent, later, edges), atol=0.05)
 
 
 def test_a_run_goes_in_the_order_of_the_list() -> None:

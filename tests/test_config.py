@@ -118,6 +118,7 @@ def test_defaults_are_valid_and_survive_json(model: str, optimizer: str) -> None
         ),
         ("augment", (("randaugment", 9),), ["of 'randaugment' must be (number of operations of at least 1"]),
         ("augment", (("random_resized_crop", (0.9, 0.1)),), ["must be (least, most) share of the area"]),
+        ("augment", (("elastic", 1.0),), ["must be (pixels from 0 to 1024, sigma from 1 to 1024)"]),
         ("augment", (("flip",),), ["a tuple of (name, strength) pairs, as in (('flip', 0.5), ('translate', 2))"]),
         ("augment", ((3, 0.5),), ["(name, strength) pairs"]),
         ("augment_edges", "crop", ["one of zero, extend, reflect, wrap"]),

@@ -1,5 +1,6 @@
 """Where pixels go: affine maps, flips and crops."""
 
+import math
 from collections.abc import Sequence
 
 import jax
@@ -10,6 +11,8 @@ from jax import lax
 from cnn_jax.data.augment.boxes import ATTEMPTS, resized_crop_boxes
 from cnn_jax.data.augment.draws import Draws, integers, per_image, uniform
 from cnn_jax.data.augment.resample import pad, sample
+
+_SIGMAS = 4  # from here on a Gaussian's weights are below 0.04 % of its highest
 
 # Affine maps (keys [B], strength) -> matrices [B, 3, 3] from a place in the result to the place in the image that it
 # shows; (row, column, 1) from the centre. Of operations one after the other, the product of their matrices in the same
@@ -39,6 +42,28 @@ def shearing(keys: jax.Array, degrees: float) -> jax.Array:
     """Along the columns and then along the rows, by two angles drawn evenly from -degrees..degrees; areas are kept."""
     slope = jnp.tan(jnp.deg2rad(uniform(keys, -degrees, degrees, (2,))))
     return matrix([[1 + slope[:, 0] * slope[:, 1], slope[:, 0], 0.0], [slope[:, 1], 1.0, 0.0]])
+
+
+def elastic(keys: jax.Array, size: tuple[int, int], waves: tuple[float, float]) -> jax.Array:
+    """Displacements along rows and columns, normally distributed: keys [B], waves (pixels, sigma) -> [B, 2, H, W].
+
+    White noise under a Gaussian of `sigma` pixels (Simard, Steinkraus & Platt 2003, section 2), with a standard
+    deviation of `pixels` everywhere, at borders too; what is d pixels apart correlates with exp(-d^2 / (4 sigma^2)).
+    The noise is drawn every sigma pixels, which is as good to 1e-4 and costs the same for images of any size.
+    """
+    pixels, sigma = waves
+    down, across = (_waves(length, sigma) for length in size)
+    shape = (2, down.shape[1], across.shape[1])
+    # Drawn flat, as in `texture.noise`.
+    noise = jax.vmap(lambda key: jax.random.normal(key, (math.prod(shape),)))(keys).reshape(-1, *shape)
+    return pixels * jnp.einsum("hi,bkij,wj->bkhw", down, noise, across, precision=lax.Precision.HIGHEST)
+
+
+def _waves(length: int, sigma: float) -> np.ndarray:
+    """Weights [length, points], their squares summing to 1: Gaussians about points every sigma from end to end."""
+    points = np.arange(-_SIGMAS, (length - 1) / sigma + _SIGMAS + 1) * sigma
+    weights = np.exp(-0.5 * np.square((np.arange(length)[:, None] - points) / sigma))
+    return (weights / np.sqrt(np.square(weights).sum(axis=1, keepdims=True))).astype(np.float32)
 
 
 def matrix(rows: Sequence[Sequence[jax.Array | float]]) -> jax.Array:

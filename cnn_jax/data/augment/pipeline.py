@@ -5,12 +5,12 @@ that a pipeline of these alone gives uint8; from the first operation that comput
 are not rounded again, for each rounding would cost a little of what the next operation needs.
 """
 
-import itertools
 from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import partial
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 
 from cnn_jax.data.augment import colour, erase, geometry, mix, policies, texture
 from cnn_jax.data.augment.draws import Draws
@@ -18,10 +18,11 @@ from cnn_jax.data.augment.resample import affine
 from cnn_jax.errors import InputError
 
 Pipeline = Sequence[tuple[str, Any]]
+Entry = tuple[int, str, Any]  # the place in the list, the name, the strength
 # (images [B, H, W, C], labels, draws) -> the same; uint8 or float32 images, labels int32 [B] or probabilities [B, K]
 Augment = Callable[[jax.Array, jax.Array, Draws], tuple[jax.Array, jax.Array]]
 
-# (keys, strength) -> matrices; neighbours in the list become one interpolation
+# (keys, strength) -> matrices; neighbours in the list become one interpolation, with `elastic` behind them
 MAPS: dict[str, Callable[[jax.Array, Any], jax.Array]] = {
     "rotate": geometry.rotation, "translate": geometry.translation, "scale": geometry.scaling,
     "shear": geometry.shearing,
@@ -41,8 +42,8 @@ AT_EDGES: dict[str, Callable[[jax.Array, jax.Array, Any, str], jax.Array]] = {
 MIXING: dict[str, Callable[..., tuple[jax.Array, jax.Array]]] = {
     "mixup": mix.mixup, "cutmix": mix.cutmix,
 }  # fmt: skip
-CROP = "random_resized_crop"
-OPERATIONS = (*MAPS, *PLAIN, *AT_EDGES, *MIXING, "alternating_flip")
+CROP, ELASTIC = "random_resized_crop", "elastic"
+OPERATIONS = (*MAPS, ELASTIC, *PLAIN, *AT_EDGES, *MIXING, "alternating_flip")
 
 
 def make_augment(
@@ -112,20 +113,41 @@ def crop_while_decoding(pipeline: Pipeline) -> tuple[tuple[float, float], int] |
 def _stages(pipeline: Pipeline, edges: str, left_out: Collection[str]) -> Iterator[Augment]:
     # Positions are those of the whole list: what is left out changes nobody's draws.
     entries = [(position, name, strength) for position, (name, strength) in enumerate(pipeline) if name not in left_out]
-    for is_map, group in itertools.groupby(entries, lambda entry: entry[1] in MAPS):
-        run = list(group)
-        if is_map and [name for _, name, _ in run] != ["translate"]:
+    for run in _runs(entries):
+        first, names = run[0], [name for _, name, _ in run]
+        if first[1] in (*MAPS, ELASTIC) and names != ["translate"]:
             yield partial(_interpolate, run, edges)
         else:
-            for position, name, strength in run:
-                yield partial(_apply, position, name, strength, edges)
+            yield partial(_apply, *first, edges)
+
+
+def _runs(entries: Sequence[Entry]) -> Iterator[list[Entry]]:
+    """What is one interpolation together: neighbouring maps and one `elastic` behind them; every other one alone."""
+    run: list[Entry] = []
+    for entry in entries:
+        name = entry[1]
+        if run and name not in (*MAPS, ELASTIC):
+            yield run
+            run = []
+        run.append(entry)
+        if name not in MAPS:
+            yield run
+            run = []
+    if run:
+        yield run
 
 
 def _interpolate(
-    run: list[tuple[int, str, Any]], edges: str, images: jax.Array, labels: jax.Array, draws: Draws
+    run: list[Entry], edges: str, images: jax.Array, labels: jax.Array, draws: Draws
 ) -> tuple[jax.Array, jax.Array]:
-    matrices = [MAPS[name](draws.keys(position), strength) for position, name, strength in run]
-    return affine(images, _product(matrices), edges), labels
+    batch, height, width, _ = images.shape
+    matrices, moved = [jnp.broadcast_to(jnp.eye(3), (batch, 3, 3))], None
+    for position, name, strength in run:
+        if name == ELASTIC:
+            moved = geometry.elastic(draws.keys(position), (height, width), strength)
+        else:
+            matrices.append(MAPS[name](draws.keys(position), strength))
+    return affine(images, _product(matrices), edges, moved), labels
 
 
 def _product(matrices: Sequence[jax.Array]) -> jax.Array:

@@ -32,13 +32,14 @@ def sample(images: jax.Array, rows: jax.Array, columns: jax.Array, edges: str) -
     return terms[0] + terms[1] + terms[2] + terms[3]
 
 
-def affine(images: jax.Array, matrices: jax.Array, edges: str) -> jax.Array:
-    """What stands at p in the result stood at M p in the image; p = (row, column, 1), counted from the centre.
+def affine(images: jax.Array, matrices: jax.Array, edges: str, moved: jax.Array | None = None) -> jax.Array:
+    """What stands at p in the result stood at M (p + d) in the image; p = (row, column, 1), counted from the centre.
 
     Args:
       images: [B, H, W, C].
       matrices: M [B, 3, 3], whose last row is (0, 0, 1).
       edges: see `sample`.
+      moved: d in pixels, [B, 2, H, W], along rows and columns; 0 without it.
 
     Returns:
       float32 [B, H, W, C].
@@ -47,6 +48,8 @@ def affine(images: jax.Array, matrices: jax.Array, edges: str) -> jax.Array:
     middle_row, middle_column = (height - 1) / 2, (width - 1) / 2
     row = (jnp.arange(height) - middle_row).reshape(1, -1, 1)
     column = (jnp.arange(width) - middle_column).reshape(1, 1, -1)
+    if moved is not None:
+        row, column = row + moved[:, 0], column + moved[:, 1]
 
     def place(axis: int, middle: float) -> jax.Array:
         by_row, by_column, shift = (matrices[:, axis, i].reshape(-1, 1, 1) for i in range(3))
