@@ -1,5 +1,6 @@
 """What is lowered on CPU in ways of its own, against XLA's: Winograd, rows, planes, tiles; gradients of gradients."""
 
+import functools
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -14,6 +15,9 @@ from jax import lax
 
 from cnn_jax import ops
 from cnn_jax.compilation import counted
+from cnn_jax.models.cnn import CNN
+from cnn_jax.models.lenet import LeNet5
+from cnn_jax.models.speednet import SpeedNet
 from cnn_jax.ops import convolution, planes, rows, winograd
 from cnn_jax.ops.geometry import Geometry
 
@@ -98,7 +102,7 @@ def assert_chosen_way_is_xlas(
     @jax.jit
     def pairs(x: jax.Array, k: jax.Array) -> list[tuple[jax.Array, jax.Array]]:
         y, pull_back = jax.vjp(lambda x, k: xla(x, k, padding), x, k)
-        ours, mine = jax.vjp(lambda x, k: convolution._conv(x, k, Geometry((1, 1), padding)), x, k)
+        ours, mine = jax.vjp(lambda x, k: convolution._conv(x, k, Geometry((1, 1), padding), False), x, k)
         g = jnp.sin(y + jnp.arange(y.size).reshape(y.shape))
         return [(ours, y), *zip(mine(g), pull_back(g), strict=True)]
 
@@ -189,7 +193,29 @@ def test_other_layers_do_not(shape: tuple[int, ...], strides: tuple[int, int], d
     assert not winograd.pays((10_000, 8, 8, 128), jnp.zeros((3, 3, 128, 128)), (1, 1)), "tiles would fill the memory"
 
 
-@pytest.mark.parametrize("shape", [(2, 5, 7, 3), (1, 4, 4, 1)])
+def products_and_convolutions(function: Any, *arguments: Any) -> tuple[int, int]:
+    lowered = jax.jit(function).trace(*arguments).lower(lowering_platforms=("cpu",)).as_text()
+    return lowered.count("stablehlo.dot_general"), lowered.count("stablehlo.convolution")
+
+
+def test_without_a_gradient_xla_gets_the_convolutions_before_a_maximum() -> None:
+    """Both of `cnn`, the first of each group of speednet; not LeNet-5's, which by rows are faster still."""
+    images = jax.ShapeDtypeStruct((256, 28, 28, 1), jnp.float32)
+    for model, expected in (
+        (CNN(), (2, 2)),  # the head
+        (SpeedNet(filters=(32, 64, 128)), (1 + 3 * 16 + 1, 3)),  # the first layer, Winograd's, the head
+        (LeNet5(activation="relu", pooling="max"), (2 + 3, 0)),
+    ):
+        variables = jax.eval_shape(model.init, jax.random.key(0), images)
+        assert products_and_convolutions(model.apply, variables, images) == expected
+    x, k = jax.ShapeDtypeStruct((256, 14, 14, 32), jnp.float32), jax.ShapeDtypeStruct((3, 3, 32, 64), jnp.float32)
+    for pooled, expected in ((True, (0, 1)), (False, (16, 0))):
+        conv = functools.partial(ops.conv, pooled=pooled)
+        assert products_and_convolutions(conv, x, k) == expected
+        assert products_and_convolutions(lambda x, k, conv=conv: jax.vjp(conv, x, k)[0], x, k) == (16, 0)
+
+
+@pytest.mark.parametrize("shape", [(2, 5, 7, 3), (1, 4, 4, 1), (1, 5, 4, 17)])
 @pytest.mark.parametrize("window", [(2, 2), (2, 4), (3, 3), (4, 4), (5, 5), (1, 2)])
 def test_pooling_of_tiles_where_they_do_not_fit_evenly(shape: tuple[int, ...], window: tuple[int, int]) -> None:
     if window[0] > shape[1] or window[1] > shape[2]:

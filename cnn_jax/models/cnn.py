@@ -41,15 +41,17 @@ class Block(nn.Module):
                 return lambda x: x
             return self.norm(train, path=self.path, name=f"norm{number}")
 
-        def convolve(number: int, x: jax.Array) -> jax.Array:
-            return self.conv(self.filters, stride=self.stride if number == 1 else 1, name=f"conv{number}")(x)
+        def convolve(number: int, x: jax.Array, pooled: bool = False) -> jax.Array:
+            conv = self.conv(self.filters, stride=self.stride if number == 1 else 1, name=f"conv{number}")
+            return conv(x, pooled=pooled)
 
         for i in range(1, self.convs):
             x = activation(normalize(i)(convolve(i, x)))
-        x, norm = convolve(self.convs, x), normalize(self.convs)
-        if self.pool is None:
+        pool = None if self.pool is None else self.pool(name="pool")
+        x = convolve(self.convs, x, pooled=pool is not None and pool.takes_tiles)
+        norm = normalize(self.convs)
+        if pool is None:
             return activation(norm(x))
-        pool = self.pool(name="pool")
         if maximum_first(pool, self.activation):
             return activation(norm_and_pool(norm, pool, x))
         return pool(activation(norm(x)))

@@ -51,6 +51,12 @@ class Pool(nn.Module):
     stride: int = 2
     padding: int = 0
 
+    @property
+    def takes_tiles(self) -> bool:
+        """Whether it is the maximum of small windows side by side, for which there are faster ways."""
+        sizes = ((self.window,) * 2, (self.stride,) * 2, (self.padding,) * 2)
+        return self.kind == "max" and ops.is_tiling(*sizes)
+
     def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
         pool = ops.max_pool if self.kind == "max" else ops.mean_pool
         try:
@@ -60,7 +66,10 @@ class Pool(nn.Module):
 
 
 class Conv(nn.Module):
-    """`ops.conv` with its parameters: [B, H, W, in] -> [B, H', W', features]; with a `pool`, what that makes of it."""
+    """`ops.conv` with its parameters: [B, H, W, in] -> [B, H', W', features]; with a `pool`, what that makes of it.
+
+    `pooled` says that later a pool follows that `takes_tiles`; see `ops.conv`.
+    """
 
     features: int
     kernel_size: tuple[int, int] = (3, 3)
@@ -72,12 +81,13 @@ class Conv(nn.Module):
     setting: Setting = Setting()
 
     @nn.compact
-    def __call__(self, x: jax.Array, pool: Pool | None = None) -> jax.Array:
+    def __call__(self, x: jax.Array, pool: Pool | None = None, pooled: bool = False) -> jax.Array:
         dtype, param_dtype = self.setting.dtype, self.setting.param_dtype
+        pooled = pooled or (pool is not None and pool.takes_tiles)
         shape = (*self.kernel_size, x.shape[-1], self.features)
         kernel = self.param("kernel", self.kernel_init or INITIALIZERS[self.initialization], shape, param_dtype)
         try:
-            y = ops.conv(x.astype(dtype), kernel.astype(dtype), (self.stride, self.stride), self.edges)
+            y = ops.conv(x.astype(dtype), kernel.astype(dtype), (self.stride,) * 2, self.edges, pooled=pooled)
         except ValueError as error:
             raise ValueError(f"{_name(self)}: {error}") from error
         if pool is not None and pool.kind == "max":  # it and the bias commute, to the bit
@@ -128,11 +138,9 @@ def maximum_first(pool: Pool, activation: str) -> bool:
 
 def norm_and_pool(norm: Callable[..., jax.Array], pool: Pool, x: jax.Array) -> jax.Array:
     """pool(norm(x)); as one operation, which takes half the time, where there is one."""
-    window, strides = (pool.window, pool.window), (pool.stride, pool.stride)
     fits = x.shape[1] >= pool.window and x.shape[2] >= pool.window
-    is_one = isinstance(norm, BatchNorm) and norm.train and pool.kind == "max" and fits
-    if is_one and ops.is_tiling(window, strides, (pool.padding, pool.padding)):
-        return norm(x, window)
+    if isinstance(norm, BatchNorm) and norm.train and pool.takes_tiles and fits:
+        return norm(x, (pool.window, pool.window))
     return pool(norm(x))
 
 

@@ -29,6 +29,7 @@ def conv(
     edges: str = "zero",
     dilation: tuple[int, int] = (1, 1),
     groups: int = 1,
+    pooled: bool = False,
 ) -> jax.Array:
     """2-D convolution (cross-correlation, as in every deep-learning library).
 
@@ -42,6 +43,8 @@ def conv(
         or "crop": outputs that would need pixels from beyond are left out.
       dilation: steps from one pixel of a window to the next; a window spans (kernel - 1) * dilation + 1.
       groups: into which the channels are divided, in and out; each output sees those of its group.
+      pooled: says that only the maximum of windows of the result is wanted, by `max_pool`: without a gradient XLA then
+        computes both as one, which is faster than to write down the result in the fastest way there is.
 
     Returns:
       [batch, ceil(height / stride), ceil(width / stride), out]; with "crop", floor((size - span) / stride) + 1.
@@ -63,17 +66,18 @@ def conv(
     for size, amounts, span in zip(images.shape[1:3], padding, spans, strict=True):
         if size + sum(amounts) < span:
             raise ValueError(f"a {spans[0]}x{spans[1]} kernel does not fit into {size_of(images)}")
-    return _conv(images, kernel, Geometry(strides, padding, dilation, groups))
+    return _conv(images, kernel, Geometry(strides, padding, dilation, groups), pooled)
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
-def _conv(images: jax.Array, kernel: jax.Array, geometry: Geometry) -> jax.Array:
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
+def _conv(images: jax.Array, kernel: jax.Array, geometry: Geometry, pooled: bool) -> jax.Array:
     by_xla = functools.partial(_xla_conv, geometry=geometry)
     outputs = jax.eval_shape(by_xla, images, kernel).shape
     faster = _as_product(outputs, kernel, geometry)
     if faster is None and geometry.is_dense and winograd.pays(images.shape, kernel, geometry.strides):
         faster = winograd.conv
-    if faster is None:
+    # By rows is faster even than XLA's convolution and maximum as one.
+    if faster is None or (pooled and faster is not rows.conv):
         return by_xla(images, kernel)
     by_product = functools.partial(faster, padding=geometry.padding)
     return lax.platform_dependent(images, kernel, cpu=by_product, default=by_xla)
@@ -93,14 +97,14 @@ def _xla_conv(images: jax.Array, kernel: jax.Array, geometry: Geometry) -> jax.A
 
 
 def _conv_forward(
-    images: jax.Array, kernel: jax.Array, geometry: Geometry
+    images: jax.Array, kernel: jax.Array, geometry: Geometry, pooled: bool
 ) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
-    return _conv(images, kernel, geometry), (images, kernel)
+    return _conv(images, kernel, geometry, False), (images, kernel)
 
 
-@functools.partial(jax.jit, static_argnums=0, inline=True)
+@functools.partial(jax.jit, static_argnums=(0, 1), inline=True)
 def _conv_backward(
-    geometry: Geometry, residuals: tuple[jax.Array, jax.Array], gradient: jax.Array
+    geometry: Geometry, pooled: bool, residuals: tuple[jax.Array, jax.Array], gradient: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
     images, kernel = residuals
     of_images = _images_gradient(images.shape, kernel, gradient, geometry)

@@ -14,6 +14,7 @@ from cnn_jax.ops.once import once
 
 _Residuals = tuple[jax.Array, jax.Array | None, jax.Array]  # argmax, sign, and what is as large as the images
 
+_FEW_CHANNELS = 16  # for which XLA's own maximum is the slower one
 _MOST_PIXELS = 9  # of a window: for larger ones it takes longer to say where the maximum is, and to compile that
 
 
@@ -101,7 +102,11 @@ def _pixels(
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
 def _max_of_tiles(images: jax.Array, window: tuple[int, int]) -> jax.Array:
-    return _maxima(images, None, window)
+    if images.shape[3] <= _FEW_CHANNELS:
+        return _maxima(images, None, window)
+    # Without a gradient nothing else reads the images, and XLA computes this along with the convolution before it.
+    least = -jnp.inf if jnp.issubdtype(images.dtype, jnp.floating) else jnp.iinfo(images.dtype).min
+    return lax.reduce_window(images, least, lax.max, (1, *window, 1), (1, *window, 1), "VALID")
 
 
 def _max_forward(images: jax.Array, window: tuple[int, int]) -> tuple[jax.Array, _Residuals]:
