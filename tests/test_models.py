@@ -19,6 +19,7 @@ from cnn_jax.models.layers import make_norm
 from cnn_jax.models.lenet import LeNet5
 from cnn_jax.models.resnet import ResNet, ResNet18
 from cnn_jax.models.setting import Setting
+from cnn_jax.models.speednet import SpeedNet
 
 # Half the compile time; what is computed stays the same.
 QUICK = {
@@ -308,9 +309,12 @@ def test_only_models_with_stages_take_remat(name: str) -> None:
         assert any(name in str(table) for name in ("stage1/block1/conv1/conv", "block1/conv1", "group1/conv1"))
 
 
-def test_the_table_counts_by_hand() -> None:
-    table = make_table(LeNet5(), (28, 28, 1))
+@pytest.mark.parametrize("choices", [{}, {"activation": "relu", "pooling": "max"}])
+def test_the_table_counts_by_hand(choices: dict[str, str]) -> None:
+    table = make_table(LeNet5(**choices), (28, 28, 1))
     by_name = {layer.name: layer for layer in table.layers}
+    assert list(by_name) == ["conv1", "pool1", "conv2", "pool2", "dense", "head/hidden1", "head/logits"]
+    assert by_name["conv2"].output_shape == (10, 10, 16)
     assert by_name["conv1"].multiply_adds == 28 * 28 * 6 * 25
     assert by_name["conv2"].multiply_adds == 10 * 10 * 16 * 6 * 25
     assert by_name["pool2"].output_shape == (5, 5, 16)
@@ -319,6 +323,16 @@ def test_the_table_counts_by_hand() -> None:
     text = str(table)
     assert "61,706" in text
     assert all(layer.name in text for layer in table.layers)
+
+
+def test_the_table_counts_convolutions_that_pool_on_the_way() -> None:
+    table = make_table(SpeedNet(filters=(32, 64, 128)), (28, 28, 1))
+    group1, group2, group3 = (
+        27**2 * 8 * 32 + 13**2 * 32 * 32,
+        (13**2 + 6**2 * 2) * 32 * 64,
+        (6**2 + 3**2 * 2) * 64 * 128,
+    )
+    assert table.multiply_adds == 27**2 * 4 * 8 + 9 * (group1 + group2 + group3) + 128 * 10
 
 
 @pytest.mark.parametrize("name", ["lenet5", "cnn"])

@@ -81,7 +81,7 @@ class Conv(nn.Module):
     setting: Setting = Setting()
 
     @nn.compact
-    def __call__(self, x: jax.Array, pool: Pool | None = None, pooled: bool = False) -> jax.Array:
+    def __call__(self, x: jax.Array, *, pool: Pool | None = None, pooled: bool = False) -> jax.Array:
         dtype, param_dtype = self.setting.dtype, self.setting.param_dtype
         pooled = pooled or (pool is not None and pool.takes_tiles)
         shape = (*self.kernel_size, x.shape[-1], self.features)

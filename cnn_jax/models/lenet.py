@@ -25,7 +25,7 @@ class LeNet5(Classifier):
             )
             pool = Pool(self.pooling, name=f"pool{i}")
             is_first = maximum_first(pool, self.activation)
-            x = activation(conv(x, pool)) if is_first else pool(activation(conv(x)))
+            x = activation(conv(x, pool=pool)) if is_first else pool(activation(conv(x)))
         return activation(Dense(120, self.initialization, self.setting, name="dense")(flatten(x)))
 
     def head(self, x: jax.Array, train: bool) -> jax.Array:

@@ -28,7 +28,7 @@ class Group(nn.Module):
         def norm(number: int) -> nn.Module:
             return self.norm(train, path=self.path, name=f"norm{number}")
 
-        x = self.conv(self.filters, name="conv1")(x, Pool(name="pool"))
+        x = self.conv(self.filters, name="conv1")(x, pool=Pool(name="pool"))
         x = entered = self.activation(norm(1)(x))
         for i in range(2, self.convs + 1):
             x = norm(i)(self.conv(self.filters, name=f"conv{i}")(x))

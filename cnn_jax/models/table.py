@@ -61,6 +61,7 @@ def make_table(model: nn.Module, image_shape: tuple[int, int, int]) -> Table:
     layers: list[Layer] = []
 
     def record(next_call: Any, args: Any, kwargs: Any, context: nn.module.InterceptorContext) -> Any:
+        pool = kwargs.pop("pool", None)  # a convolution takes it on its way; it is a row of its own all the same
         output = next_call(*args, **kwargs)
         module = context.module
         own = module.variables.get("params", {}) if module.scope is not None else {}
@@ -78,7 +79,7 @@ def make_table(model: nn.Module, image_shape: tuple[int, int, int]) -> Table:
                     multiply_adds=positions * math.prod(kernel) if kernel else 0,
                 )
             )
-        return output
+        return output if pool is None else pool(output)
 
     with nn.intercept_methods(record):
         jax.eval_shape(lambda: model.init(jax.random.key(0), jnp.zeros((1, *image_shape))))
