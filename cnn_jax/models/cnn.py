@@ -48,7 +48,7 @@ class Block(nn.Module):
         for i in range(1, self.convs):
             x = activation(normalize(i)(convolve(i, x)))
         pool = None if self.pool is None else self.pool(name="pool")
-        x = convolve(self.convs, x, pooled=pool is not None and pool.takes_tiles)
+        x = convolve(self.convs, x, pooled=pool is not None and pool.is_tiling)
         norm = normalize(self.convs)
         if pool is None:
             return activation(norm(x))

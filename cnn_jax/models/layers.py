@@ -52,7 +52,7 @@ class Pool(nn.Module):
     padding: int = 0
 
     @property
-    def takes_tiles(self) -> bool:
+    def is_tiling(self) -> bool:
         """Whether it is the maximum of small windows side by side, for which there are faster ways."""
         sizes = ((self.window,) * 2, (self.stride,) * 2, (self.padding,) * 2)
         return self.kind == "max" and ops.is_tiling(*sizes)
@@ -68,7 +68,7 @@ class Pool(nn.Module):
 class Conv(nn.Module):
     """`ops.conv` with its parameters: [B, H, W, in] -> [B, H', W', features]; with a `pool`, what that makes of it.
 
-    `pooled` says that later a pool follows that `takes_tiles`; see `ops.conv`.
+    `pooled` says that later a pool follows that `is_tiling`; see `ops.conv`.
     """
 
     features: int
@@ -83,7 +83,7 @@ class Conv(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array, *, pool: Pool | None = None, pooled: bool = False) -> jax.Array:
         dtype, param_dtype = self.setting.dtype, self.setting.param_dtype
-        pooled = pooled or (pool is not None and pool.takes_tiles)
+        pooled = pooled or (pool is not None and pool.is_tiling)
         shape = (*self.kernel_size, x.shape[-1], self.features)
         kernel = self.param("kernel", self.kernel_init or INITIALIZERS[self.initialization], shape, param_dtype)
         try:
@@ -139,7 +139,7 @@ def maximum_first(pool: Pool, activation: str) -> bool:
 def norm_and_pool(norm: Callable[..., jax.Array], pool: Pool, x: jax.Array) -> jax.Array:
     """pool(norm(x)); as one operation, which takes half the time, where there is one."""
     fits = x.shape[1] >= pool.window and x.shape[2] >= pool.window
-    if isinstance(norm, BatchNorm) and norm.train and pool.takes_tiles and fits:
+    if isinstance(norm, BatchNorm) and norm.train and pool.is_tiling and fits:
         return norm(x, (pool.window, pool.window))
     return pool(norm(x))
 
