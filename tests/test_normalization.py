@@ -166,7 +166,7 @@ def test_a_maximum_and_a_bias_commute_to_the_bit_and_a_mean_keeps_its_place() ->
     for pool in (Pool(), Pool("mean", 3, 2, 1)):
 
         def pooled(x: jax.Array, pool: Pool = pool) -> jax.Array:
-            return conv.apply(variables, x, pool)  # type: ignore[return-value]
+            return conv.apply(variables, x, pool=pool)  # type: ignore[return-value]
 
         np.testing.assert_array_equal(pooled(x), pool(conv.apply(variables, x)))  # type: ignore[arg-type]
         added = [e.outvars[0].aval.shape for e in jax.make_jaxpr(pooled)(x).eqns if e.primitive.name == "add"]
