@@ -95,7 +95,9 @@ OPTIMIZERS: dict[str, dict[str, Key]] = {
 _probability = number(0, 1)
 _pixels = integer(0, 1024)
 _area = limits(number(above=0, most=1), number(above=0, most=1), "(least, most) share of the area, above 0, at most 1")
-_waves = row(number(0, 1024), number(1, 1024), expects="(pixels from 0 to 1024, sigma from 1 to 1024)")
+_waves = limits(
+    number(0), number(1, 1024), "(pixels, sigma), sigma from 1 to 1024, pixels from 0 to sigma: more would fold images"
+)
 _operations = row(
     integer(1, 14), number(0, 30), expects="(number of operations of at least 1 and at most 14, magnitude from 0 to 30)"
 )

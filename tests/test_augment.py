@@ -1,6 +1,7 @@
 """Augmentation: randomness, the pipeline, what all operations keep to; geometry against SciPy."""
 
 import functools
+import re
 import subprocess
 import sys
 from typing import Any
@@ -203,6 +204,14 @@ def test_displacements_are_normal_and_smooth() -> None:
     for field in (along_rows, along_columns):
         np.testing.assert_allclose(np.corrcoef(field), np.exp(-(distances**2) / 16), atol=0.07)
     assert np.abs(np.corrcoef(along_rows, along_columns)[63:, :63]).max() < 0.07
+
+
+@pytest.mark.parametrize("sigma", [1.0, 2.5, 7.7, 1024.0])
+def test_displacements_have_the_correlation_they_should(sigma: float) -> None:
+    for length in (1, 2, 9, 28, 224):
+        weights, places = geometry._waves(length, sigma), np.arange(length) / sigma
+        expected = np.exp(-np.square(places[:, None] - places) / 4)
+        np.testing.assert_allclose(weights @ weights.T, expected, atol=3e-4)
 
 
 # Geometry
@@ -429,7 +438,11 @@ def test_mixing_twice_keeps_probabilities() -> None:
 # Together
 
 
-@pytest.mark.parametrize("pair", [("translate", 9), ("crop", 8), ("cutout", 8)])
-def test_too_much_for_the_image_is_said_before_anything_is_built(pair: tuple[str, int]) -> None:
-    with pytest.raises(InputError, match=rf"\('{pair[0]}', {pair[1]}\) is too much for images of 8x8.* at most 7"):
-        build(tiny_config(augment=(pair,)))
+@pytest.mark.parametrize(
+    ("name", "strength", "most"),
+    [("translate", 9, "7"), ("crop", 8, "7"), ("cutout", 8, "7"), ("elastic", (4.0, 8.0), "3.5")],
+)
+def test_too_much_for_the_image_is_said_before_anything_is_built(name: str, strength: Any, most: str) -> None:
+    said = re.escape(f"('{name}', {strength}) is too much for images of 8x8; choose at most {most} pixels")
+    with pytest.raises(InputError, match=said):
+        build(tiny_config(augment=((name, strength),)))

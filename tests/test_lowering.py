@@ -231,6 +231,15 @@ def test_pooling_of_tiles_where_they_do_not_fit_evenly(shape: tuple[int, ...], w
     np.testing.assert_array_equal(ours(g)[0], pull_back(g)[0])
 
 
+@pytest.mark.parametrize("channels", [1, 17])
+@pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float16, jnp.uint8, jnp.int32])
+def test_maximum_pooling_without_a_gradient_takes_every_type(dtype: Any, channels: int) -> None:
+    x = (100 + 50 * normal(0, 2, 4, 6, channels)).astype(dtype)
+    y = ops.max_pool(x, (2, 2), (2, 2))
+    assert y.dtype == dtype
+    np.testing.assert_array_equal(y, x.reshape(2, 2, 2, 3, 2, channels).max((2, 4)))
+
+
 def maximum_of_tiles(x: jax.Array) -> jax.Array:
     y = ops.max_pool(x, (2, 2), (2, 2))
     return (y * jnp.flip(y)).sum()

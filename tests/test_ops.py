@@ -150,7 +150,12 @@ def test_of_equal_pixels_of_a_tile_the_first_is_the_maximum_as_it_is_for_xla() -
 
 
 def test_maximum_pooling_lets_nan_through() -> None:
-    assert jnp.isnan(ops.max_pool(jnp.full((1, 2, 2, 1), jnp.nan), (2, 2), (2, 2))).all()
+    for channels in (1, 17):
+        image = jnp.zeros((1, 4, 2, channels)).at[0, 1, 1].set(jnp.nan)
+        trained, _ = jax.vjp(lambda x: ops.max_pool(x, (2, 2), (2, 2)), image)
+        for pooled in (ops.max_pool(image, (2, 2), (2, 2)), trained):
+            assert jnp.isnan(pooled[0, 0]).all()
+            assert not jnp.isnan(pooled[0, 1]).any()
 
 
 @pytest.mark.parametrize(

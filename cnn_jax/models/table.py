@@ -8,6 +8,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from cnn_jax.models.layers import Conv
+
 
 @dataclasses.dataclass(frozen=True)
 class Layer:
@@ -61,9 +63,10 @@ def make_table(model: nn.Module, image_shape: tuple[int, int, int]) -> Table:
     layers: list[Layer] = []
 
     def record(next_call: Any, args: Any, kwargs: Any, context: nn.module.InterceptorContext) -> Any:
-        pool = kwargs.pop("pool", None)  # a convolution takes it on its way; it is a row of its own all the same
-        output = next_call(*args, **kwargs)
         module = context.module
+        # A convolution takes a pool on its way; it is a row of its own all the same.
+        pool = kwargs.pop("pool", None) if isinstance(module, Conv) else None
+        output = next_call(*args, **kwargs)
         own = module.variables.get("params", {}) if module.scope is not None else {}
         own = {name: value for name, value in own.items() if hasattr(value, "shape")}
         if context.method_name == "__call__" and (own or type(module).__name__ == "Pool"):

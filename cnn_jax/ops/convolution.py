@@ -43,8 +43,8 @@ def conv(
         or "crop": outputs that would need pixels from beyond are left out.
       dilation: steps from one pixel of a window to the next; a window spans (kernel - 1) * dilation + 1.
       groups: into which the channels are divided, in and out; each output sees those of its group.
-      pooled: says that only the maximum of windows of the result is wanted, by `max_pool`: without a gradient XLA then
-        computes both as one, which is faster than to write down the result in the fastest way there is.
+      pooled: says that a `max_pool` of small tiles follows. The result is the same, the whole map; but without a
+        gradient the way is then left to XLA, which on a CPU makes one of all that stands up to the maximum.
 
     Returns:
       [batch, ceil(height / stride), ceil(width / stride), out]; with "crop", floor((size - span) / stride) + 1.

@@ -7,6 +7,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
 from cnn_jax.ops.geometry import size_of, spans_of
@@ -106,7 +107,7 @@ def _max_of_tiles(images: jax.Array, window: tuple[int, int]) -> jax.Array:
         return _maxima(images, None, window)
     # Without a gradient nothing else reads the images, and XLA computes this along with the convolution before it.
     least = -jnp.inf if jnp.issubdtype(images.dtype, jnp.floating) else jnp.iinfo(images.dtype).min
-    return lax.reduce_window(images, least, lax.max, (1, *window, 1), (1, *window, 1), "VALID")
+    return lax.reduce_window(images, np.array(least, images.dtype), lax.max, (1, *window, 1), (1, *window, 1), "VALID")
 
 
 def _max_forward(images: jax.Array, window: tuple[int, int]) -> tuple[jax.Array, _Residuals]:

@@ -84,9 +84,15 @@ def make_augment(
 def check(pipeline: Pipeline, image_shape: tuple[int, int, int]) -> None:
     """Raises InputError where a strength in pixels is too much for images of this size."""
     height, width = image_shape[:2]
-    most = min(height, width) - 1
+    across = min(height, width) - 1
     for name, strength in pipeline:
-        if name in ("translate", "crop", "cutout") and strength > most:
+        if name == ELASTIC:
+            pixels, most = strength[0], across / 2  # a standard deviation: displacements go to twice of it and beyond
+        elif name in ("translate", "crop", "cutout"):
+            pixels, most = strength, across
+        else:
+            continue
+        if pixels > most:
             raise InputError(
                 f"config.augment: ('{name}', {strength}) is too much for images of {height}x{width}; "
                 f"choose at most {most} pixels"
