@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import jax
+import jax.export
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ from cnn_jax.compilation import counted
 from cnn_jax.models.cnn import CNN
 from cnn_jax.models.lenet import LeNet5
 from cnn_jax.models.speednet import SpeedNet
-from cnn_jax.ops import convolution, planes, rows, winograd
+from cnn_jax.ops import convolution, planes, pooling, rows, winograd
 from cnn_jax.ops.geometry import Geometry
 
 
@@ -325,3 +326,22 @@ def test_forward_mode_raises_instead_of_being_wrong() -> None:
     ):
         with pytest.raises(TypeError, match="forward-mode"):
             jax.jvp(call, (x,), (x,))
+
+
+def test_overlapping_windows_are_left_to_xla_but_on_cpu() -> None:
+    def gradient(x: jax.Array) -> jax.Array:
+        return jax.grad(lambda x: ops.max_pool(x, (3, 3), (2, 2), (1, 1)).sum())(x)
+
+    for platform, is_xlas in (("cpu", False), ("cuda", True), ("tpu", True)):
+        program = jax.export.export(jax.jit(gradient), platforms=[platform])(jnp.zeros((1, 8, 8, 2)))
+        assert ("select_and_scatter" in program.mlir_module()) == is_xlas
+
+
+def test_ways_of_overlapping_windows_agree() -> None:
+    x = normal(0, 2, 9, 8, 3)
+    windows = ((3, 3), (2, 2), (1, 1), (1, 2))
+    (by_slices, of_slices), (by_xla, of_xla) = (
+        jax.vjp(functools.partial(way, windows=windows), x) for way in (pooling._by_slices, pooling._by_xla)
+    )
+    np.testing.assert_array_equal(by_slices, by_xla)
+    np.testing.assert_allclose(of_slices(by_slices)[0], of_xla(by_xla)[0], rtol=1e-6)
