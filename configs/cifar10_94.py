@@ -3,10 +3,11 @@
     python scripts/train.py --config=configs/cifar10_94.py
     python scripts/benchmark.py --only=cifar10 --configs=configs/cifar10_94.py --seeds=25
 
-One NVIDIA H200, jax 0.11.2, CIFAR-10 (JPEG copy), 10 seeds: 90.64 % (90.53 to 90.75) in 1.58 s each; compiling and warming
-up took 23.7 s before. On the same card and the same arrays the original (`airbench94`, PyTorch 2.11) reached 90.71 % in
-2.01 s, airbench94_muon, compiled, 90.75 % in 1.84 s. float16: 90.57 % in 1.53 s (5 seeds); float32: 90.65 % in 2.88 s (3
-seeds). Published for the original with the original images, on one A100: 94.01 % (mean of 1,000 runs) in 3.83 s.
+One NVIDIA H200, jax 0.11.2, CIFAR-10 (JPEG copy), 10 seeds: 90.64 % (90.53 to 90.75) in 1.58 s each; compiling and
+warming up took 23.7 s before. On the same card and arrays the original (`airbench94`, PyTorch 2.11) reached 90.71 % in
+2.02 s, airbench94_muon, compiled, 90.75 % in 1.8 to 2.4 s. float16: 90.57 % in 1.53 s (5 seeds); float32: 90.65 % in
+2.88 s (3 seeds). Published for the original with the original images, on one A100: 94.01 % (mean of 1,000 runs) in
+3.83 s.
 bfloat16 works on a CPU, too.
 
 Other than in the original: 10 epochs for 9.9; biases are not decayed; the whitening layer's bias learns to the end, not

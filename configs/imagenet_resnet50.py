@@ -7,9 +7,9 @@
 What it is expected to reach is what others published for close relatives of this recipe; it has not been measured
 here: top-1 of 76.1 % (torchvision's first weights: 90 epochs, steps, no smoothing) and 76.4 to 76.7 % (Flax's own
 example: 100 epochs, cosine, smoothing 0.1). What it costs, by arithmetic: 2.8e18 floating-point operations;
-docs/scaling.md has hours and bandwidths for several machines, and says what they assume. Its training step was measured on
-one NVIDIA H200, on made-up images: 7,012 images/s with a batch of 256 (docs/speed.md); of the training itself only the
-first steps were run, on few and small photographs.
+docs/scaling.md has hours and bandwidths for several machines, and says what they assume. Its training step was
+measured on one NVIDIA H200, on made-up images: 7,012 images/s with a batch of 256 (docs/speed.md); of the training
+itself only the first steps were run, on few and small photographs.
 
 The 50,000 pictures of `val/` have two uses, and the name of their folder decides:
 
