@@ -7,7 +7,7 @@ scripts/audit_data.py --workdir=runs/digits             (the run's own data; its
 
 from collections.abc import Sequence
 
-from cnn_jax import command_line
+from cnn_jax.cli import command_line
 
 
 def main(argv: Sequence[str]) -> int:
@@ -21,7 +21,7 @@ def main(argv: Sequence[str]) -> int:
     if arguments.config is None and arguments.dir is None and arguments.workdir is None:
         parser.error("say what to look at: --dir, --config or --workdir")
 
-    from cnn_jax.audit import audit
+    from cnn_jax.audit.audit import audit
     from cnn_jax.config import default_config, override
     from cnn_jax.inference import load_run
 

@@ -11,7 +11,7 @@ scripts/benchmark.py --only=augment --configs=configs/digits.py,configs/mnist_cn
 from collections.abc import Sequence
 from pathlib import Path
 
-from cnn_jax import command_line
+from cnn_jax.cli import command_line
 
 
 def main(argv: Sequence[str]) -> None:
@@ -29,11 +29,11 @@ def main(argv: Sequence[str]) -> None:
     parser.add_argument("--output", default="runs/benchmark", metavar="DIR", help="default: %(default)s")
     arguments = parser.parse(argv)
 
-    from cnn_jax.benchmarks import measure
-    from cnn_jax.benchmarks.flags import cannot_write, read_settings
-    from cnn_jax.benchmarks.timing import as_text
-    from cnn_jax.environment import describe_environment
-    from cnn_jax.run_directory import write_json
+    from benchmarks import measure
+    from benchmarks.flags import cannot_write, read_settings
+    from benchmarks.timing import as_text
+    from cnn_jax.runs.directory import write_json
+    from cnn_jax.runs.environment import describe_environment
 
     settings = read_settings(arguments)
     results = {}

@@ -7,7 +7,7 @@ scripts/evaluate.py --workdir=runs/cifar10_cnn --tta=flip,translate     also fro
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from cnn_jax import command_line
+from cnn_jax.cli import command_line
 
 
 def main(argv: Sequence[str]) -> None:
@@ -19,7 +19,7 @@ def main(argv: Sequence[str]) -> None:
     arguments = parser.parse(argv)
     views = [name.strip() for name in arguments.tta.split(",") if name.strip()]
 
-    from cnn_jax.assessment import assess
+    from cnn_jax.inference.evaluation import assess
 
     assessment = assess(arguments.workdir, arguments.split, arguments.data_dir, views)
     figures = assessment.figures

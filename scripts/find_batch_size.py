@@ -9,7 +9,7 @@ Devices, precision, accumulation and remat are as the config says. Prints the fl
 from collections.abc import Sequence
 from pathlib import Path
 
-from cnn_jax import command_line
+from cnn_jax.cli import command_line
 
 
 def main(argv: Sequence[str]) -> None:
@@ -21,8 +21,8 @@ def main(argv: Sequence[str]) -> None:
     config = parser.load_config(arguments.config)
     output = arguments.output or f"runs/find_batch_size/{Path(arguments.config).stem}"
 
-    from cnn_jax.tuning.batch_search import parse_bytes
-    from cnn_jax.tuning.batch_size import find_batch_size, report
+    from cnn_jax.tuning.finders.batch_search import parse_bytes
+    from cnn_jax.tuning.finders.batch_size import find_batch_size, report
 
     memory = None if arguments.memory is None else parse_bytes(arguments.memory)
     print(report(find_batch_size(config, output, arguments.max, memory), config))

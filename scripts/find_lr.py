@@ -9,7 +9,7 @@ Everything but the rate is as the config says; nothing that is trained is kept. 
 from collections.abc import Sequence
 from pathlib import Path
 
-from cnn_jax import command_line
+from cnn_jax.cli import command_line
 
 
 def main(argv: Sequence[str]) -> None:
@@ -24,7 +24,7 @@ def main(argv: Sequence[str]) -> None:
     config = parser.load_config(arguments.config)
     output = arguments.output or f"runs/find_lr/{Path(arguments.config).stem}"
 
-    from cnn_jax.tuning.lr_finder import LrSettings, find_learning_rate, report
+    from cnn_jax.tuning.finders.lr_finder import LrSettings, find_learning_rate, report
 
     settings = LrSettings(arguments.start, arguments.end, arguments.steps, arguments.seeds, arguments.suggestion)
     print(report(find_learning_rate(config, settings, output)))

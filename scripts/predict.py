@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 from typing import TextIO
 
-from cnn_jax import command_line
+from cnn_jax.cli import command_line
 from cnn_jax.errors import InputError, shown
 
 
@@ -28,9 +28,9 @@ def main(argv: Sequence[str]) -> int:
     if arguments.top < 1:
         parser.error(f"--top={arguments.top}: it must be at least 1")
 
+    from cnn_jax.cli.progress import progress_bar
     from cnn_jax.inference import load_run
-    from cnn_jax.prediction import list_images, predict_files, table_row
-    from cnn_jax.progress import progress_bar
+    from cnn_jax.inference.prediction import list_images, predict_files, table_row
 
     paths = list_images(arguments.images)
     run = load_run(arguments.workdir)

@@ -8,7 +8,7 @@ TensorFlow runs in this process only. Already prepared datasets are left as they
 
 from collections.abc import Sequence
 
-from cnn_jax import command_line
+from cnn_jax.cli import command_line
 
 
 def main(argv: Sequence[str]) -> None:
@@ -19,7 +19,7 @@ def main(argv: Sequence[str]) -> None:
     parser.add_argument("--data_dir", metavar="DIR", help="where to (default: TFDS_DATA_DIR or ~/tensorflow_datasets)")
     arguments = parser.parse(argv)
 
-    from cnn_jax.data.prepare import prepare
+    from cnn_jax.data.sources.prepare import prepare
 
     print(f"prepared: {prepare(arguments.dataset, arguments.data_dir)}")
 

@@ -8,7 +8,7 @@ scripts/runs.py runs --html=runs.html                curves, parallel coordinate
 
 from collections.abc import Sequence
 
-from cnn_jax import command_line
+from cnn_jax.cli import command_line
 
 
 def main(argv: Sequence[str]) -> None:
@@ -32,9 +32,9 @@ def main(argv: Sequence[str]) -> None:
 
     import shutil
 
-    from cnn_jax.tracking.comparison import best_run, repeat_command
-    from cnn_jax.tracking.search import chosen, run_records
-    from cnn_jax.tracking.tables import as_json, columns_of, comparison, table, write_csv
+    from cnn_jax.runs.comparison import best_run, repeat_command
+    from cnn_jax.runs.search import chosen, run_records
+    from cnn_jax.runs.tables import as_json, columns_of, comparison, table, write_csv
 
     every = run_records(arguments.folder)
     known = arguments.sort != parser.get_default("sort") or any("validation_accuracy" in record for record in every)
@@ -56,7 +56,7 @@ def main(argv: Sequence[str]) -> None:
     if arguments.csv:
         write_csv(records, arguments.csv)
     if arguments.html:
-        from cnn_jax.runs_page import write_runs_page
+        from cnn_jax.pages.runs import write_runs_page
 
         goal = arguments.goal or ("minimize" if "loss" in arguments.metric else "maximize")
         path = write_runs_page(arguments.folder, arguments.html, arguments.metric, goal)

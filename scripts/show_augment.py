@@ -7,7 +7,7 @@ scripts/show_augment.py --config=configs/cifar10_cnn.py --config.augment="(('ran
 from collections.abc import Sequence
 from pathlib import Path
 
-from cnn_jax import command_line
+from cnn_jax.cli import command_line
 
 
 def main(argv: Sequence[str]) -> None:
@@ -16,7 +16,7 @@ def main(argv: Sequence[str]) -> None:
     arguments = parser.parse(argv)
     config = parser.load_config(arguments.config)
 
-    from cnn_jax.gallery import draw_gallery
+    from cnn_jax.pictures.augment_grid import draw_gallery
 
     print(
         f"written: {draw_gallery(config, Path(arguments.output or f'runs/augment_{Path(arguments.config).stem}.png'))}"

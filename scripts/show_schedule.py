@@ -7,7 +7,7 @@ scripts/show_schedule.py --config.schedule.name=CyclicLR --steps_per_epoch=100 -
 from collections.abc import Sequence
 from pathlib import Path
 
-from cnn_jax import command_line
+from cnn_jax.cli import command_line
 
 
 def main(argv: Sequence[str]) -> None:
@@ -19,7 +19,7 @@ def main(argv: Sequence[str]) -> None:
         parser.error(f"--steps_per_epoch={arguments.steps_per_epoch}: must be at least 1 and at most 10000000")
     config = parser.load_config(arguments.config)
 
-    from cnn_jax.schedule_picture import count_steps_per_epoch, draw_schedule
+    from cnn_jax.pictures.schedule import count_steps_per_epoch, draw_schedule
 
     path = Path(arguments.output or f"runs/schedule_{Path(arguments.config).stem}.png")
     print(draw_schedule(config, arguments.steps_per_epoch or count_steps_per_epoch(config), path))

@@ -10,7 +10,7 @@ Several processes may work on one sweep: with the same --workdir on a file syste
 from collections.abc import Sequence
 from pathlib import Path
 
-from cnn_jax import command_line
+from cnn_jax.cli import command_line
 
 
 def main(argv: Sequence[str]) -> int:
@@ -31,7 +31,7 @@ def main(argv: Sequence[str]) -> int:
         if value is not None and value < least:
             parser.error(f"--{name}={value}: must be at least {least}")
 
-    from cnn_jax.tuning.sweep import Options, run_sweep
+    from cnn_jax.tuning.sweeps.sweep import Options, run_sweep
 
     options = Options(arguments.jobs, arguments.trials, arguments.seed, arguments.storage, arguments.prune)
     workdir = Path("runs", Path(arguments.sweep).stem) if arguments.workdir is None else arguments.workdir

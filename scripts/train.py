@@ -11,7 +11,7 @@ GKE or a Cloud TPU they find each other, elsewhere by --coordinator, --num_hosts
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from cnn_jax import command_line
+from cnn_jax.cli import command_line
 
 
 def main(argv: Sequence[str]) -> None:
@@ -29,11 +29,11 @@ def main(argv: Sequence[str]) -> None:
     config = parser.load_config(arguments.config)
     workdir = arguments.workdir or command_line.default_workdir(arguments.config)
 
-    from cnn_jax import hosts
+    from cnn_jax.distributed import hosts
 
     with hosts.connected(arguments.coordinator, arguments.num_hosts, arguments.host):
         if arguments.dry_run:
-            from cnn_jax.dry_run import describe_costs
+            from cnn_jax.experiment.dry_run import describe_costs
 
             lines = describe_costs(config)
         else:

@@ -72,7 +72,7 @@ def photographs() -> list[Path]:
 @pytest.fixture(scope="module")
 def no_pictures() -> Iterator[None]:
     """For tests of many runs: the picture of its curves is a fifth of the time of a short one."""
-    from cnn_jax import reports
+    from cnn_jax.pictures import reports
 
     with pytest.MonkeyPatch.context() as patch:
         for name in ("plot_curves", "plot_confusion", "plot_mistakes"):
@@ -83,9 +83,8 @@ def no_pictures() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The run directory of a small network on the digits; tests read it and leave it as it is."""
-    from helpers import tiny_config
-
-    from cnn_jax.experiment import fit
+    from cnn_jax.experiment.fitting import fit
+    from tests.support.helpers import tiny_config
 
     workdir = tmp_path_factory.mktemp("trained") / "run"
     fit(tiny_config(num_epochs=3), workdir)

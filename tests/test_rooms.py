@@ -3,88 +3,101 @@
 import ast
 import subprocess
 import sys
+from graphlib import TopologicalSorter
 from pathlib import Path
 
-import pytest
-from conftest import ROOT
+from tests.support.helpers import ROOT
 
-FLOORS = {
-    0: [
-        "config", "config_keys", "model_keys", "schedule_keys", "expressions", "overrides", "rules", "errors", "random",
-        "host_random", "streams", "progress", "ops", "environment", "stopping", "hosts",
-        "roll_call", "devices", "parameter_names", "folders", "compilation", "allocator",
-    ],
-    1: [
-        "data", "models", "losses", "metrics", "schedules", "optimizers", "lookahead", "tracking", "checkpoints",
-        "reports", "audit_page", "views", "run_directory", "checksums", "orbax_manners",
-    ],
-    2: ["training", "inference"],
-    3: [
-        "building", "first_weights", "programs", "costs", "epoch_ends", "experiment", "warm_start", "assessment",
-        "prediction", "gallery", "audit", "runs_page", "mlflow_model", "schedule_picture",
-    ],
-    4: ["command_line", "benchmarks", "dry_run", "tuning"],
-}  # fmt: skip
-# metrics reports the plain cross-entropy, which is defined once, in losses; a checkpoint holds checksums; a warm start
-# needs a run and a training state; Lookahead is a part of optimizers
-NEIGHBOURS = {
-    ("metrics", "losses"), ("optimizers", "lookahead"), ("checkpoints", "checksums"),
-    ("checkpoints", "orbax_manners"), ("experiment", "warm_start"), ("experiment", "building"),
-    ("experiment", "programs"), ("programs", "building"), ("experiment", "epoch_ends"), ("first_weights", "building"),
-    ("programs", "first_weights"), ("epoch_ends", "building"), ("epoch_ends", "programs"), ("costs", "building"),
-    ("costs", "programs"),
-}  # fmt: skip
-ROOM_FLOOR = {room: floor for floor, rooms in FLOORS.items() for room in rooms}
-MODULES = sorted((ROOT / "cnn_jax").rglob("*.py"))
+# From the bottom; a room may import those of lower floors alone. Those of one floor do not know each other.
+FLOORS = (
+    ("config", "ops", "random"),
+    ("models", "runtime"),
+    ("cli", "optimization"),
+    ("distributed",),
+    ("data", "runs"),
+    ("pages", "pictures", "tracking", "training"),
+    ("inference",),
+    ("audit", "experiment"),
+    ("tuning",),
+)
+FLOOR_OF = {"errors": 0} | {room: floor for floor, rooms in enumerate(FLOORS, start=1) for room in rooms}
+PACKAGE = ROOT / "cnn_jax"
+
+
+def modules() -> dict[str, Path]:
+    """Dotted name: file."""
+    return {
+        ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
+        for path in PACKAGE.rglob("*.py")
+    }
+
+
+def imports(path: Path, known: dict[str, Path]) -> set[str]:
+    """The modules of this package that a file imports, anywhere in it."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names = {f"{node.module}.{alias.name}" for alias in node.names}
+            found |= {name if name in known else node.module for name in names}
+    return {name for name in found if name == "cnn_jax" or name.startswith("cnn_jax.")}
 
 
 def room(module: str) -> str:
     return module.split(".")[1]
 
 
-def imports(path: Path) -> set[str]:
-    """The modules of this package that a file imports, anywhere in it."""
-    found = set()
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module == "cnn_jax":
-            found |= {f"cnn_jax.{alias.name}" for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            found.add(node.module)
-    return {name for name in found if name.startswith("cnn_jax.")}
+def test_no_module_lies_loose() -> None:
+    assert {path.name for path in PACKAGE.glob("*.py")} == {"__init__.py", "errors.py"}
+    rooms = {path.name for path in PACKAGE.iterdir() if (path / "__init__.py").is_file()} | {"errors"}
+    assert rooms == set(FLOOR_OF), "FLOORS names every room once"
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_imports_point_downwards(path: Path) -> None:
-    name = ".".join(path.relative_to(ROOT).with_suffix("").parts)
-    if name == "cnn_jax.__init__":
-        assert not imports(path)
-        return
-    here = room(name)
-    assert here in ROOM_FLOOR, f"{here} stands on no floor: add it to FLOORS"
-    for imported in imports(path):
-        there = room(imported)
-        inside = there == here or (here, there) in NEIGHBOURS
-        assert inside or ROOM_FLOOR[there] < ROOM_FLOOR[here] or ROOM_FLOOR[here] == 0 == ROOM_FLOOR[there], (
-            f"{name} (floor {ROOM_FLOOR[here]}) imports {imported} (floor {ROOM_FLOOR[there]})"
-        )
+def test_imports_point_downwards() -> None:
+    known, wrong = modules(), []
+    for name, path in known.items():
+        for imported in imports(path, known) if name != "cnn_jax" else ():
+            here, there = room(name), room(imported)
+            if here != there and FLOOR_OF[there] >= FLOOR_OF[here]:
+                wrong.append(f"{name} (floor {FLOOR_OF[here]}) imports {imported} (floor {FLOOR_OF[there]})")
+    assert not wrong, "\n".join(wrong)
 
 
-def test_training_order_inside_its_room() -> None:
-    order = ["loss_scale", "state", "step", "averages", "parallel", "evaluation", "signals", "plan", "saving", "loop"]
-    for i, name in enumerate(order):
-        for imported in imports(ROOT / f"cnn_jax/training/{name}.py"):
-            if imported.startswith("cnn_jax.training."):
-                assert order.index(imported.rsplit(".", 1)[1]) < i
+def test_modules_import_in_one_direction() -> None:
+    """Within rooms, too: no circle of modules."""
+    known = modules()
+    packages = {name for name, path in known.items() if path.name == "__init__.py"}
+    graph = {name: imports(path, known) - packages for name, path in known.items() if name not in packages}
+    TopologicalSorter(graph).prepare()
+
+
+def test_files_and_functions_are_short() -> None:
+    """At most 300 lines a file and 60 a function."""
+    long = []
+    for path in sorted(
+        file for folder in ("cnn_jax", "scripts", "configs", "tests") for file in (ROOT / folder).rglob("*.py")
+    ):
+        text, name = path.read_text(), path.relative_to(ROOT)
+        if text.count("\n") > 300:
+            long.append(f"{name}: {text.count(chr(10))} lines")
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.FunctionDef) and (node.end_lineno or 0) - node.lineno >= 60:
+                long.append(f"{name}:{node.lineno}: {node.name} is too long")
+    assert not long, "\n".join(long)
 
 
 def test_training_imports_nothing_heavy() -> None:
     heavy = ["tensorflow_datasets", "tensorflow", "wandb", "matplotlib", "sklearn", "PIL", "pandas", "grain"]
-    modules = [
-        ".".join(path.relative_to(ROOT).with_suffix("").parts) for path in (ROOT / "cnn_jax/training").glob("*.py")
-    ]
-    code = "import sys\n" + "".join(f"import {m.removesuffix('.__init__')}\n" for m in [*modules, "cnn_jax.experiment"])
+    wanted = [name for name in modules() if name.startswith("cnn_jax.training")]
+    code = "import sys\n" + "".join(f"import {name}\n" for name in [*wanted, "cnn_jax.experiment"])
     code += f"print([name for name in {heavy} if name in sys.modules])"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"
+
+
+def test_what_the_readme_imports_is_there() -> None:
+    for name in ("default_config", "fit", "load_run", "search_runs"):
+        place = {"default_config": "config", "fit": "experiment", "load_run": "inference", "search_runs": "tracking"}
+        module = __import__(f"cnn_jax.{place[name]}", fromlist=[name])
+        assert callable(getattr(module, name))

@@ -4,19 +4,19 @@ from typing import Any
 
 import numpy as np
 
-from cnn_jax.data import cache
-from cnn_jax.data.csv_source import load_csv
-from cnn_jax.data.digits import load_digits
-from cnn_jax.data.folder import fingerprint, load_folder
-from cnn_jax.data.memory import bytes_at_hand
-from cnn_jax.data.npz_source import load_npz
-from cnn_jax.data.pictures import Pictures
+from cnn_jax.cli.progress import announce
+from cnn_jax.data.reading import cache
+from cnn_jax.data.reading.image_dataset import Pictures
+from cnn_jax.data.reading.memory import bytes_at_hand
+from cnn_jax.data.reading.scan import Survey, pixel_statistics, survey
+from cnn_jax.data.sources.csv import load_csv
+from cnn_jax.data.sources.digits import load_digits
+from cnn_jax.data.sources.folder import fingerprint, load_folder
+from cnn_jax.data.sources.npz import load_npz
+from cnn_jax.data.sources.synthetic import load_synthetic
+from cnn_jax.data.sources.tfds import load_tfds
 from cnn_jax.data.splits import Examples, Source, Split, Splits, check_labels, make_indices
-from cnn_jax.data.survey import Survey, pixel_statistics, survey
-from cnn_jax.data.synthetic import load_synthetic
-from cnn_jax.data.tfds_source import load_tfds
 from cnn_jax.errors import InputError
-from cnn_jax.progress import announce
 
 SOURCES = {
     "digits": load_digits, "tfds": load_tfds, "folder": load_folder, "csv": load_csv, "npz": load_npz,

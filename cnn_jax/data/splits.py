@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from cnn_jax.data.pictures import Pictures
+from cnn_jax.data.reading.image_dataset import Pictures
 from cnn_jax.errors import InputError
 
 # Splits must not move when a run's seed does: accuracies of different seeds would not be comparable.

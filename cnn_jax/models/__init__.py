@@ -1,4 +1,4 @@
-"""One table from a model's name to its class; `config_keys.MODELS` holds the same names with their arguments."""
+"""One table from a model's name to its class; `config.keys.MODELS` holds the same names with their arguments."""
 
 from collections.abc import Callable, Mapping
 from typing import Any

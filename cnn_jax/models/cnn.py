@@ -60,7 +60,7 @@ class Block(nn.Module):
 class CNN(Classifier):
     """A stem, blocks of convolutions, a neck from maps to the feature vector, an MLP head.
 
-    `config_keys` lists the choices; without a `stem` the images go into the first block.
+    `config.keys` lists the choices; without a `stem` the images go into the first block.
 
     Raises ValueError, naming the layer, where an image is too small for the blocks.
     """

@@ -40,7 +40,7 @@ class SpeedNet(Classifier):
     """Jordan 2024, "94 % on CIFAR-10 in 3.29 seconds" (arXiv 2404.00498), figure 4; with 3 convolutions section 5.
 
     Normalisations have a bias but no scale, and epsilon 1e-12; the other convolutions and the last layer have no bias.
-    `config_keys` lists the choices. Raises ValueError, naming the layer, where an image is too small for the groups.
+    `config.keys` lists the choices. Raises ValueError, naming the layer, where an image is too small for the groups.
     """
 
     filters: tuple[int, ...] = (64, 256, 256)

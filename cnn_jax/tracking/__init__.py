@@ -6,12 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from cnn_jax import stopping
+from cnn_jax.cli import stopping
 from cnn_jax.errors import InputError
+from cnn_jax.runs.search import search_runs
 from cnn_jax.tracking.background import Background
 from cnn_jax.tracking.local import LocalTracker
 from cnn_jax.tracking.mlflow import MlflowTracker, mlflow_is_on
-from cnn_jax.tracking.search import search_runs
 from cnn_jax.tracking.tensorboard import TensorboardTracker
 from cnn_jax.tracking.wandb import WandbTracker, wandb_mode
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-from cnn_jax import stopping
+from cnn_jax.cli import stopping
 
 PATIENCE = 30.0  # seconds without any progress, at the end
 _MOST_WAITING = 10_000  # calls

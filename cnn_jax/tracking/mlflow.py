@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from cnn_jax.config import flatten
+from cnn_jax.config.tree import flatten
 from cnn_jax.tracking.mlflow_model import stored_model
 
 _DEFAULT_STORE = "sqlite:///mlflow.db"

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 
-_LOADER = "cnn_jax.mlflow_model"
+_LOADER = "cnn_jax.inference.mlflow_pyfunc"
 _PACKAGES = ("jax", "flax", "optax", "orbax-checkpoint", "ml_collections", "numpy")
 
 

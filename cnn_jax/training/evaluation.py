@@ -8,9 +8,9 @@ from typing import Any, TypeVar
 import jax
 import numpy as np
 
-from cnn_jax.data.reading import padded_batches
+from cnn_jax.data.feeding.batches import padded_batches
 from cnn_jax.data.splits import Split
-from cnn_jax.metrics import add, averages
+from cnn_jax.training.metrics import add, averages
 
 T = TypeVar("T")
 

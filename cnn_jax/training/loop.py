@@ -9,15 +9,15 @@ from typing import Any, NoReturn
 import jax
 import numpy as np
 
-from cnn_jax import stopping
-from cnn_jax.checkpoints import Checkpoints
+from cnn_jax.cli import stopping
+from cnn_jax.cli.progress import progress_bar
+from cnn_jax.cli.signals import StopSignals
 from cnn_jax.errors import InputError, Interrupted, NonFiniteError
-from cnn_jax.metrics import add, averages
-from cnn_jax.progress import progress_bar
+from cnn_jax.runs.checkpoints import Checkpoints
 from cnn_jax.training.evaluation import Between, lagging
+from cnn_jax.training.metrics import add, averages
 from cnn_jax.training.plan import SAVE, Plan, Progress, close_epoch, is_finished
 from cnn_jax.training.saving import Saver, check_finite
-from cnn_jax.training.signals import StopSignals
 from cnn_jax.training.state import TrainState
 
 Log = Callable[[int, Mapping[str, Any]], None]

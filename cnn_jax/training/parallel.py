@@ -14,8 +14,8 @@ from jax import lax
 from jax.experimental import multihost_utils
 from jax.sharding import PartitionSpec
 
-from cnn_jax.data.resident import Resident, take
-from cnn_jax.devices import AXIS, Devices
+from cnn_jax.data.feeding.device_dataset import Resident, take
+from cnn_jax.runtime.devices import AXIS, Devices
 from cnn_jax.training.state import TrainState
 from cnn_jax.training.step import Batch, Sums
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import jax
 
-from cnn_jax.progress import announce
+from cnn_jax.cli.progress import announce
 
 Step = Callable[[Any, Any], tuple[Any, Any]]
 

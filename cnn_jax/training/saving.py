@@ -9,10 +9,10 @@ from typing import Any
 import jax
 import numpy as np
 
-from cnn_jax import stopping
-from cnn_jax.checkpoints import Checkpoints
+from cnn_jax.cli import stopping
+from cnn_jax.cli.progress import announce
 from cnn_jax.errors import NonFiniteError, SaveError
-from cnn_jax.progress import announce
+from cnn_jax.runs.checkpoints import Checkpoints
 from cnn_jax.training.plan import Plan, Progress
 from cnn_jax.training.state import TrainState
 

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import optax
 from flax import struct
 
-from cnn_jax.random import stream_key
+from cnn_jax.random.keys import stream_key
 
 
 @struct.dataclass

@@ -10,9 +10,9 @@ import jax.numpy as jnp
 import optax
 from jax import lax
 
-from cnn_jax.metrics import batch_sums, evaluation_sums
-from cnn_jax.random import stream_key
+from cnn_jax.random.keys import stream_key
 from cnn_jax.training.loss_scale import update_loss_scale
+from cnn_jax.training.metrics import batch_sums, evaluation_sums
 from cnn_jax.training.state import TrainState, update_ema
 
 Batch = Mapping[str, jax.Array]

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[2]
-sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+sys.path.insert(0, str(ROOT))
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "resident, saved by epoch": {},
@@ -36,8 +36,8 @@ VARIANTS: dict[str, dict[str, Any]] = {
 SHARED = {"num_epochs": 8, "model__filters": (4, 8), "batch_size": 64, "eval_batch_size": 48}
 CONFIG = """
 import sys
-sys.path[:0] = {paths!r}
-from helpers import tiny_config
+sys.path.insert(0, {root!r})
+from tests.support.helpers import tiny_config
 def get_config():
     return tiny_config(**{changes!r})
 """
@@ -128,7 +128,7 @@ def shared_memory_left() -> list[str]:
 
 def write_config(folder: Path, changes: dict[str, Any]) -> Path:
     path = folder / f"config{len(list(folder.glob('config*.py')))}.py"
-    path.write_text(CONFIG.format(paths=[str(ROOT), str(ROOT / "tests")], changes=changes))
+    path.write_text(CONFIG.format(root=str(ROOT), changes=changes))
     return path
 
 
@@ -139,9 +139,8 @@ def to_the_end(config: Path, workdir: Path) -> None:
 
 def same(first: Path, second: Path, config: Path) -> str:
     """Empty where the two runs are alike to the bit, else what differs."""
-    from runs import assert_same_run
-
-    from cnn_jax.config import load_config
+    from cnn_jax.config.tree import load_config
+    from tests.support.runs import assert_same_run
 
     try:
         assert_same_run(first, second, load_config(str(config)))

@@ -19,8 +19,8 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--trials", type=int, default=30)
     arguments = parser.parse_args()
-    sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
-    from search_functions import FUNCTIONS, best_by_bayes, best_by_random
+    sys.path.insert(0, str(ROOT))
+    from tests.support.search_functions import FUNCTIONS, best_by_bayes, best_by_random
 
     better = True
     print(f"{'function':<10}{'random':>10}{'bayes':>10}   best of {arguments.trials} trials, median of "

@@ -1,4 +1,4 @@
-"""One host of several, for tests/test_hosts.py: joins the others, does what the first argument names, and ends."""
+"""One host of several, for tests/distributed/test_hosts.py: joins the others, does what the first argument names, and ends."""
 
 import argparse
 import os
@@ -11,7 +11,8 @@ from collections.abc import Sequence
 import jax
 from jax.sharding import Mesh
 
-from cnn_jax import command_line, hosts
+from cnn_jax.cli import command_line
+from cnn_jax.distributed import hosts
 from cnn_jax.errors import InputError, Interrupted
 
 
@@ -35,7 +36,7 @@ def load_cold() -> None:
     import numpy as np
 
     from cnn_jax import data
-    from cnn_jax.config import default_config, override
+    from cnn_jax.config.tree import default_config, override
 
     print("ready", flush=True)
     sys.stdin.readline()

@@ -6,7 +6,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from cnn_jax import command_line, experiment, hosts
+from cnn_jax.cli import command_line
+from cnn_jax.distributed import hosts
+from cnn_jax.experiment import fitting as experiment
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "scripts"))
 import train

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from cnn_jax.random import example_keys, stream_key
+from cnn_jax.random.keys import example_keys, stream_key
 
 # A step that no training reaches: draws that belong to an example for good.
 _EVERY_STEP = 2**32 - 1

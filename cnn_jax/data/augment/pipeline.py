@@ -53,7 +53,7 @@ def make_augment(
     """The operations in order, each with draws of its own; fit for `jit`.
 
     Args:
-      pipeline: (name, strength) pairs; see `config_keys.AUGMENTATIONS`.
+      pipeline: (name, strength) pairs; see `config.keys.AUGMENTATIONS`.
       image_shape: (height, width, channels), channels 1 or 3.
       num_classes: K.
       edges: what stands beyond the border: "zero", "extend", "reflect" or "wrap".

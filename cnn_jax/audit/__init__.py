@@ -1,0 +1,1 @@
+"""What may spoil a model in a data set: broken files, copies, leaks, odd pictures, likely wrong labels."""

@@ -1,0 +1,230 @@
+"""The audit of a data set: every picture is looked at once, and what may spoil a model is listed and shown."""
+
+import base64
+import dataclasses
+import io
+import json
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import ml_collections
+import numpy as np
+
+from cnn_jax.audit.checks import LEVELS
+from cnn_jax.audit.findings import Finding, find_all, in_order
+from cnn_jax.audit.quality import Entry, measure_all
+from cnn_jax.audit.set_statistics import class_table, statistics
+from cnn_jax.audit.suspects import class_difficulty, embedding_outliers, likely_mislabelled, project
+from cnn_jax.cli.progress import progress_bar
+from cnn_jax.config.tree import override
+from cnn_jax.data import SOURCES, Pictures, Source
+from cnn_jax.data.reading.images import examine, quiet, to_8_bit
+from cnn_jax.data.reading.scan import in_threads
+from cnn_jax.errors import InputError, shown
+from cnn_jax.inference.run import Run, softmax
+from cnn_jax.pages import audit as audit_page
+
+# Pictures are listed and measured at their own size; what the network takes is settled, where a config leaves it open,
+# so that pictures of many sizes are no obstacle.
+_ANY_SIZE, _ANY_CHANNELS = (64, 64), 3
+_THUMBNAIL = 128
+_SAMPLES = 24
+_AT_ONCE = 64  # several parts of so many pictures wait for the model
+
+
+@dataclasses.dataclass(frozen=True)
+class Audit:
+    """`report` is what `audit.json` holds; `page` and `json` are the files that were written."""
+
+    report: dict[str, Any]
+    page: Path
+    json: Path
+
+    def counts(self) -> dict[str, tuple[int, int]]:
+        """{level: (kinds of findings, pictures or classes concerned)}."""
+        found = self.report["findings"]
+        return {
+            level: (
+                sum(finding["level"] == level for finding in found),
+                sum(finding["count"] for finding in found if finding["level"] == level),
+            )
+            for level in LEVELS
+        }
+
+
+def audit(config: ml_collections.ConfigDict, output: str | Path | None = None, run: Run | None = None) -> Audit:
+    """Looks at every picture of a config's data; writes `audit.html` and `audit.json`.
+
+    Args:
+      config: its `data` block says where the pictures are.
+      output: a folder, made where it is missing; None: audit/NAME below the working directory.
+      run: a trained model, which adds likely mislabelled pictures, outliers and the difficulty of each class.
+
+    Raises:
+      InputError: there are no data, the model was trained on other classes, or the report cannot be written.
+    """
+    source = SOURCES[config.data.source](_for_any_picture(config).data)
+    if run is not None and run.class_names != source.class_names:
+        theirs, ours = ", ".join(source.class_names[:5]), ", ".join(run.class_names[:5])
+        raise InputError(f"{source.name} has other classes ({theirs}, ...) than the model was trained on ({ours}, ...)")
+    with quiet():
+        entries = _measure(source)
+        found = find_all(entries, source.class_names)
+        found = in_order([*found, Finding("class without images", about=source.empty)])
+        difficulty = None
+        if run is not None:
+            suspects, difficulty = _ask(run, source, entries)
+            found = in_order([*found, *suspects])
+        report = _report(source, entries, found, difficulty, _root(config))
+        samples = [entries[row] for row in np.unique(np.linspace(0, len(entries) - 1, _SAMPLES).astype(int))]
+        keys = {(picture["split"], picture["index"]) for finding in report["findings"]
+                for picture in audit_page.selection(finding)}  # fmt: skip
+        keys |= {(entry.split, entry.index) for entry in samples}
+        thumbnails = {(split, index): _thumbnail(source.splits[split], index) for split, index in sorted(keys)}
+    page = audit_page.render(report, thumbnails, [(entry.split, entry.index) for entry in samples])
+    return _write(Path(output or Path("audit") / _as_folder(source.name)), report, page)
+
+
+def _for_any_picture(config: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
+    if config.data.source not in ("folder", "csv", "tfds"):
+        return config
+    changes: list[tuple[str, Any]] = [("data.on_error", "skip")]
+    changes += [("data.image_size", config.data.image_size or _ANY_SIZE)]
+    changes += [("data.channels", config.data.channels or _ANY_CHANNELS)]
+    return override(config, changes)
+
+
+def _in_order(source: Source) -> dict[str, Pictures]:
+    return {split: source.splits[split] for split in ("train", "validation", "test") if split in source.splits}
+
+
+def _measure(source: Source) -> list[Entry]:
+    entries: list[Entry] = []
+    for split, pictures in _in_order(source).items():
+        with progress_bar(len(pictures), f"looking at {source.name} {split}", "image") as bar:
+            for part in measure_all(split, pictures):
+                entries += part
+                bar.update(len(part))
+    if not entries:
+        raise InputError(f"{source.name}: it holds no pictures")
+    return entries
+
+
+def _ask(run: Run, source: Source, entries: Sequence[Entry]) -> tuple[list[Finding], list[dict[str, Any]]]:
+    """What the model makes of all pictures that can be read and have a label."""
+    classes = len(source.class_names)
+    rows = np.array([
+        row for row, entry in enumerate(entries) if not entry.record.fault and 0 <= entry.label < classes
+    ], np.int64)  # fmt: skip
+    if not len(rows):
+        return [], []
+    labels = np.array([entries[row].label for row in rows])
+    fitted = {
+        split: dataclasses.replace(
+            pictures,
+            image_shape=run.image_shape,
+            resize=run.config.data.resize,
+            center_crop=run.config.data.center_crop,
+        )
+        for split, pictures in source.splits.items()
+    }
+    size = min(int(run.config.eval_batch_size), _AT_ONCE)
+
+    def read(start: int) -> np.ndarray:
+        indices: dict[str, list[int]] = {}
+        for row in rows[start : start + size]:  # the entries stand split by split
+            indices.setdefault(entries[row].split, []).append(entries[row].index)
+        return np.concatenate([fitted[split].read(np.array(of_split)) for split, of_split in indices.items()])
+
+    logits, features = [], []
+    with progress_bar(len(rows), "asking the model", "image") as bar:
+        for images in in_threads(read, range(0, len(rows), size)):
+            logits.append(run.logits(images))
+            features.append(project(run.embed(images)))
+            bar.update(len(images))
+    probabilities = softmax(np.concatenate(logits))
+    found = [
+        likely_mislabelled(probabilities, labels, rows, source.class_names),
+        embedding_outliers(np.concatenate(features), labels, rows),
+    ]
+    return found, class_difficulty(probabilities, labels, source.class_names)
+
+
+def _report(
+    source: Source,
+    entries: Sequence[Entry],
+    found: Sequence[Finding],
+    difficulty: list[dict[str, Any]] | None,
+    root: str,
+) -> dict[str, Any]:
+    def class_name(label: int) -> str:
+        return source.class_names[label] if 0 <= label < len(source.class_names) else f"label {label}"
+
+    def picture(row: int, detail: str, group: int | None) -> dict[str, Any]:
+        entry = entries[row]
+        place = {"name": entry.name.removeprefix(root), "split": entry.split, "index": entry.index}
+        grouped = {} if group is None else {"group": group}
+        return place | {"class": class_name(entry.label), "detail": detail} | grouped
+
+    report = {
+        "data": source.name,
+        "images": len(entries),
+        "splits": {split: len(pictures) for split, pictures in _in_order(source).items()},
+        "classes": class_table(entries, source.class_names),
+        "statistics": statistics(entries, source.class_names),
+        "findings": [
+            {
+                "level": finding.of.level, "kind": finding.kind, "count": finding.count,
+                "pictures": [picture(*suspect) for suspect in finding.suspects], "about": list(finding.about),
+                "why": finding.of.why, "what_to_do": finding.of.what_to_do,
+            }
+            for finding in found
+        ],
+    }  # fmt: skip
+    return report if difficulty is None else report | {"difficulty": difficulty}
+
+
+def _thumbnail(pictures: Pictures, index: int) -> str:
+    """A small picture as a data URI; "" where it cannot be read."""
+    from PIL import Image
+
+    try:
+        content = pictures.contents([index])[0]
+        if isinstance(content, bytes):
+            _, image = examine(content, pictures.name(index), _THUMBNAIL)
+        else:
+            image = to_8_bit(Image.fromarray(content[..., 0] if content.shape[-1] == 1 else content))
+    except InputError:
+        return ""
+    image = image.copy()
+    small = max(image.size) <= _THUMBNAIL
+    image.thumbnail((_THUMBNAIL, _THUMBNAIL))
+    stream = io.BytesIO()
+    image.save(stream, "PNG" if small else "JPEG", quality=80)
+    return f"data:image/{'png' if small else 'jpeg'};base64,{base64.b64encode(stream.getvalue()).decode()}"
+
+
+def _root(config: ml_collections.ConfigDict) -> str:
+    """What all names of files begin with, and a report may leave out."""
+    if config.data.source not in ("folder", "csv"):
+        return ""
+    path = os.path.abspath(os.path.expanduser(config.data.dir))
+    return shown(os.path.join(path if config.data.source == "folder" else os.path.dirname(path), ""))
+
+
+def _as_folder(name: str) -> str:
+    return re.sub(r"[^\w.-]+", "_", name).strip(".") or "data"
+
+
+def _write(folder: Path, report: dict[str, Any], page: str) -> Audit:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, text in (("audit.json", json.dumps(report, indent=2) + "\n"), ("audit.html", page)):
+            (folder / f"{name}.tmp").write_text(text, encoding="utf-8")
+            os.replace(folder / f"{name}.tmp", folder / name)
+    except OSError as error:
+        raise InputError(f"{folder}: the audit cannot be written there ({error.strerror})") from error
+    return Audit(report, folder / "audit.html", folder / "audit.json")

@@ -1,0 +1,102 @@
+"""What all scripts share: `--config` and its overrides, errors as one line, exit statuses."""
+
+import argparse
+import io
+import os
+import re
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NoReturn
+
+import ml_collections
+
+from cnn_jax.cli.progress import command
+from cnn_jax.cli.stopping import Stopped, end_on_signals, leave, stuck
+from cnn_jax.config import tree as config_module
+from cnn_jax.config.overrides import Pairs, split
+from cnn_jax.config.rules import did_you_mean
+from cnn_jax.errors import HostsError, InputError, Interrupted, NonFiniteError, SaveError, shown
+from cnn_jax.runtime.allocator import keep_memory
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse whose errors are one line, and which knows `--config.key=value`."""
+
+    def __init__(self, description: str | None, with_config: bool = False):
+        super().__init__(
+            description=description, allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter,
+            epilog=f"config keys, set by --config.KEY=VALUE:\n{config_module.describe()}" if with_config else None,
+        )  # fmt: skip
+        self._with_config = with_config
+        self._overrides: Pairs = []
+        if with_config:
+            self.add_argument(
+                "--config", default="configs/digits.py", metavar="FILE",
+                help="a Python file that defines get_config() (default: %(default)s)",
+            )  # fmt: skip
+            self.add_argument("--config.KEY", metavar="VALUE", dest="_", help="sets one key of the config; see below")
+
+    def parse(self, argv: Sequence[str]) -> argparse.Namespace:
+        """The flags; overrides of the config are kept for `load_config`."""
+        if self._with_config:
+            argv, self._overrides = split(argv)
+        arguments, unknown = self.parse_known_args(argv)
+        if unknown:
+            flags = [flag for action in self._actions for flag in action.option_strings if flag != "--config.KEY"]
+            hint = did_you_mean(unknown[0].partition("=")[0], flags) if unknown[0].startswith("--") else ""
+            self.error(f"unrecognized arguments: {' '.join(unknown)}{hint}")
+        return arguments
+
+    def load_config(self, base: str | ml_collections.ConfigDict) -> ml_collections.ConfigDict:
+        """The config of a file, or a given one, with the command line's overrides, validated."""
+        config = config_module.load_config(base) if isinstance(base, str) else base
+        return config_module.override(config, self._overrides)
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}; --help lists the flags\n")
+
+
+def default_workdir(config_path: str) -> str:
+    """runs/CONFIG_NAME; of a trial that wandb's agent started runs/sweeps/SWEEP_ID/RUN_ID.
+
+    So trials share no run directory, and a run that is queued again resumes its own.
+    """
+    sweep, run = os.environ.get("WANDB_SWEEP_ID"), os.environ.get("WANDB_RUN_ID")
+    if not sweep or not run:
+        return f"runs/{Path(config_path).stem}"
+    for name, value in (("WANDB_SWEEP_ID", sweep), ("WANDB_RUN_ID", run)):
+        if not re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*", value):
+            raise InputError(f"{name}={value}: this is no name for a directory; say where to write with --workdir=DIR")
+    return f"runs/sweeps/{sweep}/{run}"
+
+
+def run(main: Callable[[Sequence[str]], int | None]) -> NoReturn:
+    """Runs a script's `main` and exits.
+
+    The status is 0, 2 for bad input, 3 for a loss that is not finite, 4 for what could not be saved, 75 for a host
+    that is missing, and 128 + the number of a signal.
+    """
+    keep_memory()
+    again = command(*sys.argv)
+    end_on_signals(again)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # names of classes and files may not be printable here
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        status = main(sys.argv[1:]) or 0
+    except (InputError, NonFiniteError, SaveError, HostsError) as error:
+        print(f"{Path(sys.argv[0]).name}: {shown(' '.join(str(error).split()))}", file=sys.stderr)  # always one line
+        if isinstance(error, SaveError):  # threads of Orbax may wait for ever for what cannot be written
+            stuck.set()
+        status = error.exit_status
+    except (Interrupted, Stopped) as error:
+        print(f"\n{error}. To go on: {again}", file=sys.stderr)
+        status = error.exit_status
+    except KeyboardInterrupt:  # from a library that has handlers of its own
+        print("\ninterrupted", file=sys.stderr)
+        status = 130
+    except BrokenPipeError:
+        sys.stderr.close()
+        status = 141
+    leave(status)

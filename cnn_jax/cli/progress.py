@@ -1,0 +1,94 @@
+"""What people see while something runs: lines and progress bars, on standard error."""
+
+import shlex
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from cnn_jax.errors import shown
+
+_SECONDS_BETWEEN_LINES = 30.0
+_ROOT = Path(__file__).resolve().parents[2]  # of the package and its scripts
+
+_silent = False
+
+
+def be_silent() -> None:
+    """From here on nothing is shown: another host of the same job speaks for this one."""
+    global _silent
+    _silent = True
+
+
+def progress_bar(total: int, description: str, unit: str, initial: int = 0) -> Any:
+    """A tqdm bar; where nobody watches (a log file), a plain line every half minute instead."""
+    if _silent or not sys.stderr.isatty():
+        return Lines(total, description, unit, initial)
+    from tqdm import tqdm
+
+    return tqdm(
+        total=total, desc=description, unit=unit, initial=initial, file=sys.stderr, dynamic_ncols=True, leave=False,
+        delay=0.3,
+    )  # fmt: skip
+
+
+class Lines:
+    """What is used of tqdm, for log files."""
+
+    def __init__(self, total: int, description: str, unit: str, initial: int = 0):
+        self._total, self._description, self._unit, self._done = total, description, unit, initial
+        self._last = time.monotonic()
+        self._postfix = ""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Nothing to clear."""
+
+    def update(self, count: int) -> None:
+        self._done += count
+        if time.monotonic() - self._last >= _SECONDS_BETWEEN_LINES:
+            self._last = time.monotonic()
+            announce(f"{self._description}: {self._done:,} of {self._total:,} {self._unit}s{self._postfix}")
+
+    def set_postfix(self, refresh: bool = True, **figures: str) -> None:
+        self._postfix = "".join(f"  {name} {value}" for name, value in figures.items())
+
+    def write(self, line: str, file: Any = None) -> None:
+        if not _silent:
+            print(line, file=file or sys.stderr, flush=True)
+
+
+def announce(text: str) -> None:
+    """Prints lines. They may hold names out of files: what a terminal would obey is escaped."""
+    if not _silent:
+        print("\n".join(map(shown, text.split("\n"))), file=sys.stderr, flush=True)
+
+
+def command(*words: str) -> str:
+    """A command line to paste: the interpreter in use, relative where it lies below the working directory.
+
+    A script of this package (`scripts/...`) that is not found from there is named by its whole path.
+    """
+    try:
+        interpreter = str(Path(sys.executable).relative_to(Path.cwd()))
+    except ValueError:
+        interpreter = sys.executable
+    script, *others = words
+    if script.startswith("scripts/") and not Path(script).exists() and (_ROOT / script).exists():
+        script = str(_ROOT / script)
+    return paste([interpreter, script, *others])
+
+
+def paste(words: Sequence[str]) -> str:
+    """Words as a POSIX shell reads them. What holds single quotes stands in double ones where that is safe."""
+
+    def quoted(word: str) -> str:
+        return f'"{word}"' if "'" in word and not set(word) & set('"$`\\!') else shlex.quote(word)
+
+    return " ".join(map(quoted, words))

@@ -1,0 +1,88 @@
+"""The keys of each model: what a config's `model` block may hold beside the name."""
+
+import dataclasses
+
+from cnn_jax.config.rules import Key, choice, flag, integer, maybe, number, row, several, size
+
+INITIALIZATIONS = (
+    "he_normal", "he_uniform", "glorot_normal", "glorot_uniform", "lecun_normal", "lecun_uniform",
+    "orthogonal", "truncated_normal", "torch", "dirac",
+)  # fmt: skip
+ACTIVATIONS = ("relu", "gelu", "silu", "tanh", "sigmoid", "leaky_relu")
+EDGES = ("zero", "crop", "extend", "reflect", "wrap")
+NORMS = ("batch", "group", "layer", "none")
+POOLINGS = ("max", "mean", "none")
+
+_hidden = Key((), several(integer(1)), "units of the head's hidden layers")
+_dropout = Key(0.0, number(0, below=1), "share of features dropped before each dense layer of the head")
+_activation = Key("relu", choice(*ACTIVATIONS), "the nonlinearity")
+_edges = Key("zero", choice(*EDGES), "what a convolution sees beyond the border; crop: nothing, the map shrinks")
+_initialization = Key(
+    "he_normal",
+    choice(*INITIALIZATIONS),
+    "weight initialisation; torch: PyTorch's own default; dirac: that, but channels are handed on unchanged",
+)
+_resnet = {
+    "small_images": Key(False, flag(), "3x3 stem without pooling, for images of some 64 pixels and less"),
+    "zero_init_residual": Key(True, flag(), "each block starts as the identity (Goyal et al. 2017, section 5.1)"),
+    "dropout": _dropout,
+}
+
+MODELS: dict[str, dict[str, Key]] = {
+    "linear": {"initialization": dataclasses.replace(_initialization, default="lecun_normal")},
+    "mlp": {
+        "hidden": Key((512, 256), several(integer(1)), "units of the hidden layers"),
+        "activation": _activation,
+        "dropout": Key(0.0, number(0, below=1), "share of units dropped after each hidden layer"),
+        "initialization": _initialization,
+    },
+    "lenet5": {
+        "activation": Key("tanh", choice(*ACTIVATIONS), "the nonlinearity; tanh as in LeCun et al. 1998"),
+        "pooling": Key("mean", choice("max", "mean"), "how 2x2 windows are summarised; mean as in 1998"),
+        "edges": Key("zero", choice(*EDGES), "of the first convolution: zero for 28x28 images, crop for 32x32"),
+        "initialization": dataclasses.replace(_initialization, default="glorot_uniform"),
+    },
+    "cnn": {
+        "filters": Key((32, 64), several(integer(1), least=1), "channels of each block; the depth is their number"),
+        "stem": Key(
+            None,
+            maybe(row(integer(1), size(), integer(1), expects="(filters, kernel size, stride) as in (16, 5, 2)")),
+            "(filters, kernel size, stride) of a convolution before the blocks, which sees nothing beyond the border",
+        ),
+        "convs_per_block": Key(1, integer(1), "convolution-normalisation-activation units before each pooling"),
+        "kernel_size": Key((3, 3), size(), "of every convolution"),
+        "stride": Key(1, integer(1), "of the first convolution of each block"),
+        "edges": _edges,
+        "pooling": Key("max", choice(*POOLINGS), "what ends each block"),
+        "pool_window": Key(2, integer(1), "side of the pooling window"),
+        "pool_stride": Key(2, integer(1), "step of the pooling window"),
+        "pool_last": Key(True, flag(), "whether the last block ends in pooling too"),
+        "norm": Key("batch", choice(*NORMS), "between convolution and activation"),
+        "norm_groups": Key(8, integer(1), "channel groups of norm=group (it must divide every entry of filters)"),
+        "activation": _activation,
+        "neck": Key("flatten", choice("flatten", "global_mean", "global_max"), "from maps to the feature vector"),
+        "hidden": dataclasses.replace(_hidden, default=(128,)),
+        "dropout": _dropout,
+        "initialization": _initialization,
+    },
+    "resnet18": _resnet,
+    "resnet34": _resnet,
+    "resnet50": _resnet,
+    "speednet": {
+        "filters": Key((64, 256, 256), several(integer(1), least=1), "channels of each group; each halves the map"),
+        "convs_per_group": Key(2, integer(2, 3), "3: and what enters the last two is added to what leaves them"),
+        "whitening": Key(
+            True,
+            flag(),
+            "the first layer's kernel is made of the data, and whitens 2x2 patches; freeze='whiten/kernel' keeps it",
+        ),
+        "activation": dataclasses.replace(_activation, default="gelu"),
+        "norm_momentum": Key(
+            0.9, number(0, below=1), "share of BatchNorm's running statistics that a step keeps (PyTorch: 1 - momentum)"
+        ),
+        "logit_scale": Key(1 / 9, number(above=0), "what the logits are multiplied by"),
+        "initialization": dataclasses.replace(_initialization, default="dirac"),
+    },
+}
+
+STAGED = ("cnn", "resnet18", "resnet34", "resnet50", "speednet")  # what remat=stage can take apart

@@ -1,0 +1,1 @@
+"""Where images and labels come from: a file for each `data.source`."""

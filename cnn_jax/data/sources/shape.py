@@ -1,0 +1,54 @@
+"""What the network's input looks like where the config leaves it to the data."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from cnn_jax.data.reading.image_dataset import Files
+from cnn_jax.data.reading.images import Looks, look, quiet
+from cnn_jax.errors import InputError
+
+_LOOKED_AT = 64
+
+
+def settle_shape(data: Any, files: Sequence[Files], what: str) -> tuple[tuple[int, int, int], tuple[str, ...]]:
+    """(height, width, channels), and which of image_size and channels were read off some of the pictures.
+
+    The survey checks what is read off here against all the others.
+
+    Args:
+      data: the config's `data` block; its image_size and channels go before.
+      files: of each split.
+      what: names the data in errors.
+
+    Raises:
+      InputError: `data.image_size` is None, and the pictures differ in size.
+    """
+    if data.image_size is not None and data.channels is not None:
+        return (*data.image_size, data.channels), ()
+    with quiet():
+        looks = [seen for part in files for seen in _some_looks(part)]
+    if not looks:
+        raise InputError(f"{what}: none of the files that were looked at is an image that Pillow can read")
+    channels = data.channels or max(seen.channels for seen in looks)
+    if data.image_size is not None:
+        return (*data.image_size, channels), () if data.channels else ("channels",)
+    sizes = {(seen.height, seen.width) for seen in looks}
+    if len(sizes) > 1:
+        (h0, w0), (h1, w1) = sorted(sizes)[0], sorted(sizes)[-1]
+        raise InputError(
+            f"config.data.image_size=None: {what} differ in size ({h0}x{w0} to {h1}x{w1}); set it, as in 224"
+        )
+    return (*sizes.pop(), channels), ("image_size",) if data.channels else ("image_size", "channels")
+
+
+def _some_looks(files: Files) -> list[Looks]:
+    """Of pictures spread over the whole list; those that cannot be read are left to the survey."""
+    looks = []
+    for row in np.unique(np.linspace(0, len(files) - 1, _LOOKED_AT).astype(int)) if len(files) else ():
+        try:
+            looks.append(look(bytes(files.read([int(row)])[0]), files.name(int(row))))
+        except InputError:
+            continue
+    return looks

@@ -1,0 +1,1 @@
+"""The hosts of one job: how they find each other, agree and end together."""

@@ -1,0 +1,7 @@
+"""Composes: a config becomes data, model, optimizer and compiled programs, which go through `training`'s pure loop."""
+
+from cnn_jax.experiment.compile import initial_state
+from cnn_jax.experiment.fitting import fit
+from cnn_jax.experiment.setup import Experiment, build
+
+__all__ = ["Experiment", "build", "fit", "initial_state"]

@@ -1,0 +1,34 @@
+"""What a training step would take, without taking it, as lines for people."""
+
+import ml_collections
+
+from cnn_jax.experiment.compile import steps_per_call
+from cnn_jax.experiment.costs import describe_size, measure_costs
+from cnn_jax.experiment.fitting import memory_said, read_start
+from cnn_jax.experiment.setup import build
+
+
+def describe_costs(config: ml_collections.ConfigDict) -> str:
+    """The costs as lines for people; raises InputError where the compiler finds that there is too little memory."""
+    experiment = build(config)
+    read_start(experiment)  # for what it refuses
+    with memory_said(experiment.config):
+        costs = measure_costs(experiment)
+    config, devices = experiment.config, experiment.devices
+    calls = steps_per_call(experiment)
+    settings = [config.precision, f"remat {config.remat}", f"{config.accumulate_steps} parts a batch"]
+    size = describe_size
+    rows = {
+        "devices": f"{devices.count} ({devices.kind}), {config.parallel.strategy}",
+        "batch": f"{config.batch_size} images of {'x'.join(map(str, experiment.splits.image_shape))}, "
+        f"{config.batch_size // devices.count} on each device; {', '.join(settings)}",
+        "parameters": f"{costs.parameters:,}",
+        "operations": f"{costs.operations / 1e9:,.1f} GFLOP a step "
+        f"({experiment.table.multiply_adds:,} multiply-adds an image, forward)",
+        "steps": f"{experiment.steps_per_epoch:,} an epoch, {experiment.steps_per_epoch * config.num_epochs:,} in all, "
+        f"{calls} a call",
+        "memory of each device": f"{size(costs.peak)} at the peak: {size(costs.arguments)} for what goes in "
+        f"({size(costs.state)} of it the state), {size(costs.temporary)} in between",
+    }
+    width = max(map(len, rows))
+    return "\n".join(f"{name:<{width}}  {value}" for name, value in rows.items())

@@ -1,0 +1,178 @@
+"""From a config to everything that it describes, built but not yet run."""
+
+import dataclasses
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import ml_collections
+import optax
+
+from cnn_jax import data
+from cnn_jax.cli.progress import announce
+from cnn_jax.config.tree import validate
+from cnn_jax.data.augment.pipeline import CROP, Augment, crop_while_decoding, make_augment
+from cnn_jax.data.feeding.device_dataset import Resident, place
+from cnn_jax.data.normalize import Normalization, make_normalization
+from cnn_jax.distributed import hosts
+from cnn_jax.errors import InputError
+from cnn_jax.models import Classifier, Table, make_model, make_table, variable_shapes
+from cnn_jax.models.parameter_names import check_patterns
+from cnn_jax.optimization.optimizers import has_momentum, make_optimizer
+from cnn_jax.optimization.schedules import (
+    Schedule,
+    check_rates,
+    make_momentum,
+    make_schedule,
+    plateau_arguments,
+    plateau_start,
+)
+from cnn_jax.runtime.compilation import keep_programs
+from cnn_jax.runtime.devices import Devices, check_batch, choose_devices
+
+
+@dataclasses.dataclass(frozen=True)
+class Experiment:
+    """A config with everything that it describes, built but not yet run."""
+
+    config: ml_collections.ConfigDict
+    splits: data.Splits
+    augment: Augment
+    normalization: Normalization
+    model: Classifier
+    optimizer: optax.GradientTransformation
+    schedule: Schedule
+    steps_per_epoch: int
+    table: Table
+    devices: Devices
+
+    @functools.cached_property
+    def resident(self) -> Resident:
+        """The training split on the devices: placed there once, for all programs that work on it."""
+        assert not isinstance(self.splits.train, data.Pictures)
+        return place(self.splits.train, self.devices)
+
+    @property
+    def resolved(self) -> dict[str, Any]:
+        """What the data say and the config does not; saved with it, so that a run can be used without the data."""
+        return {
+            "data": self.splits.name,
+            "image_shape": list(self.splits.image_shape),
+            "class_names": list(self.splits.class_names),
+            "normalization": self.normalization.to_json(),
+            "train_examples": len(self.splits.train),
+            "fingerprint": self.splits.fingerprint,
+            "loading": self.splits.loading,
+            "skipped": list(self.splits.skipped),
+        }
+
+    def describe(self) -> str:
+        """One line for people."""
+        splits, table = self.splits, self.table
+        parts = {"training": splits.train, "validation": splits.validation, "test": splits.test}
+        sizes = ", ".join(f"{len(part):,} {name}" for name, part in parts.items() if part is not None)
+        shape = "x".join(map(str, splits.image_shape))
+        return (
+            f"{splits.name}: {sizes} images of {shape}, {splits.num_classes} classes, {splits.loading}; "
+            f"{self.config.model.name}: "
+            f"{table.parameters:,} parameters, {table.multiply_adds:,} multiply-adds an image"
+        )
+
+
+def build(config: ml_collections.ConfigDict, loading: str | None = None) -> Experiment:
+    """Loads the data and makes the model and the optimizer; nothing is computed yet and nothing written but the cache.
+
+    Args:
+      loading: how a run that goes on began to be fed, where `data.loading` is "auto".
+
+    Raises:
+      InputError: whatever in the config, the data or their combination cannot work.
+    """
+    config = validate(config)
+    devices = choose_devices(config.parallel.strategy, config.parallel.devices, config.parallel.batch_norm)
+    keep_programs()
+    splits = _load_on_all_hosts(config, loading)
+    _check_sizes(config, splits, devices)
+    augment = _make_augment(config, splits)
+    model = make_model(
+        config.model, splits.num_classes, config.precision, config.remat, devices.norm_axis, config.freeze
+    )
+    table = _make_table(config, model, splits)
+    check_patterns(config, variable_shapes(model, splits.image_shape)["params"])
+    steps_per_epoch = len(splits.train) // config.batch_size
+
+    def scheduled(base: float) -> Schedule:
+        return make_schedule(
+            config.schedule, base, steps_per_epoch, config.num_epochs, peak=config.optimizer.learning_rate
+        )
+
+    check_rates(scheduled(config.optimizer.learning_rate), config.schedule.name, steps_per_epoch * config.num_epochs)
+    return Experiment(
+        config, splits, augment, make_normalization(config.data.normalization, splits), model,
+        _make_optimizer(config, scheduled, steps_per_epoch), scheduled(config.optimizer.learning_rate),
+        steps_per_epoch, table, devices,
+    )  # fmt: skip
+
+
+def _make_optimizer(
+    config: ml_collections.ConfigDict, scheduled: Callable[[float], Schedule], steps_per_epoch: int
+) -> optax.GradientTransformation:
+    cycles = has_momentum(config.optimizer)
+    momentum = make_momentum(config.schedule, steps_per_epoch, config.num_epochs) if cycles else None
+    arguments = plateau_arguments(config.schedule)
+    plateau = None if arguments is None else plateau_start(arguments)
+    steps = steps_per_epoch * config.num_epochs
+    return make_optimizer(config.optimizer, scheduled, config.freeze, momentum, plateau, steps)
+
+
+def _load_on_all_hosts(config: ml_collections.ConfigDict, loading: str | None) -> data.Splits:
+    """The same data fed in the same way on all hosts; what can be cached, the lead caches for all."""
+    with hosts.lead_first("the data"):
+        splits = data.load(config.data, loading)
+    if "streamed" in hosts.gather("the loading", splits.loading) and splits.loading != "streamed":
+        splits = data.load(config.data, "streamed")  # another host has less memory
+    hosts.agree("the fingerprints", str(splits.fingerprint), "other data (config.data)")
+    return splits
+
+
+def _check_sizes(config: ml_collections.ConfigDict, splits: data.Splits, devices: Devices) -> None:
+    if config.batch_size > len(splits.train):
+        raise InputError(
+            f"config.batch_size={config.batch_size}: it is larger than the training split of {splits.name}, which has "
+            f"{len(splits.train)} examples; choose at most that"
+        )
+    parts = config.accumulate_steps
+    among = f"{devices.count} devices" + (f" with {parts} parts each" if parts > 1 else "")
+    check_batch("batch_size", config.batch_size, devices.count * parts, among, len(splits.train))
+    if config.patience is not None and splits.validation is None:
+        raise InputError(f"config.patience={config.patience}: it watches validation data; set data.validation above 0")
+    watched = (plateau_arguments(config.schedule) or {}).get("metric", "")
+    if watched.startswith("validation_") and splits.validation is None:
+        raise InputError(
+            f"config.schedule.metric='{watched}': {config.schedule.name} watches validation data; set data.validation "
+            f"above 0"
+        )
+    if config.steps_per_call not in ("auto", 1) and splits.loading == "streamed":
+        raise InputError(
+            f"config.steps_per_call={config.steps_per_call}: several steps in one call need data that are resident; "
+            f"set it to auto, or data.loading=resident"
+        )
+
+
+def _make_augment(config: ml_collections.ConfigDict, splits: data.Splits) -> Augment:
+    cropped = splits.loading == "streamed" and crop_while_decoding(config.augment) is not None
+    if config.data.loading == "auto" and any(name == CROP for name, _ in config.augment):
+        how = "while photographs are decoded" if cropped else "of images that have their final size already"
+        announce(f"{CROP}: crops {how} (data.loading={splits.loading})")
+    return make_augment(config.augment, splits.image_shape, splits.num_classes, config.augment_edges, cropped)
+
+
+def _make_table(config: ml_collections.ConfigDict, model: Classifier, splits: data.Splits) -> Table:
+    try:
+        return make_table(model, splits.image_shape)
+    except ValueError as error:
+        size = "x".join(map(str, splits.image_shape[:2]))
+        raise InputError(
+            f"images of {size} are too small for the model '{config.model.name}' ({error}); raise data.image_size, or "
+            f"take fewer or smaller poolings and strides"
+        ) from error

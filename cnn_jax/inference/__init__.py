@@ -1,0 +1,5 @@
+"""A run directory as something that can be applied: predictions, evaluation, test-time augmentation."""
+
+from cnn_jax.inference.run import Run, load_run
+
+__all__ = ["Run", "load_run"]

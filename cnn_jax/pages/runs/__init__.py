@@ -1,0 +1,55 @@
+"""The runs below a folder as one HTML page that needs no network: table, curves, and what the hyperparameters do."""
+
+import os
+from pathlib import Path
+
+from cnn_jax.errors import InputError
+from cnn_jax.config.rules import did_you_mean
+from cnn_jax.pages.runs.page import render
+from cnn_jax.pages.runs.states import with_states
+from cnn_jax.pages.runs.study import make_study
+from cnn_jax.runs.comparison import is_config_key, metric_of
+from cnn_jax.runs.search import read_run, run_directories
+
+__all__ = ["write_runs_page"]
+
+
+def write_runs_page(
+    folder: str | Path, path: str | Path, metric: str = "validation_accuracy", goal: str = "maximize"
+) -> Path:
+    """Writes the page and returns its path.
+
+    Args:
+      folder: a folder of run directories, or a sweep's.
+      path: the HTML file.
+      metric: a figure of `summary.json`, by which runs are compared.
+      goal: "maximize" or "minimize".
+
+    Raises:
+      InputError: there is no such folder, no finished run has the metric, the file cannot be written, or a package of
+        the extra `sweep` is missing.
+    """
+    try:
+        from plotly.offline import get_plotlyjs
+    except ImportError as error:
+        raise InputError('the page of runs needs plotly and optuna: pip install -e ".[sweep]"') from error
+    folder, path = Path(folder), Path(path)
+    if not folder.is_dir():
+        raise InputError(f"{folder}: there is no such folder; give one that holds run directories")
+    if goal not in ("maximize", "minimize"):
+        raise InputError(f"goal={goal!r}: it must be maximize or minimize")
+    places = sorted(run_directories(folder))
+    records = with_states([read_run(place, folder) | {"path": place} for place in places], folder)
+    finished = [record for record in records if record["status"] == "finished"]
+    if finished and all(metric_of(record, metric) is None for record in finished):
+        figures = {name for record in finished for name in record if not is_config_key(name)}
+        raise InputError(f"no run has the metric '{metric}'{did_you_mean(metric, figures)}")
+    text = render(make_study(str(folder), records, metric, goal), get_plotlyjs())
+    temporary = path.with_name(f"{path.name}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_text(text, encoding="utf-8", errors="replace")
+        os.replace(temporary, path)
+    except OSError as error:
+        raise InputError(f"{path}: it cannot be written ({error.strerror}); choose another place") from error
+    return path

@@ -1,0 +1,1 @@
+"""What JAX runs on: devices, memory, compiled programs and where they are kept."""

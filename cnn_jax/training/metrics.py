@@ -1,0 +1,120 @@
+"""Metrics as sums and counts, divided once at the end; and what an evaluation reports, from logits."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from cnn_jax.optimization.losses import cross_entropy
+
+Sums = Mapping[str, jax.Array]
+
+
+def batch_sums(logits: jax.Array, labels: jax.Array, mask: jax.Array, losses: jax.Array) -> dict[str, jax.Array]:
+    """Sums over the examples of a batch whose mask is True.
+
+    Args:
+      logits: [B, K].
+      labels: integers [B], or probabilities [B, K], of which the largest is the label.
+      mask: bool [B]; False for padding.
+      losses: [B].
+
+    Returns:
+      {"count", "loss", "correct"} and, where K > 5, {"top5"}: float32 scalars.
+    """
+    hard = labels if labels.ndim == 1 else labels.argmax(axis=-1)
+    sums = {
+        "count": mask.sum(),
+        "loss": jnp.where(mask, losses, 0.0).sum(),
+        "correct": ((logits.argmax(axis=-1) == hard) & mask).sum(),
+    }
+    if logits.shape[-1] > 5:
+        right = jnp.take_along_axis(logits, hard[:, None], axis=-1)
+        # Strictly larger: a tie counts for the label. NaN compares false and would count as a hit.
+        rank = (~(logits <= right)).sum(axis=-1)
+        sums["top5"] = ((rank < 5) & mask).sum()
+    return {name: value.astype(jnp.float32) for name, value in sums.items()}
+
+
+def evaluation_sums(logits: jax.Array, labels: jax.Array, mask: jax.Array) -> dict[str, jax.Array]:
+    """`batch_sums` with the plain cross-entropy, whatever training minimises, so that runs can be compared.
+
+    Beside them {"class_count", "class_correct"}: float32 [K].
+    """
+    hits = (logits.argmax(axis=-1) == labels) & mask
+    per_class = jnp.zeros(logits.shape[-1], jnp.float32)
+    return {
+        **batch_sums(logits, labels, mask, cross_entropy(logits, labels)),
+        "class_count": per_class.at[labels].add(mask.astype(jnp.float32)),
+        "class_correct": per_class.at[labels].add(hits.astype(jnp.float32)),
+    }
+
+
+def add(totals: Mapping[str, Any], sums: Sums) -> dict[str, Any]:
+    """Adds a batch's sums to the totals, on the host in float64: numbers, and arrays for those by class."""
+    added = {name: totals.get(name, 0.0) + np.asarray(value, np.float64) for name, value in sums.items()}
+    return {name: value if value.ndim else float(value) for name, value in added.items()}
+
+
+def averages(totals: Mapping[str, Any]) -> dict[str, float]:
+    """{"loss", "accuracy"} and, where it was counted, {"top5_accuracy", "balanced_accuracy"}.
+
+    Balanced accuracy is the mean over the classes that occur of the share of their examples that was recognised
+    (Brodersen et al. 2010).
+    """
+    names = {"loss": "loss", "correct": "accuracy", "top5": "top5_accuracy"}
+    figures = {names[key]: value / totals["count"] for key, value in totals.items() if key in names}
+    if "class_count" in totals:
+        there = totals["class_count"] > 0
+        figures["balanced_accuracy"] = float((totals["class_correct"][there] / totals["class_count"][there]).mean())
+    return figures
+
+
+def wilson_interval(correct: int, count: int, z: float = 1.959963984540054) -> tuple[float, float]:
+    """The 95 % interval of a proportion (Wilson 1927); unlike the normal one it is right near 0 and 1."""
+    share = correct / count
+    center = (share + z * z / (2 * count)) / (1 + z * z / count)
+    half = z / (1 + z * z / count) * math.sqrt(share * (1 - share) / count + z * z / (4 * count * count))
+    return max(0.0, center - half), min(1.0, center + half)
+
+
+def confusion_matrix(labels: np.ndarray, predictions: np.ndarray, num_classes: int) -> np.ndarray:
+    """Counts [K, K]: rows are labels, columns are predictions."""
+    flat = np.bincount(labels.astype(np.int64) * num_classes + predictions, minlength=num_classes**2)
+    return flat.reshape(num_classes, num_classes)
+
+
+def per_class(confusion: np.ndarray) -> list[dict[str, float | int | None]]:
+    """Precision, recall, F1 and support of each class; None where a ratio has no denominator."""
+    hits, actual, predicted = np.diag(confusion), confusion.sum(axis=1), confusion.sum(axis=0)
+    return [
+        {
+            "precision": _ratio(hit, said),
+            "recall": _ratio(hit, there),
+            "f1": _ratio(2 * hit, said + there),
+            "support": int(there),
+        }
+        for hit, said, there in zip(hits, predicted, actual, strict=True)
+    ]
+
+
+def expected_calibration_error(probabilities: np.ndarray, labels: np.ndarray, bins: int = 15) -> float:
+    """Mean gap between confidence and accuracy over equal-width bins of confidence (Guo et al. 2017, eq. 3).
+
+    Args:
+      probabilities: [N, K].
+      labels: [N].
+    """
+    confidence = probabilities.max(axis=1)
+    correct = probabilities.argmax(axis=1) == labels
+    # Bin i holds ]i / bins, (i + 1) / bins].
+    index = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
+    gaps = np.bincount(index, weights=correct, minlength=bins) - np.bincount(index, weights=confidence, minlength=bins)
+    return float(np.abs(gaps).sum() / len(labels))
+
+
+def _ratio(part: float, whole: float) -> float | None:
+    return float(part / whole) if whole else None

@@ -1,0 +1,1 @@
+"""Sweeps in wandb's schema, run without a server."""

@@ -1,0 +1,114 @@
+"""What wandb's agent runs for a trial: the `command` of a sweep file with its macros expanded.
+
+Documented in wandb's guide to sweeps; where the guide is silent this is what wandb's own agent does: a macro is
+expanded where it is the whole entry, environment variables anywhere, and nested parameters are one dictionary.
+"""
+
+import json
+import os
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from cnn_jax.config.rules import did_you_mean
+from cnn_jax.errors import InputError
+from cnn_jax.tuning.sweeps.types import Sweep
+
+DEFAULT_COMMAND = ("${env}", "${interpreter}", "${program}", "${args}")
+ARGUMENT_MACROS = (
+    "args", "args_no_equals", "args_no_hyphens", "args_no_boolean_flags", "args_json", "args_json_file",
+)  # fmt: skip
+MACROS = ("env", "interpreter", "program", *ARGUMENT_MACROS)
+_VARIABLE = re.compile(r"\$\{envvar:([A-Z0-9_]*)\}")
+_ANY_MACRO = re.compile(r"\$\{([^}]*)\}")
+_ROOT = Path(__file__).parents[3]
+
+
+def flags(sweep: Sweep, values: Mapping[str, Any]) -> list[str]:
+    """{parameter name: value} as flags: --config.a.b=0.1, and --config.optimizer={'learning_rate': 0.1} of blocks."""
+    return [f"--{name}={value}" for name, value in nested(sweep, values).items()]
+
+
+def command(
+    sweep: Sweep, values: Mapping[str, Any], interpreter: str, json_file: str | Path | None = None
+) -> list[str]:
+    """The command of one trial, as a list for `subprocess`.
+
+    Args:
+      interpreter: what ${interpreter} stands for; wandb's agent takes `python`.
+      json_file: where ${args_json_file} is written; without it a command with this macro raises InputError.
+    """
+    expansions = {
+        "env": ["/usr/bin/env"] if os.name == "posix" else [],
+        "interpreter": [interpreter],
+        "program": [str(find_program(sweep.program) or sweep.program)],
+        **argument_forms(nested(sweep, values)),
+        "args_json_file": [] if json_file is None else [str(json_file)],
+    }
+    if "${args_json_file}" in sweep.command:
+        if json_file is None:
+            raise InputError(f"{sweep.source}: ${{args_json_file}} is wandb's agent's own; here write ${{args_json}}")
+        Path(json_file).write_text(expansions["args_json"][0])
+    expanded: list[str] = []
+    for entry in map(environment, sweep.command):
+        whole = entry.startswith("${") and entry.endswith("}")
+        expanded += expansions.get(entry[2:-1], []) if whole else [entry]
+    return expanded
+
+
+def nested(sweep: Sweep, values: Mapping[str, Any]) -> dict[str, Any]:
+    """{parameter name: value} as the server sends it to an agent: nested parameters as dictionaries of dictionaries."""
+    tree: dict[str, Any] = {}
+    for parameter in sweep.parameters:
+        block = tree
+        for name in parameter.path[:-1]:
+            block = block.setdefault(name, {})
+        block[parameter.path[-1]] = values[parameter.name]
+    return tree
+
+
+def argument_forms(arguments: Mapping[str, Any]) -> dict[str, list[str]]:
+    """The words that each macro for arguments stands for."""
+    pairs = [f"{name}={value}" for name, value in arguments.items()]
+    return {
+        "args": [f"--{pair}" for pair in pairs],
+        "args_no_equals": [word for name, value in arguments.items() for word in (f"--{name}", str(value))],
+        "args_no_hyphens": pairs,
+        "args_no_boolean_flags": [
+            f"--{name}" if value is True else f"--{name}={value}"
+            for name, value in arguments.items() if value is not False
+        ],
+        "args_json": [json.dumps(arguments)],
+    }  # fmt: skip
+
+
+def environment(entry: str) -> str:
+    """The entry with every ${envvar:NAME} replaced; of a variable that is not set the name is left, as wandb does."""
+    return _VARIABLE.sub(lambda match: os.environ.get(match[1], match[1]), entry)
+
+
+def find_program(program: str) -> Path | None:
+    """The program, from the working directory or else beside the package; None where it does not exist."""
+    candidates = [Path(program), _ROOT / program]
+    return next((candidate for candidate in candidates if candidate.is_file()), None)
+
+
+def is_own_program(program: str) -> bool:
+    """Whether it is this package's scripts/train.py, whose flags are known."""
+    found = find_program(program)
+    return found is not None and found.resolve() == (_ROOT / "scripts/train.py").resolve()
+
+
+def check_command(source: Path, words: Iterable[str]) -> None:
+    """Raises InputError for macros that wandb's agent would drop or pass on as they stand."""
+    for word in words:
+        for name in _ANY_MACRO.findall(word):
+            if name.startswith("envvar:"):
+                if not _VARIABLE.search(word):
+                    raise InputError(f"{source}: command: ${{{name}}}: names of variables are capitals, digits and _")
+            elif name not in MACROS:
+                known = ", ".join(f"${{{macro}}}" for macro in (*MACROS, "envvar:NAME"))
+                raise InputError(f"{source}: command: no macro ${{{name}}}{did_you_mean(name, MACROS)}; {known}")
+            elif word != f"${{{name}}}":
+                raise InputError(f"{source}: command: {word}: a macro is expanded only where it is the whole entry")

@@ -1,0 +1,76 @@
+"""What a sweep says at its end: a table, and the best config as a command."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from cnn_jax.cli import progress
+from cnn_jax.errors import shown
+from cnn_jax.tuning.sweeps import file as sweep_file
+from cnn_jax.tuning.sweeps.directory import best_of, sorted_rows
+from cnn_jax.tuning.sweeps.types import Sweep
+
+_WIDEST = 28  # characters of a cell
+_MOST_ROWS = 40
+
+
+def make_table(sweep: Sweep, rows: Sequence[Mapping[str, Any]]) -> str:
+    """Trials from the best to the worst, with the parameters that vary; the other parameters stand in the command."""
+    names = [one.name for one in sweep.parameters if len({repr(row["params"].get(one.name)) for row in rows}) > 1]
+    ordered = sorted_rows(rows, sweep.metric.goal)
+    cells = [["trial", sweep.metric.name, *map(short, names), "state"]]
+    for row in ordered[:_MOST_ROWS]:
+        value = "" if row["value"] is None else f"{row['value']:.4f}"
+        cells.append([
+            f"{row['number']:04}", value, *(cell(row["params"].get(name, "")) for name in names), row["state"]
+        ])  # fmt: skip
+    widths = [max(len(line[i]) for line in cells) for i in range(len(cells[0]))]
+    lines = ["  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip() for line in cells]
+    if len(ordered) > _MOST_ROWS:
+        lines.append(f"... and {len(ordered) - _MOST_ROWS} more in sweep.json")
+    return "\n".join(lines)
+
+
+def counts(rows: Sequence[Mapping[str, Any]]) -> str:
+    """As "10 finished, 1 failed, 1 pruned"."""
+    states = [row["state"] for row in rows]
+    return ", ".join(
+        f"{states.count(state)} {state}" for state in ("finished", "failed", "pruned", "running") if state in states
+    )
+
+
+def best_command(sweep: Sweep, values: Mapping[str, Any], arguments: Path) -> str:
+    """The command of a trial to paste, with a run directory of its own; `arguments` is for ${args_json_file}."""
+    marker = "INTERPRETER"
+    words = [word for word in sweep_file.command(sweep, values, marker, arguments) if word != "/usr/bin/env"]
+    words.append("--workdir=runs/best")
+    return progress.command(*words[1:]) if words[0] == marker else progress.paste(words)
+
+
+def best_lines(sweep: Sweep, rows: Sequence[Mapping[str, Any]], folder: Path) -> str:
+    """The best trial, and how to train it again; or that there is none."""
+    best = best_of(rows, sweep.metric.goal)
+    if best is None:
+        return "no trial has finished"
+    again = best_command(sweep, best["params"], folder / "trials" / f"{best['number']:04}.json")
+    return f"best: trial {best['number']:04}, {sweep.metric.name} {best['value']:.4f}\n{again}"
+
+
+def one_line(sweep: Sweep, row: Mapping[str, Any]) -> str:
+    """A trial that has just ended."""
+    constant = [one.name for one in sweep.parameters if len(one.distribution.grid() or ()) == 1]
+    values = "  ".join(f"{short(name)}={cell(value)}" for name, value in row["params"].items() if name not in constant)
+    if row["state"] == "failed":
+        return f"trial {row['number']:04} failed: {shown(str(row['error']))}  ({values})"
+    value = "no value" if row["value"] is None else f"{row['value']:.4f}"
+    pruned = ", pruned" if row["state"] == "pruned" else ""
+    return f"trial {row['number']:04}: {sweep.metric.name} {value}{pruned}  {values}"
+
+
+def short(name: str) -> str:
+    return name.removeprefix("config.")
+
+
+def cell(value: Any) -> str:
+    text = f"{value:.4g}" if isinstance(value, float) else shown(str(value))
+    return text if len(text) <= _WIDEST else text[: _WIDEST - 3] + "..."

@@ -1,0 +1,216 @@
+"""The audit finds what was planted, all of it and nothing else; its page is harmless."""
+
+import html
+import os
+import re
+import struct
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image, ImageFilter
+
+from cnn_jax.audit.audit import Audit, audit
+from cnn_jax.pages.audit import render, selection
+from tests.support.helpers import read_json, script, tiny_config
+from tests.support.made_up import HEIGHT, WIDTH, encoded, found_names, photograph, read_page, scaled_levels
+
+HOSTILE = ["<script>alert(1)<", '"><img src=x onerror=alert(1)>&amp;', "two\nlines", os.fsdecode(b"not \xff utf-8")]
+
+
+def bomb() -> bytes:
+    """A PNG that claims 60,000 x 60,000 pixels."""
+    chunks = [b"IHDR" + struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0), b"IDAT" + zlib.compress(bytes(1000))]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(chunk) - 4) + chunk + struct.pack(">I", zlib.crc32(chunk)) for chunk in chunks
+    )
+
+
+def damaged(content: bytes) -> bytes:
+    """A JPEG whose data have holes in the middle; its end is there."""
+    middle = len(content) // 2
+    return content[:middle] + b"\xff\xd3\x00" * 20 + content[middle + 60 :]
+
+
+def plant(root: Path) -> dict[str, set[str]]:
+    """A folder of classes with faults of every kind; returns {kind: names, or lines about classes}."""
+    seeds = iter(range(10_000))
+    expected: dict[str, set[str]] = {}
+
+    def put(path: str, content: bytes, *kinds: str) -> None:
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_bytes(content)
+        for kind in kinds:
+            expected.setdefault(kind, set()).add(path)
+
+    def fresh(**options: Any) -> Image.Image:
+        return photograph(next(seeds), **options)
+
+    counts = {"train/cat": 22, "train/dog": 24, "train/owl": 21, "train/emu": 2, "train/Cat ": 20,
+              "test/cat": 3, "test/dog": 3, "test/owl": 1, "test/Cat ": 1}  # fmt: skip
+    for folder, count in counts.items():
+        for i in range(count):
+            put(f"{folder}/clean{i}.jpg", encoded(fresh()))
+
+    put("train/cat/empty.jpg", b"", "empty file")
+    put("train/cat/cut.jpg", encoded(fresh())[:2000], "truncated")
+    put("train/dog/cut.png", encoded(fresh(), "PNG")[:20_000], "truncated")
+    put("train/cat/text.jpg", b"this is a text", "not an image")
+    put("train/cat/bomb.png", bomb(), "decompression bomb")
+    put("train/dog/holes.jpg", damaged(encoded(fresh())), "damaged")
+
+    twin, leak, quarrel = fresh(), fresh(), fresh()
+    for name in ("twin1.jpg", "twin2.jpg"):
+        put(f"train/cat/{name}", encoded(twin), "duplicates")
+    put("train/owl/twin3.png", encoded(fresh(), "PNG"))
+    for path in ("train/dog/leak.jpg", "test/dog/leak.jpg"):
+        put(path, encoded(leak), "duplicates across splits")
+    for path in ("train/dog/quarrel.png", "train/owl/quarrel.bmp"):  # the same pixels in two formats
+        put(path, encoded(quarrel, Path(path).suffix[1:].upper()), "duplicates with different labels")
+
+    large = fresh(width=320, height=240)
+    put("train/owl/large.jpg", encoded(large), "near duplicates")
+    put("train/owl/half.jpg", encoded(large.resize((160, 120)), quality=70), "near duplicates")
+    near_leak = fresh()
+    put("train/dog/bright.jpg", encoded(near_leak), "near duplicates across splits")
+    put("test/dog/brighter.jpg", encoded(scaled_levels(near_leak, 40, 250)), "near duplicates across splits")
+    near_quarrel = fresh()
+    put("train/cat/like.jpg", encoded(near_quarrel, quality=95), "near duplicates with different labels")
+    put("train/dog/alike.jpg", encoded(near_quarrel, quality=30), "near duplicates with different labels")
+
+    for i, name in enumerate(HOSTILE):
+        put(
+            f"train/owl/{name}.png",
+            encoded(Image.new("RGB", (WIDTH, HEIGHT), (i * 60, 90, 200)), "PNG"),
+            "blank picture",
+        )
+    put("train/owl/black.jpg", encoded(Image.new("RGB", (WIDTH, HEIGHT))), "blank picture")
+    for path in ("train/cat/white1.png", "train/dog/white2.png"):  # that two blank pictures agree says nothing
+        put(path, encoded(Image.new("RGB", (WIDTH, HEIGHT), "white"), "PNG"), "blank picture")
+    put("train/dog/dark.png", encoded(scaled_levels(fresh(), 0, 35), "PNG"), "very dark")
+    put("train/dog/bright.png", encoded(scaled_levels(fresh(), 215, 255), "PNG"), "very bright")
+    put("train/dog/blurred.jpg", encoded(fresh().filter(ImageFilter.GaussianBlur(5))), "very blurred")
+    put("train/dog/tiny.png", encoded(fresh(width=14, height=12), "PNG"), "tiny picture")
+    put("train/dog/wide.jpg", encoded(fresh(width=500, height=100)), "extreme aspect ratio")
+    put("train/dog/print.jpg", encoded(fresh().convert("CMYK")), "unusual mode")
+    deep = np.asarray(fresh().convert("L"), np.uint16) * 257
+    put("train/dog/deep.png", encoded(Image.fromarray(deep), "PNG"), "unusual mode", "gray and color mixed")
+    put("train/dog/gray.png", encoded(fresh().convert("L"), "PNG"), "gray and color mixed")
+    glass = fresh().convert("RGBA")
+    glass.putalpha(Image.fromarray(np.tile(np.linspace(100, 255, WIDTH).astype(np.uint8), (HEIGHT, 1))))
+    put("train/owl/glass.png", encoded(glass, "PNG"), "transparency")
+    put("train/owl/opaque.png", encoded(fresh().convert("RGBA"), "PNG"))
+    frames = [fresh().quantize(64) for _ in range(2)]
+    put("train/owl/moving.gif", encoded(frames[0], "GIF", save_all=True, append_images=frames[1:]), "animated")
+    put("train/owl/really.jpg", encoded(fresh(), "PNG"), "wrong extension")
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    put("train/owl/turned.jpg", encoded(fresh(), exif=exif), "turned by EXIF")
+    return expected | {
+        "few images": {"emu: 2 in train"},
+        "class missing from a split": {"emu: none in test"},
+        "class imbalance": {"dog: 39 images in train, emu: 2 (20 to 1)"},
+        "class names alike": {"“Cat ” and “cat”"},
+    }
+
+
+@pytest.fixture(scope="module")
+def planted(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, set[str]], Audit]:
+    folder = tmp_path_factory.mktemp("planted")
+    expected = plant(folder / "set")
+    config = tiny_config(data__source="folder", data__dir=str(folder / "set"))
+    return folder, expected, audit(config, folder / "report")
+
+
+def test_all_that_was_planted_and_nothing_else(planted: tuple[Path, dict[str, set[str]], Audit]) -> None:
+    _, expected, result = planted
+    escaped = {kind: {shown_name(name) for name in names} for kind, names in expected.items()}
+    assert found_names(result.report) == escaped
+
+
+def shown_name(name: str) -> str:
+    return name.replace("\n", r"\n").replace("\udcff", r"\udcff")
+
+
+def test_report_and_counts(planted: tuple[Path, dict[str, set[str]], Audit]) -> None:
+    folder, expected, result = planted
+    report = read_json(folder / "report" / "audit.json")
+    assert report == result.report
+    assert report["images"] == 136
+    assert report["splits"] == {"train": 126, "test": 10}
+    assert report["statistics"]["readable"] == 131
+    assert report["statistics"]["turned_by_exif"] == 1
+    assert {row["class"]: row["images"] for row in report["classes"]}["emu"] == {"train": 2, "test": 0}
+    levels = [finding["level"] for finding in report["findings"]]
+    assert levels == sorted(levels, key=["error", "warning", "note"].index)
+    for finding in report["findings"]:
+        assert finding["count"] == len(expected[finding["kind"]])
+        assert finding["why"]
+        assert finding["what_to_do"]
+    assert result.counts()["error"] == (7, 16)
+    pairs = next(f for f in report["findings"] if f["kind"] == "duplicates with different labels")["pictures"]
+    assert [(picture["class"], picture["group"]) for picture in pairs] == [("dog", 0), ("owl", 0)]
+
+
+def test_page_is_harmless(planted: tuple[Path, dict[str, set[str]], Audit]) -> None:
+    folder, _, result = planted
+    page = read_page(result.page)
+    text = result.page.read_text(encoding="utf-8")
+    assert set(page.tags) <= {
+        "html", "head", "meta", "title", "style", "body", "h1", "h2", "h3", "p", "div", "span", "b", "ul", "li", "a",
+        "br",
+        "section", "figure", "img", "figcaption", "details", "summary", "table", "tr", "th", "td", "svg", "rect",
+        "text",
+    }  # fmt: skip
+    assert {name for name, _ in page.attributes} <= {
+        "lang", "charset", "http-equiv", "content", "name", "class", "id", "href", "src", "alt", "style", "viewbox",
+        "role", "x", "y", "width", "height", "text-anchor",
+    }  # fmt: skip
+    for name, value in page.attributes:
+        assert name != "src" or value.startswith("data:image/")
+        assert name != "href" or value.startswith("#")
+    anchors = {value for name, value in page.attributes if name == "id"}
+    assert {value[1:] for name, value in page.attributes if name == "href"} == anchors
+    assert "url(" not in text
+    assert "@import" not in text
+    assert not re.search(r"https?://", text)
+    for name in HOSTILE:
+        assert html.escape(shown_name(name)) in text
+        assert shown_name(name) in page.text
+    assert str(folder) not in text  # names are told from the set's own folder
+
+
+def test_page_takes_any_text() -> None:
+    name = "\udcff<i>\x00"
+    report = {
+        "data": name, "images": 1, "splits": {"train": 1}, "classes": [{"class": name, "images": {"train": 1}}],
+        "statistics": {"readable": 0, "imbalance": None, "formats": {}, "modes": {}, "extensions": {name: 1}, "gray": 0,
+                       "turned_by_exif": 0},
+        "findings": [],
+    }  # fmt: skip
+    page = render(report, {}, [])
+    page.encode("utf-8")
+    assert "\0" not in page
+    assert "<i>" not in page
+
+
+def test_page_shows_some_of_many() -> None:
+    pictures = [{"name": f"{i}.jpg", "split": "train", "index": i, "class": "a", "detail": ""} for i in range(500)]
+    assert len(selection({"pictures": pictures})) == 36
+    groups = [picture | {"group": picture["index"] // 10} for picture in pictures]
+    chosen = selection({"pictures": groups})
+    assert len({picture["group"] for picture in chosen}) == 12
+    assert len(chosen) == 48
+
+
+def test_script(planted: tuple[Path, dict[str, set[str]], Audit], tmp_path: Path) -> None:
+    folder, _, _ = planted
+    result = script("audit_data.py", f"--dir={folder / 'set'}", f"--output={tmp_path}", "--strict")
+    assert result.returncode == 1, result.stderr
+    assert "136 images: 7 errors, 14 warnings, 6 notes" in result.stdout
+    assert (tmp_path / "audit.html").exists()
+    nothing = script("audit_data.py")
+    assert nothing.returncode == 2
+    assert "--dir, --config or --workdir" in nothing.stderr

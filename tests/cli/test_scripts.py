@@ -1,0 +1,269 @@
+"""The commands as a user types them: output, exit status, one clear line for every mistake."""
+
+import csv
+import json
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cnn_jax.errors import InputError
+from cnn_jax.experiment.fitting import build, fit
+from cnn_jax.inference.evaluation import assess, load_split
+from cnn_jax.inference.prediction import list_images, predict_files
+from cnn_jax.inference.run import load_run
+from tests.support.helpers import ROOT, read_json, script, tiny_config
+
+SCRIPTS = sorted(path.name for path in (ROOT / "scripts").glob("*.py"))
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_help(name: str) -> None:
+    result = script(name, "--help")
+    assert result.returncode == 0
+    assert not result.stderr
+    assert result.stdout.startswith("usage: ")
+    if name == "train.py":
+        assert "optimizer.name=adamw" in result.stdout
+        assert "batch_size=128" in result.stdout
+
+
+def test_help_is_quick() -> None:
+    """Two seconds are promised; the best of three, as tests run beside each other."""
+    times = []
+    for _ in range(3):
+        start = time.perf_counter()
+        script("train.py", "--help")
+        times.append(time.perf_counter() - start)
+    assert min(times) < 2
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_scripts_are_short(name: str) -> None:
+    assert len((ROOT / "scripts" / name).read_text().splitlines()) <= 70
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--config=configs/nowhere.py"], "there is no such file"),
+        (["stray"], "unrecognized arguments: stray"),
+        (["--bath=3"], "unrecognized arguments: --bath=3; --help lists"),
+        (["--workdi=x"], "unrecognized arguments: --workdi=x (did you mean '--workdir'?); --help"),
+        (["--config.batch_size=-3"], "config.batch_size=-3: it must be a whole number of at least 1"),
+        (["--config.batch_size", "0"], "config.batch_size=0"),
+        (["--config.bath_size=3"], "did you mean 'batch_size'"),
+        (["--config.model.name=resnet"], "one of linear"),
+        (["--config.optimizer.learning_rate=fast"], "must be a number above 0"),
+        (
+            ["--config.data.source=tfds", "--config.data.name=mnst", "--config.data.dir=/nowhere"],
+            "did you mean 'mnist'",
+        ),
+    ],
+)
+def test_mistakes_in_training(tmp_path: Path, arguments: list[str], words: str) -> None:
+    result = script("train.py", *arguments, f"--workdir={tmp_path / 'run'}")
+    assert result.returncode == 2
+    assert words in result.stderr
+    assert result.stderr.count("\n") == 1
+    assert "Traceback" not in result.stderr
+    assert not result.stdout
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_work_directory_is_named_after_the_config(tmp_path: Path) -> None:
+    overrides = ["--config.num_epochs=1", "--config.model.filters=(4,)", "--config.optimizer={'learning_rate': 0.01}"]
+    result = subprocess.run(
+        [sys.executable, str(ROOT / "scripts/train.py"), *overrides], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert result.returncode == 0, result.stderr
+    assert read_json(tmp_path / "runs/digits/config.json")["optimizer"]["learning_rate"] == 0.01
+    assert "test accuracy" in result.stdout
+    assert result.stdout.endswith("run directory: runs/digits\n")
+
+
+# Evaluation
+
+
+def test_assessment_agrees_with_training(trained: Path) -> None:
+    assessment = assess(trained)
+    figures, summary = assessment.figures, read_json(trained / "summary.json")
+    assert figures["accuracy"] == summary["test_accuracy"]
+    assert figures["loss"] == pytest.approx(summary["test_loss"], abs=1e-6)
+    assert read_json(trained / "evaluation.json") == figures
+    for picture in ("confusion.png", "mistakes.png"):
+        with Image.open(trained / "plots" / picture) as opened:
+            assert min(opened.size) > 300
+    validation = assess(trained, "validation").figures
+    assert validation["accuracy"] == summary["validation_accuracy"]
+    assert (trained / "evaluation_validation.json").exists()
+
+
+def test_evaluate_script(trained: Path) -> None:
+    result = script("evaluate.py", f"--workdir={trained}")
+    assert result.returncode == 0, result.stderr
+    summary = read_json(trained / "summary.json")
+    assert f"test accuracy {summary['test_accuracy']:.2%}" in result.stdout.splitlines()[-1]
+    assert "95 % interval" in result.stdout
+    assert "precision" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--workdir=/nowhere"], "not a run directory"),
+        ([], "--workdir"),
+        (["--workdir={trained}", "--data_dir=/nowhere"], "not read from a folder"),
+        (["--workdir={trained}", "--split=tests"], "invalid choice"),
+    ],
+)
+def test_mistakes_in_evaluation(trained: Path, arguments: list[str], words: str) -> None:
+    result = script("evaluate.py", *(argument.format(trained=trained) for argument in arguments))
+    assert result.returncode == 2
+    assert words in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+def test_a_run_without_checkpoint_is_said(trained: Path, tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text((trained / "config.json").read_text())
+    with pytest.raises(InputError, match="nothing has been trained here yet"):
+        load_run(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["config.json"]
+    (tmp_path / "checkpoints").mkdir()
+    with pytest.raises(InputError, match="no epoch has been finished here yet"):
+        load_run(tmp_path)
+
+
+@pytest.mark.parametrize("content", ["[]", "{}", '{"resolved": {}}', '{"resolved": {"image_shape": 3}}'])
+def test_a_damaged_config_of_a_run_is_said(tmp_path: Path, content: str) -> None:
+    (tmp_path / "config.json").write_text(content)
+    with pytest.raises(InputError, match=r"config\.json"):
+        load_run(tmp_path)
+
+
+def test_a_damaged_checkpoint_is_said(trained: Path, tmp_path: Path) -> None:
+    shutil.copytree(trained, tmp_path / "run")
+    for path in (tmp_path / "run/checkpoints").glob("*/state/**/*"):
+        if path.is_file():
+            path.write_bytes(b"")
+    with pytest.raises(InputError, match="this checkpoint is damaged"):
+        load_run(tmp_path / "run")
+
+
+def test_evaluation_on_other_data_of_the_same_classes(tmp_path: Path) -> None:
+    splits = build(tiny_config()).splits
+    assert splits.test is not None
+    for name, part in (("own", splits.train), ("other", splits.test)):
+        images, labels = np.asarray(part.images[:200]), np.asarray(part.labels[:200])
+        split = np.where(np.arange(200) < 100, "train", "test")
+        np.savez(tmp_path / f"{name}.npz", image=images, label=labels, split=split, class_names=list("0123456789"))
+    source = {"data__source": "npz", "data__dir": str(tmp_path / "own.npz"), "data__validation": 0.2}
+    config = tiny_config(batch_size=16, num_epochs=2, **source)
+    summary = fit(config, tmp_path / "run")
+    (tmp_path / "moved.npz").write_bytes((tmp_path / "own.npz").read_bytes())
+    same = assess(tmp_path / "run", "test", str(tmp_path / "moved.npz")).figures
+    assert same["data_dir"] == str(tmp_path / "moved.npz")
+    assert same["accuracy"] == summary["test_accuracy"]
+    assert same["loss"] == pytest.approx(summary["test_loss"], rel=1e-6)  # its batches are larger
+    other = assess(tmp_path / "run", "test", str(tmp_path / "other.npz")).figures
+    assert abs(other["loss"] - same["loss"]) > 1e-4
+    run = load_run(tmp_path / "run")
+    other_classes = run.__class__(**{**vars(run), "class_names": tuple("abcdefghij")})
+    with pytest.raises(InputError, match="other classes"):
+        load_split(other_classes, "test")
+
+
+def test_a_split_that_is_not_there(trained: Path) -> None:
+    run = load_run(trained)
+    run.config.data.validation = 0
+    with pytest.raises(InputError, match="no such split under this config; it has train, test"):
+        load_split(run, "validation")
+
+
+# Prediction
+
+
+@pytest.fixture(scope="module")
+def pictures(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Twelve digits of the test split as PNG files, and what else lies in folders of images."""
+    folder = tmp_path_factory.mktemp("pictures")
+    test = build(tiny_config()).splits.test
+    assert test is not None
+    for i in range(12):
+        Image.fromarray(test.images[i, ..., 0]).save(folder / f"{i:02}.png")
+    (folder / "deeper").mkdir()
+    Image.fromarray(test.images[12, ..., 0]).resize((40, 30)).save(folder / "deeper/größer 1.jpg")
+    (folder / ".hidden.png").write_bytes(b"x")
+    (folder / "notes.txt").write_text("not an image")
+    return folder
+
+
+def test_predictions_are_what_evaluation_computes(trained: Path, pictures: Path) -> None:
+    run = load_run(trained)
+    test = build(tiny_config()).splits.test
+    assert test is not None
+    logits = run.logits(test.images[:12])
+    read = np.stack([run.read(pictures / f"{i:02}.png") for i in range(12)])
+    assert np.array_equal(read, test.images[:12])
+    np.testing.assert_allclose(run.logits(read), logits, atol=1e-5)
+    predictions = list(predict_files(run, [pictures / f"{i:02}.png" for i in range(12)], top=10))
+    for prediction, row in zip(predictions, logits, strict=True):
+        assert prediction.classes[0][0] == str(row.argmax())
+        assert sum(probability for _, probability in prediction.classes) == pytest.approx(1)
+
+
+def test_folders_are_listed_in_order_without_what_is_no_image(pictures: Path, tmp_path: Path) -> None:
+    listed = [Path(path).relative_to(pictures).as_posix() for path in list_images([str(pictures)])]
+    assert listed == [*(f"{i:02}.png" for i in range(12)), "deeper/größer 1.jpg"]
+    with pytest.raises(InputError, match="holds no image files"):
+        list_images([str(tmp_path)])
+
+
+def test_predict_script(trained: Path, pictures: Path, tmp_path: Path) -> None:
+    (tmp_path / "broken.png").write_bytes(b"no image")
+    result = script(
+        "predict.py", f"--workdir={trained}", pictures / "00.png", tmp_path / "broken.png", tmp_path / "gone.png",
+        pictures / "01.png", "--json", "--top=2",
+    )  # fmt: skip
+    assert result.returncode == 1
+    rows = json.loads(result.stdout)
+    assert [Path(row["image"]).name for row in rows] == ["00.png", "01.png"]
+    assert all(len(row["classes"]) == 2 for row in rows)
+    assert "broken.png: this is not an image" in result.stderr
+    assert "gone.png: there is no such file" in result.stderr
+    assert "Traceback" not in result.stderr
+
+    table = tmp_path / "table.csv"
+    result = script("predict.py", f"--workdir={trained}", pictures, f"--csv={table}")
+    assert result.returncode == 0, result.stderr
+    with open(table, newline="") as file:
+        lines = list(csv.DictReader(file))
+    assert len(lines) == 13
+    assert lines[-1]["image"].endswith("größer 1.jpg")
+    assert all(0 <= float(line["probability"]) <= 1 for line in lines)
+
+    result = script("predict.py", f"--workdir={trained}", pictures / "00.png")
+    assert result.stdout.startswith(f"{pictures / '00.png'}: ")
+    assert "%" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["x.png"], "--workdir"),
+        (["--workdir=/nowhere", "x.png"], "not a run directory"),
+        (["--workdir={trained}"], "IMAGE"),
+        (["--workdir={trained}", "x.png", "--top=0"], "--top=0: it must be at least 1"),
+        (["--workdir={trained}", "{pictures}", "--csv=/nowhere/at/all.csv"], "cannot be written"),
+    ],
+)
+def test_mistakes_in_prediction(trained: Path, pictures: Path, arguments: list[str], words: str) -> None:
+    result = script("predict.py", *(argument.format(trained=trained, pictures=pictures) for argument in arguments))
+    assert result.returncode == 2
+    assert words in result.stderr
+    assert "Traceback" not in result.stderr

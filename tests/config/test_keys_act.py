@@ -1,0 +1,280 @@
+"""Each config key acts: another value changes what the experiment does, seen where that key should be seen."""
+
+import dataclasses
+import functools
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from cnn_jax import data
+from cnn_jax.config.keys import KEYS, MODELS, OPTIMIZERS, SCHEDULES
+from cnn_jax.config.tree import default_config, override
+from cnn_jax.data.normalize import make_normalization
+from cnn_jax.experiment.compile import make_training, steps_per_call
+from cnn_jax.experiment.fitting import build, fit, initial_state
+from cnn_jax.models import make_model
+from cnn_jax.optimization.optimizers import make_optimizer
+from cnn_jax.optimization.schedules import make_momentum, make_schedule, plateau_arguments, plateau_start, plateau_step
+from tests.support.helpers import ROOT, tiny_config
+
+# Values for a key that another one must go with: (value, companions).
+MODEL_VALUES: dict[str, Any] = {
+    "hidden": (7,), "activation": "silu", "dropout": 0.5, "initialization": "orthogonal", "pooling": "max",
+    "edges": "extend", "filters": (8, 16), "convs_per_block": 2, "kernel_size": (5, 5), "stride": 2, "pool_window": 3,
+    "pool_stride": 1, "norm": "group", "norm_groups": 4, "neck": "global_mean", "small_images": True,
+    "zero_init_residual": False, "stem": (4, (3, 3), 1), "convs_per_group": 3, "logit_scale": 0.5, "norm_momentum": 0.5,
+    "pool_last": False,
+}  # fmt: skip
+MODEL_COMPANIONS = {"norm_groups": {"norm": "group"}}
+OPTIMIZER_VALUES: dict[str, Any] = {
+    "learning_rate": 0.3, "momentum": 0.5, "nesterov": True, "weight_decay": 0.3, "decay_bias_and_norm": True,
+    "clip_norm": 0.01, "b1": 0.5, "b2": 0.6, "eps": 0.5, "decay": 0.5, "rho": 0.5, "trust_coefficient": 0.5,
+    "ns_steps": 1, "adam_learning_rate": 0.5, "rate_multipliers": (("bias", 0.5),),
+    "lookahead_steps": 2, "lookahead_decay": 0.5,
+}  # fmt: skip
+OPTIMIZER_COMPANIONS = {"decay_bias_and_norm": {"weight_decay": 0.1}, "lookahead_decay": {"lookahead_steps": 2}}
+SCHEDULE_VALUES: dict[str, Any] = {
+    "step_size": 3.0, "gamma": 0.5, "unit": "steps", "milestones": (4.0,), "T_max": 4.0, "eta_min": 0.05, "warmup": 2.0,
+    "warmup_start_factor": 0.5, "total_steps": 9.0, "pct_start": 0.6, "anneal_strategy": "linear", "div_factor": 3.0,
+    "final_div_factor": 2.0, "three_phase": True, "lr_lambda": "0.5", "factor": 0.6, "total_iters": 2.0,
+    "start_factor": 0.7, "end_factor": 0.2, "power": 2.0, "T_0": 4.0, "T_mult": 3, "base_lr": 0.1, "step_size_up": 3.0,
+    "step_size_down": 5.0, "mode": "triangular2", "cycle_momentum": False, "base_momentum": 0.6, "max_momentum": 0.99,
+    "swa_lr": 0.01, "anneal_epochs": 3.0, "patience": 1, "threshold": 0.2, "threshold_mode": "abs", "cooldown": 2,
+    "min_lr": 0.1, "eps": 0.2, "metric": "validation_accuracy",
+    "schedulers": (("StepLR", {"step_size": 3.0}), ("ExponentialLR", {"gamma": 0.8})),
+}  # fmt: skip
+# Keys that are seen only beside others.
+SCHEDULE_COMPANIONS: dict[tuple[str, str], dict[str, Any]] = {
+    ("CosineAnnealingLR", "unit"): {"T_max": 20.0}, ("OneCycleLR", "unit"): {"total_steps": 20.0},
+    ("constant", "unit"): {"warmup": 4.0}, ("ReduceLROnPlateau", "unit"): {"warmup": 4.0},
+    ("CyclicLR", "gamma"): {"mode": "exp_range"},
+    ("ReduceLROnPlateau", "threshold_mode"): {"threshold": 0.5, "patience": 0},
+}  # fmt: skip
+
+
+def blocks(table: dict[str, dict[str, Any]]) -> list[tuple[str, str]]:
+    return [(name, key) for name, keys in table.items() for key in keys]
+
+
+@functools.cache
+def model_outcome(name: str, pairs: tuple[tuple[str, Any], ...]) -> tuple[Any, bytes | str]:
+    """Shapes of the parameters, and what the network makes of an image in training mode; of a ResNet the program."""
+    block = override(default_config(name), [(f"model.{key}", value) for key, value in pairs]).model
+    model = make_model(block, 10)
+    images = jax.random.normal(jax.random.key(0), (2, 32, 32, 1))
+
+    def run(images: jax.Array) -> tuple[Any, Any]:
+        variables = model.init(jax.random.key(1), images)
+        logits, updated = model.apply(
+            variables, images, train=True, mutable=["batch_stats"], rngs={"dropout": jax.random.key(2)}
+        )
+        return variables, (logits, updated)
+
+    if name == "resnet18":  # which takes seconds to compile
+        return None, str(jax.make_jaxpr(run)(images))
+    variables, made = jax.jit(run)(images)
+    leaves = jax.tree.leaves((variables["params"], made))
+    return jax.tree.map(jnp.shape, variables), b"".join(np.asarray(leaf).tobytes() for leaf in leaves)
+
+
+@pytest.mark.parametrize(("name", "key"), [pair for pair in blocks(MODELS) if pair[0] not in ("resnet34", "resnet50")])
+def test_model_keys(name: str, key: str) -> None:
+    if key == "whitening":
+        pytest.skip("it acts where data are: test_speednet.py::test_the_first_kernel_is_made_of_the_data")
+    companions = tuple(MODEL_COMPANIONS.get(key, {}).items())
+    value = "max" if (name, key) == ("lenet5", "pooling") else "mean" if key == "pooling" else MODEL_VALUES[key]
+    plain, changed = model_outcome(name, companions), model_outcome(name, (*companions, (key, value)))
+    assert plain[0] != changed[0] or plain[1] != changed[1]
+
+
+def test_all_resnets_read_the_same_keys() -> None:
+    for key in MODELS["resnet18"]:
+        value = MODEL_VALUES[key]
+        for name in ("resnet34", "resnet50"):
+            block = override(default_config(name), [(f"model.{key}", value)]).model
+            assert getattr(make_model(block, 10), key) == value
+
+
+@pytest.mark.parametrize(("name", "key"), blocks(OPTIMIZERS))
+def test_optimizer_keys(name: str, key: str) -> None:
+    keys = jax.random.split(jax.random.key(0), 4)
+    start = {"conv": {"kernel": jax.random.normal(keys[0], (3, 3, 2, 4)), "bias": jnp.ones(4)}}
+    gradients = [
+        {"conv": {"kernel": size * jax.random.normal(key, (3, 3, 2, 4)), "bias": size * jnp.arange(4.0)}}
+        for key, size in zip(keys[1:], (1.0, 10.0, 0.5), strict=True)
+    ]
+
+    def path(**changes: Any) -> list[np.ndarray]:
+        block = {"name": name} | {k: entry.default for k, entry in OPTIMIZERS[name].items()} | changes
+        optimizer = make_optimizer(block, lambda base: lambda step: base, steps=4)
+        w, state = start, optimizer.init(start)
+        for gradient in gradients:
+            updates, state = optimizer.update(gradient, state, w)
+            w = optax.apply_updates(w, updates)
+        return [np.asarray(leaf) for leaf in jax.tree.leaves(w)]
+
+    value = {("muon", "nesterov"): False}.get((name, key), OPTIMIZER_VALUES[key])
+    companions = OPTIMIZER_COMPANIONS.get(key, {}) | ({"momentum": 0.9} if key == "nesterov" else {})
+    companions |= {"learning_rate": 0.01} if name == "lion" else {}
+    plain, changed = path(**companions), path(**(companions | {key: value}))
+    assert not all(np.allclose(a, b, rtol=1e-4, atol=1e-7) for a, b in zip(plain, changed, strict=True))
+
+
+@pytest.mark.parametrize(("name", "key"), blocks(SCHEDULES))
+def test_schedule_keys(name: str, key: str) -> None:
+    def curve(**changes: Any) -> np.ndarray:
+        """Rates, momenta and, on a plateau, what is watched and the factors of a metric that gets stuck."""
+        block = {"name": name} | {k: entry.default for k, entry in SCHEDULES[name].items()} | changes
+        steps = jnp.arange(150)
+        seen = [jax.vmap(make_schedule(block, 0.3, 5, 30))(steps)]
+        momentum, arguments = make_momentum(block, 5, 30), plateau_arguments(block)
+        if momentum is not None:
+            seen.append(jax.vmap(momentum)(steps))
+        if arguments is not None:
+            state = plateau_start(arguments)
+            for value in (3.0, 2.0, 1.5, 1.4, *np.linspace(1.35, 1.0, 10), *[1.0] * 30):
+                state = plateau_step(state, value, arguments, 0.3)
+                seen.append(state.factor)
+            seen.append(arguments["metric"] == "validation_loss")
+        return np.concatenate([np.ravel(one) for one in seen])
+
+    companions = SCHEDULE_COMPANIONS.get((name, key), {})
+    if key == "warmup_start_factor":
+        companions = companions | {"warmup": 4.0}
+    value = "max" if (name, key) == ("ReduceLROnPlateau", "mode") else SCHEDULE_VALUES[key]
+    plain, changed = curve(**companions), curve(**(companions | {key: SCHEDULES[name][key].rule(value)}))
+    assert plain.shape != changed.shape or not np.allclose(plain, changed, atol=1e-6)
+
+
+# The other keys: a value, and what shows it.
+
+
+def splits_of(config: Any) -> data.Splits:
+    return data.load(config.data)
+
+
+def sizes(config: Any) -> tuple[int, ...]:
+    splits = splits_of(config)
+    return tuple(0 if part is None else len(part) for part in (splits.train, splits.validation, splits.test))
+
+
+def one_step(config: Any) -> list[np.ndarray]:
+    """Parameters after one step, and its loss."""
+    experiment = build(config)
+    train, feed = make_training(experiment)
+    with feed(0, 1) as works:
+        state, sums = train(initial_state(experiment), next(works)[0])
+    return [np.asarray(leaf) for leaf in (*jax.tree.leaves(state.params), sums["loss"])]
+
+
+def different(first: Any, second: Any) -> bool:
+    if isinstance(first, list):
+        return not all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
+    return bool(first != second)
+
+
+@dataclasses.dataclass
+class Case:
+    value: Any
+    seen: Callable[[Any], Any]
+    companions: tuple[tuple[str, Any], ...] = ()
+
+
+SEEN_IN_PARTS: dict[str, Case] = {
+    "seed": Case(3, one_step),
+    "data.image_size": Case((12, 12), lambda config: splits_of(config).image_shape),
+    "data.channels": Case(3, lambda config: splits_of(config).image_shape),
+    "data.resize": Case("stretch", lambda config: [splits_of(config).train.images], (("data.image_size", (6, 12)),)),
+    "data.validation": Case(0.3, sizes),
+    "data.test": Case(100, sizes),
+    "data.center_crop": Case(0.5, lambda config: [splits_of(config).train.images]),
+    "data.normalization": Case("half", lambda config: make_normalization(config.data.normalization, splits_of(config))),
+    "augment": Case((("flip", 1.0),), one_step),
+    "data.loading": Case("streamed", lambda config: splits_of(config).loading),
+    "data.sampling": Case("balanced", one_step),
+    "data.examples": Case(300, sizes, (("data.source", "synthetic"), ("data.examples", 200))),
+    "data.classes": Case(
+        5, lambda config: splits_of(config).num_classes, (("data.source", "synthetic"), ("data.examples", 200))
+    ),
+    "augment_edges": Case("wrap", one_step),
+    "loss.label_smoothing": Case(0.3, one_step),
+    "loss.class_weights": Case("balanced", one_step),
+    "batch_size": Case(64, lambda config: build(config).steps_per_epoch),
+    "num_epochs": Case(7, lambda config: float(build(config).schedule(19))),
+    "precision": Case("bfloat16", one_step),
+    "remat": Case("stage", lambda config: build(config).model.setting.remat),
+    "freeze": Case("block", one_step),
+    "accumulate_steps": Case(2, one_step),
+    "ema_decay": Case(0.9, lambda config: initial_state(build(config)).averaged is not None),
+    "swa_start": Case(1, lambda config: initial_state(build(config)).averaged is not None),
+    "steps_per_call": Case(5, lambda config: steps_per_call(build(config))),
+    "parallel.devices": Case(4, lambda config: build(config).devices.count),
+    "parallel.strategy": Case("pmap", lambda config: build(config).devices.axis),
+    "parallel.batch_norm": Case("per_device", one_step, (("parallel.devices", 8),)),
+}
+# Keys that only a whole run shows have their tests in these files.
+SEEN_IN_RUNS = {
+    "data.source": "data/test_tfds.py::test_mnist_is_read_without_tensorflow",
+    "data.name": "data/test_tfds.py::test_mnist_is_read_without_tensorflow",
+    "data.dir": "data/test_tfds.py::test_a_dataset_that_is_not_prepared",
+    "data.workers": "data/test_stream.py::test_any_number_of_workers_gives_the_same_batches",
+    "data.on_error": "data/test_folder.py::test_bad_files_are_all_named_or_left_out",
+    "loss.name": "optimization/test_torch.py::test_cross_entropy",
+    "eval_views": "inference/test_views.py::test_eval_views_are_part_of_a_run",
+    "eval_batch_size": "config/test_keys_act.py::test_the_evaluation_batch_size_acts",
+    "init_from": "experiment/test_warm_start.py::test_with_the_same_classes_everything_is_taken",
+    "patience": "experiment/test_fit.py::test_early_stopping_counts_across_a_resume",
+    "checkpoint.every": "experiment/test_fit.py::test_checkpoints_every_other_epoch",
+    "checkpoint.unit": "runs/test_checkpoints.py::test_checkpoints_within_an_epoch",
+    "on_nonfinite": "training/test_loop.py::test_steps_that_are_left_out_are_counted",
+    "checkpoint.keep": "experiment/test_fit.py::test_the_best_weights_are_kept_and_tested",
+    "checkpoint.metric": "experiment/test_fit.py::test_the_best_weights_are_kept_and_tested",
+    "tracking.mlflow": "tracking/test_mlflow.py::test_mlflow_holds_the_run",
+    "tracking.tensorboard": "tracking/test_mlflow.py::test_tensorboard_has_each_row_once",
+    "tracking.wandb": "tracking/test_tracking.py::test_wandb_offline_holds_config_metrics_and_summary",
+}
+
+
+@functools.cache
+def seen_plainly(seen: Callable[[Any], Any], companions: tuple[tuple[str, Any], ...]) -> Any:
+    """What is seen without the key, which must be the same each time."""
+    config = override(tiny_config(), companions)
+    first = seen(config)
+    assert not different(first, seen(config))
+    return first
+
+
+@pytest.mark.parametrize("key", SEEN_IN_PARTS)
+def test_other_keys(key: str) -> None:
+    case = SEEN_IN_PARTS[key]
+    changed = override(tiny_config(), (*case.companions, (key, case.value)))
+    assert different(seen_plainly(case.seen, case.companions), case.seen(changed))
+
+
+def test_the_evaluation_batch_size_acts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from cnn_jax.experiment import fitting as module
+
+    seen: list[int] = []
+    original = module.evaluate
+
+    def spy(program: Any, variables: Any, examples: Any, batch_size: int, *rest: Any) -> dict[str, float]:
+        seen.append(batch_size)
+        return original(program, variables, examples, batch_size, *rest)
+
+    monkeypatch.setattr(module, "evaluate", spy)
+    fit(tiny_config(num_epochs=1, eval_batch_size=50), tmp_path / "run")
+    assert set(seen) == {50}
+
+
+def test_no_key_is_forgotten() -> None:
+    assert set(SEEN_IN_PARTS) | set(SEEN_IN_RUNS) == set(KEYS)
+    tests = ROOT / "tests"
+    for place_of_test in SEEN_IN_RUNS.values():
+        file, name = place_of_test.split("::")
+        assert f"def {name}(" in (tests / file).read_text()
