@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from cnn_jax import data
-from cnn_jax.data.feeding.batches import cache
+from cnn_jax.data.reading import cache
 from cnn_jax.data.reading.image_dataset import Pictures
 from cnn_jax.data.reading.scan import survey
 from cnn_jax.errors import InputError

@@ -19,7 +19,7 @@ from PIL import Image
 
 from cnn_jax import data
 from cnn_jax.config.tree import from_json
-from cnn_jax.data.feeding.batches import cache
+from cnn_jax.data.reading import cache
 from cnn_jax.data.reading.images import read_image
 from cnn_jax.errors import InputError
 from cnn_jax.experiment.fitting import fit

@@ -1,4 +1,4 @@
-"""One host of several, for tests/distributed/test_hosts.py: joins the others, does what the first argument names, and ends."""
+"""One host of several, for tests/distributed: joins the others, does what the first argument names, and ends."""
 
 import argparse
 import os
