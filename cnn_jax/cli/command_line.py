@@ -25,9 +25,8 @@ class Parser(argparse.ArgumentParser):
 
     def __init__(self, description: str | None, with_config: bool = False):
         super().__init__(
-            description=description, allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter,
-            epilog=f"config keys, set by --config.KEY=VALUE:\n{config_module.describe()}" if with_config else None,
-        )  # fmt: skip
+            description=description, allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter
+        )
         self._with_config = with_config
         self._overrides: Pairs = []
         if with_config:
@@ -41,12 +40,25 @@ class Parser(argparse.ArgumentParser):
         """The flags; overrides of the config are kept for `load_config`."""
         if self._with_config:
             argv, self._overrides = split(argv)
+            if "-h" in argv or "--help" in argv:  # which lists what the file registers, too
+                peek = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+                peek.add_argument("--config")
+                register_names(peek.parse_known_args(argv)[0].config)
         arguments, unknown = self.parse_known_args(argv)
         if unknown:
             flags = [flag for action in self._actions for flag in action.option_strings if flag != "--config.KEY"]
             hint = did_you_mean(unknown[0].partition("=")[0], flags) if unknown[0].startswith("--") else ""
             self.error(f"unrecognized arguments: {' '.join(unknown)}{hint}")
         return arguments
+
+    def format_help(self) -> str:
+        if self._with_config:
+            self.epilog = f"config keys, set by --config.KEY=VALUE:\n{config_module.describe()}"
+        return super().format_help()
+
+    def add_registering_flag(self) -> None:
+        """--config of a script that works on a run, for `register_names`."""
+        self.add_argument("--config", metavar="FILE", help="the config file of a run that uses names registered there")
 
     def load_config(self, base: str | ml_collections.ConfigDict) -> ml_collections.ConfigDict:
         """The config of a file, or a given one, with the command line's overrides, validated."""
@@ -55,6 +67,12 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: {message}; --help lists the flags\n")
+
+
+def register_names(path: str | None) -> None:
+    """Runs a config file for the names that it registers; nothing without one."""
+    if path is not None:
+        config_module.load_config(path)
 
 
 def default_workdir(config_path: str) -> str:
