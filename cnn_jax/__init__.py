@@ -5,6 +5,12 @@
     from cnn_jax.config import default_config
     from cnn_jax.experiment import fit
     summary = fit(default_config(), "runs/first")
+
+Import it before JAX makes its first array: XLA must be told a few things before it starts (`runtime.startup`).
 """
 
+from cnn_jax.runtime import startup
+
 __version__ = "0.1.0"
+
+startup.set_flags()

@@ -3,6 +3,8 @@
 import os
 import tempfile
 
+from cnn_jax.runtime.startup import jaxlib_version, set_flags
+
 # Before JAX starts. What tests, workers and scripts decode or compile, they do once for all.
 _leader = "PYTEST_XDIST_WORKER" not in os.environ
 if _leader:
@@ -14,7 +16,9 @@ os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.1"
 # Tests compile much and compute little: machine code is made without LLVM's long passes, which halves their time.
 os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
 # XLA's older code for fusions is quicker to make, too; its exponentials in float64 are good to 8 digits.
-os.environ.setdefault("XLA_FLAGS", "--xla_cpu_use_fusion_emitters=false")
+if jaxlib_version() < (0, 11):  # later ones do not know the option, and would end the process
+    os.environ.setdefault("XLA_FLAGS", "--xla_cpu_use_fusion_emitters=false")
+set_flags()
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ["WANDB_SILENT"] = "true"
 for name in ("WANDB_MODE", "WANDB_API_KEY", "WANDB_SWEEP_ID", "WANDB_RUN_ID"):
