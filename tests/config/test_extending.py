@@ -56,12 +56,13 @@ def test_every_code_block_is_an_example() -> None:
     assert sorted(kinds) == ["augmentation", "loss", "model", "optimizer", "schedule", "source"]
 
 
-@pytest.mark.parametrize("name", [name for name in EXAMPLES if name != "patchnet"])
+@pytest.mark.parametrize("name", EXAMPLES)
 def test_example_trains(name: str, files: Path) -> None:
     """One epoch each; where the name is not registered any more, the run says so."""
     before = [dict(table) for table in TABLES]
     config = override(load_config(files / f"{name}.py"), [("num_epochs", 1), ("parallel.devices", 1)])
-    config = override(config, [("model.name", "mlp"), ("model.hidden", (16,)), ("optimizer.learning_rate", 0.01)])
+    if name != "patchnet":
+        config = override(config, [("model.name", "mlp"), ("model.hidden", (16,)), ("optimizer.learning_rate", 0.01)])
     summary = fit(config, files / "run")
     assert np.isfinite(summary["validation_loss"])
     assert load_run(files / "run").config.to_dict() == config.to_dict()
@@ -71,6 +72,7 @@ def test_example_trains(name: str, files: Path) -> None:
     assert "must be registered first" in refusal(load_run, files / "run")
 
 
+@pytest.mark.slow
 def test_model_in_scripts(files: Path) -> None:
     """Train, resume, help, evaluate and predict; without the registration, one line."""
     config = f"--config={files / 'patchnet.py'}"

@@ -1,6 +1,6 @@
 """Records norms and projections of every model's gradient in float64; see tests/models/test_gradients.py.
 
-    python tests/tools/make_gradient_fixtures.py
+python tests/tools/make_gradient_fixtures.py
 """
 
 import sys
