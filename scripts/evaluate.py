@@ -11,14 +11,11 @@ from cnn_jax.cli import command_line
 
 
 def main(argv: Sequence[str]) -> None:
-    parser = command_line.Parser(__doc__)
-    parser.add_argument("--workdir", required=True, metavar="DIR", help="the run directory")
-    parser.add_registering_flag()
+    parser = command_line.Parser(__doc__, with_run=True)
     parser.add_argument("--split", default="test", choices=("test", "validation", "train"), help="default: test")
     parser.add_argument("--data_dir", metavar="DIR", help="other data of the same classes, instead of config.data.dir")
     parser.add_argument("--tta", default="", metavar="VIEWS", help="also average over views: flip, translate or both")
     arguments = parser.parse(argv)
-    command_line.register_names(arguments.config)
     views = [name.strip() for name in arguments.tta.split(",") if name.strip()]
 
     from cnn_jax.inference.evaluation import assess

@@ -17,16 +17,13 @@ from cnn_jax.errors import InputError, shown
 
 
 def main(argv: Sequence[str]) -> int:
-    parser = command_line.Parser(__doc__)
+    parser = command_line.Parser(__doc__, with_run=True)
     parser.add_argument("images", nargs="+", metavar="IMAGE", help="an image file, or a folder of them")
-    parser.add_argument("--workdir", required=True, metavar="DIR", help="the run directory")
-    parser.add_registering_flag()
     parser.add_argument("--top", type=int, default=3, metavar="N", help="how many classes to print (default: 3)")
     output = parser.add_mutually_exclusive_group()
     output.add_argument("--json", action="store_true", help="print one JSON list")
     output.add_argument("--csv", metavar="FILE", help="write image, class, probability as a table")
     arguments = parser.parse(argv)
-    command_line.register_names(arguments.config)
     if arguments.top < 1:
         parser.error(f"--top={arguments.top}: it must be at least 1")
 
