@@ -25,6 +25,7 @@ def main(argv: Sequence[str]) -> int:
     from cnn_jax.config import default_config, override
     from cnn_jax.inference import load_run
 
+    command_line.register_names(arguments.config)
     run = load_run(arguments.workdir) if arguments.workdir else None
     config = parser.load_config(arguments.config or (run.config if run is not None else default_config()))
     if arguments.dir is not None:

@@ -11,8 +11,7 @@ from cnn_jax.cli import command_line
 
 
 def main(argv: Sequence[str]) -> None:
-    parser = command_line.Parser(__doc__)
-    parser.add_argument("--workdir", required=True, metavar="DIR", help="the run directory")
+    parser = command_line.Parser(__doc__, with_run=True)
     parser.add_argument("--split", default="test", choices=("test", "validation", "train"), help="default: test")
     parser.add_argument("--data_dir", metavar="DIR", help="other data of the same classes, instead of config.data.dir")
     parser.add_argument("--tta", default="", metavar="VIEWS", help="also average over views: flip, translate or both")

@@ -17,9 +17,8 @@ from cnn_jax.errors import InputError, shown
 
 
 def main(argv: Sequence[str]) -> int:
-    parser = command_line.Parser(__doc__)
+    parser = command_line.Parser(__doc__, with_run=True)
     parser.add_argument("images", nargs="+", metavar="IMAGE", help="an image file, or a folder of them")
-    parser.add_argument("--workdir", required=True, metavar="DIR", help="the run directory")
     parser.add_argument("--top", type=int, default=3, metavar="N", help="how many classes to print (default: 3)")
     output = parser.add_mutually_exclusive_group()
     output.add_argument("--json", action="store_true", help="print one JSON list")

@@ -20,7 +20,7 @@ from cnn_jax.audit.set_statistics import class_table, statistics
 from cnn_jax.audit.suspects import class_difficulty, embedding_outliers, likely_mislabelled, project
 from cnn_jax.cli.progress import progress_bar
 from cnn_jax.config.tree import override
-from cnn_jax.data import SOURCES, Pictures, Source
+from cnn_jax.data import Pictures, Source, load_source
 from cnn_jax.data.reading.images import examine, quiet, to_8_bit
 from cnn_jax.data.reading.scan import in_threads
 from cnn_jax.errors import InputError, shown
@@ -66,7 +66,7 @@ def audit(config: ml_collections.ConfigDict, output: str | Path | None = None, r
     Raises:
       InputError: there are no data, the model was trained on other classes, or the report cannot be written.
     """
-    source = SOURCES[config.data.source](_for_any_picture(config).data)
+    source = load_source(_for_any_picture(config).data)
     if run is not None and run.class_names != source.class_names:
         theirs, ours = ", ".join(source.class_names[:5]), ", ".join(run.class_names[:5])
         raise InputError(f"{source.name} has other classes ({theirs}, ...) than the model was trained on ({ours}, ...)")

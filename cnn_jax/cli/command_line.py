@@ -21,14 +21,18 @@ from cnn_jax.runtime.allocator import keep_memory
 
 
 class Parser(argparse.ArgumentParser):
-    """argparse whose errors are one line, and which knows `--config.key=value`."""
+    """argparse whose errors are one line, and which knows `--config.key=value`.
 
-    def __init__(self, description: str | None, with_config: bool = False):
+    Args:
+      with_config: adds --config=FILE and --config.KEY=VALUE, for `load_config`.
+      with_run: adds --workdir=DIR of a run, and --config=FILE, which `parse` runs for the names that it registers.
+    """
+
+    def __init__(self, description: str | None, with_config: bool = False, with_run: bool = False):
         super().__init__(
-            description=description, allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter,
-            epilog=f"config keys, set by --config.KEY=VALUE:\n{config_module.describe()}" if with_config else None,
-        )  # fmt: skip
-        self._with_config = with_config
+            description=description, allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter
+        )
+        self._with_config, self._with_run = with_config, with_run
         self._overrides: Pairs = []
         if with_config:
             self.add_argument(
@@ -36,17 +40,33 @@ class Parser(argparse.ArgumentParser):
                 help="a Python file that defines get_config() (default: %(default)s)",
             )  # fmt: skip
             self.add_argument("--config.KEY", metavar="VALUE", dest="_", help="sets one key of the config; see below")
+        if with_run:
+            self.add_argument("--workdir", required=True, metavar="DIR", help="the run directory")
+            self.add_argument(
+                "--config", metavar="FILE", help="the run's config file, if it registers names of its own"
+            )
 
     def parse(self, argv: Sequence[str]) -> argparse.Namespace:
         """The flags; overrides of the config are kept for `load_config`."""
         if self._with_config:
             argv, self._overrides = split(argv)
+            if "-h" in argv or "--help" in argv:  # which lists what the file registers, too
+                peek = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+                peek.add_argument("--config", nargs="?")
+                register_names(peek.parse_known_args(argv)[0].config)
         arguments, unknown = self.parse_known_args(argv)
         if unknown:
             flags = [flag for action in self._actions for flag in action.option_strings if flag != "--config.KEY"]
             hint = did_you_mean(unknown[0].partition("=")[0], flags) if unknown[0].startswith("--") else ""
             self.error(f"unrecognized arguments: {' '.join(unknown)}{hint}")
+        if self._with_run:
+            register_names(arguments.config)
         return arguments
+
+    def format_help(self) -> str:
+        if self._with_config:
+            self.epilog = f"config keys, set by --config.KEY=VALUE:\n{config_module.describe()}"
+        return super().format_help()
 
     def load_config(self, base: str | ml_collections.ConfigDict) -> ml_collections.ConfigDict:
         """The config of a file, or a given one, with the command line's overrides, validated."""
@@ -55,6 +75,12 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: {message}; --help lists the flags\n")
+
+
+def register_names(path: str | None) -> None:
+    """Runs a config file for the names that it registers; nothing without one."""
+    if path is not None:
+        config_module.load_config(path)
 
 
 def default_workdir(config_path: str) -> str:

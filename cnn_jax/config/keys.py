@@ -1,143 +1,62 @@
 """Every key of the configuration: its default, what it may be, and why.
 
-The blocks `model`, `optimizer` and `schedule` hold a name and that variant's own arguments, so that a config never
-carries a key that nothing reads.
+The blocks `model`, `optimizer`, `schedule` and `loss` hold a name and that variant's own arguments, so that a config
+never carries a key that nothing reads.
 """
 
-import dataclasses
-
+from cnn_jax.config.augment_keys import AUGMENTATIONS
 from cnn_jax.config.model_keys import EDGES, MODELS
-from cnn_jax.config.rules import (
-    Key,
-    auto,
-    choice,
-    flag,
-    integer,
-    limits,
-    maybe,
-    multipliers,
-    number,
-    pairs,
-    pattern,
-    row,
-    share,
-    size,
-    text,
-)
+from cnn_jax.config.optimizer_keys import LOSSES, OPTIMIZERS
+from cnn_jax.config.rules import Key, auto, choice, flag, integer, maybe, number, pairs, pattern, share, size, text
 from cnn_jax.config.schedule_keys import SCHEDULES
+from cnn_jax.config.tables import DataSource, Variant
+
+__all__ = [
+    "AUGMENTATIONS",
+    "EDGES",
+    "EVAL_VIEWS",
+    "KEYS",
+    "LOSSES",
+    "MODELS",
+    "OPTIMIZERS",
+    "SCHEDULES",
+    "SOURCES",
+    "VARIANTS",
+]
 
 EVAL_VIEWS = ("none", "flip", "flip_translate")
 
-_learning_rate = Key(1e-3, number(above=0), "the schedule's base rate (of OneCycleLR: its peak)")
-_weight_decay = Key(0.0, number(0), "L2 penalty, added to the gradient as PyTorch does")
-_decoupled = dataclasses.replace(_weight_decay, why="decoupled from the gradient (Loshchilov & Hutter 2019)")
-_decay_all = Key(False, flag(), "also decay biases and normalisation parameters")
-_multipliers = Key(
-    (),
-    multipliers(),
-    "(regular expression, factor) pairs: the first that is found in a parameter's name scales its rate",
-)
-_clip = Key(None, maybe(number(above=0)), "rescale the gradient where its global norm is larger")
-_b1 = Key(0.9, number(0, below=1), "decay of the running mean of gradients")
-_b2 = Key(0.999, number(0, below=1), "decay of the running mean of squared gradients")
-_momentum = Key(0.9, number(0, below=1), "share of the last update that is kept")
-_nesterov = Key(False, flag(), "look ahead along the momentum (Sutskever et al. 2013)")
-
-
-def _optimizer(weight_decay: Key = _weight_decay, rate: float = 1e-3, **own: Key) -> dict[str, Key]:
-    learning_rate = dataclasses.replace(_learning_rate, default=rate)
-    shared = {"weight_decay": weight_decay, "decay_bias_and_norm": _decay_all, "clip_norm": _clip}
-    shared["rate_multipliers"] = _multipliers
-    return {"learning_rate": learning_rate, **own, **shared}
-
-
-def _eps(default: float) -> Key:
-    return Key(default, number(above=0), "keeps the division finite")
-
-
-OPTIMIZERS: dict[str, dict[str, Key]] = {
-    "sgd": _optimizer(
-        rate=0.1, momentum=_momentum, nesterov=_nesterov,
-        lookahead_steps=Key(0, integer(0), "between moves of the slow weights (Zhang et al. 2019); 0: there are none"),
-        lookahead_decay=Key(
-            0.95, number(0, below=1), "share of the slow weights that is kept a step, at the end; before it less"
-        ),
-    ),
-    "adam": _optimizer(b1=_b1, b2=_b2, eps=_eps(1e-8)),
-    "adamw": _optimizer(dataclasses.replace(_decoupled, default=0.01), b1=_b1, b2=_b2, eps=_eps(1e-8)),
-    "rmsprop": _optimizer(
-        decay=Key(0.99, number(0, below=1), "of the running mean of squared gradients (PyTorch's alpha)"),
-        eps=_eps(1e-8),
-        momentum=dataclasses.replace(_momentum, default=0.0),
-    ),
-    "adagrad": _optimizer(rate=1e-2, eps=_eps(1e-10)),
-    "adadelta": _optimizer(
-        rate=1.0, rho=Key(0.9, number(0, below=1), "decay of both running means (Zeiler 2012)"), eps=_eps(1e-6)
-    ),
-    "lion": _optimizer(
-        _decoupled, rate=1e-4, b1=_b1, b2=dataclasses.replace(_b2, default=0.99)
-    ),
-    "lamb": _optimizer(_decoupled, b1=_b1, b2=_b2, eps=_eps(1e-6)),
-    "lars": _optimizer(
-        rate=1.0, momentum=_momentum, nesterov=_nesterov,
-        trust_coefficient=Key(1e-3, number(above=0), "length of a layer's update per length of its weights"),
-    ),
-    "muon": _optimizer(
-        _decoupled, rate=0.02, momentum=dataclasses.replace(_momentum, default=0.95),
-        nesterov=dataclasses.replace(_nesterov, default=True),
-        ns_steps=Key(5, integer(1), "Newton-Schulz iterations that orthogonalise an update"),
-        adam_learning_rate=Key(
-            1e-3, number(above=0), "base rate of what is not a hidden kernel: biases, normalisation, the last layer"
-        ),
-    ),
+VARIANTS: dict[str, dict[str, Variant]] = {
+    "model": MODELS, "optimizer": OPTIMIZERS, "schedule": SCHEDULES, "loss": LOSSES,
 }  # fmt: skip
 
-_probability = number(0, 1)
-_pixels = integer(0, 1024)
-_area = limits(number(above=0, most=1), number(above=0, most=1), "(least, most) share of the area, above 0, at most 1")
-_waves = limits(
-    number(0), number(1, 1024), "(pixels, sigma), sigma from 1 to 1024, pixels from 0 to sigma: more would fold images"
-)
-_operations = row(
-    integer(1, 14), number(0, 30), expects="(number of operations of at least 1 and at most 14, magnitude from 0 to 30)"
-)
-
-# Of each operation the strength it is often used with, what the strength may be, and what it means.
-AUGMENTATIONS: dict[str, Key] = {
-    "rotate": Key(15.0, number(0, 180), "by up to so many degrees, either way"),
-    "translate": Key(2, _pixels, "by up to so many whole pixels, along both axes"),
-    "scale": Key(0.1, number(0, 9), "by a factor between 1 / (1 + s) and 1 + s"),
-    "shear": Key(10.0, number(0, 80), "by up to so many degrees, along both axes"),
-    "elastic": Key((1.0, 4.0), _waves, "(pixels, sigma): so far, as standard deviation, smooth over sigma pixels"),
-    "flip": Key(0.5, _probability, "left and right, with this probability"),
-    "vertical_flip": Key(0.5, _probability, "top and bottom, with this probability"),
-    "alternating_flip": Key(True, flag(), "one half of the examples in even epochs, the other half in odd ones"),
-    "crop": Key(4, _pixels, "pad by so many pixels, take a random window of the old size"),
-    "random_resized_crop": Key((0.35, 1.0), _area, "a box with this (least, most) share of the area, stretched"),
-    "brightness": Key(0.4, number(0, 10), "times a factor between 1 - s (0, where s > 1) and 1 + s"),
-    "contrast": Key(0.4, number(0, 10), "stretched about the mean gray, factor as of brightness"),
-    "saturation": Key(0.4, number(0, 10), "stretched about the gray image, factor as of brightness"),
-    "hue": Key(0.1, number(0, 0.5), "turned by up to this share of the colour circle, either way"),
-    "grayscale": Key(0.1, _probability, "without colour, with this probability"),
-    "noise": Key(8.0, number(0, 255), "Gaussian, with this standard deviation in gray levels"),
-    "blur": Key(1.0, number(0, 16), "Gaussian, with a sigma of up to so many pixels"),
-    "cutout": Key(8, _pixels, "a square with sides of so many pixels, covered with the image's mean colour"),
-    "random_erasing": Key(0.25, _probability, "a rectangle, covered with random values, with this probability"),
-    "mixup": Key(0.2, number(0, 100), "blended with another example, share from Beta(s, s); labels too"),
-    "cutmix": Key(1.0, number(0, 100), "a box of another example, share from Beta(s, s); labels too"),
-    "randaugment": Key((2, 9.0), _operations, "(number of operations, magnitude 0 to 30), Cubuk et al. 2020"),
-    "trivial_augment": Key(1.0, number(0, 1), "share of the wide ranges; 1.0 as in Müller & Hutter 2021"),
+# The sources of data, with what a config's `data.source` says of each.
+SOURCES: dict[str, DataSource] = {
+    "digits": DataSource("cnn_jax.data.sources.digits:load_digits", "handwritten, of scikit-learn"),
+    "tfds": DataSource("cnn_jax.data.sources.tfds:load_tfds", "any TFDS dataset", ("name", "dir")),
+    "folder": DataSource("cnn_jax.data.sources.folder:load_folder", "one folder per class", ("dir",)),
+    "csv": DataSource("cnn_jax.data.sources.csv:load_csv", "a manifest", ("dir",)),
+    "npz": DataSource("cnn_jax.data.sources.npz:load_npz", "arrays", ("dir",)),
+    "synthetic": DataSource("cnn_jax.data.sources.synthetic:load_synthetic", "made up"),
 }
 
-VARIANTS = {"model": MODELS, "optimizer": OPTIMIZERS, "schedule": SCHEDULES}
+
+def source_key() -> Key:
+    """The key `data.source`, with the names that there are by now."""
+    return Key("digits", choice(*SOURCES), "; ".join(f"{name}: {source.why}" for name, source in SOURCES.items()))
+
+
+def augment_key() -> Key:
+    """The key `augment`, with the operations that there are by now."""
+    rules = {name: operation.rule for name, operation in AUGMENTATIONS.items()}
+    example = "(('flip', 0.5), ('translate', 2))"
+    why = f"(name, strength) pairs, in order, as in {example}; listed at the end"
+    return Key((), pairs(rules, example), why)
+
 
 KEYS: dict[str, Key] = {
     "seed": Key(0, integer(0, 2**31 - 1), "of everything random; the data splits do not depend on it"),
-    "data.source": Key(
-        "digits", choice("digits", "tfds", "folder", "csv", "npz", "synthetic"),
-        "digits come with scikit-learn; tfds: any TFDS dataset; folder: one folder per class; csv: a manifest; npz: "
-        "arrays; synthetic: made up",
-    ),
+    "data.source": source_key(),
     "data.name": Key(None, maybe(text()), "the TFDS dataset, as name, name/config or name:version"),
     "data.dir": Key(
         None, maybe(text()),
@@ -169,18 +88,10 @@ KEYS: dict[str, Key] = {
     ),
     "data.examples": Key(10_000, integer(2), "how many images the synthetic source has"),
     "data.classes": Key(10, integer(2), "how many classes the synthetic source has"),
-    "augment": Key(
-        (), pairs({name: entry.rule for name, entry in AUGMENTATIONS.items()}, "(('flip', 0.5), ('translate', 2))"),
-        "(name, strength) pairs, in order, as in (('flip', 0.5), ('translate', 2)); listed at the end",
-    ),
+    "augment": augment_key(),
     "augment_edges": Key(
         "zero", choice(*(name for name in EDGES if name != "crop")), "what augmentation sees beyond the border"
     ),
-    "loss.name": Key("cross_entropy", choice("cross_entropy"), "what training minimises"),
-    "loss.class_weights": Key(
-        "none", choice("none", "balanced"), "balanced: classes weigh in inverse proportion to their training examples"
-    ),
-    "loss.label_smoothing": Key(0.0, number(0, below=1), "share of the label spread over all classes, in training"),
     "batch_size": Key(128, integer(1), "examples per training step; a last partial batch of an epoch is left out"),
     "eval_batch_size": Key(512, integer(1), "examples per evaluation step; it changes no figure"),
     "num_epochs": Key(10, integer(1), "passes over the training split"),

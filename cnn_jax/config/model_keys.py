@@ -1,8 +1,9 @@
-"""The keys of each model: what a config's `model` block may hold beside the name."""
+"""The models: what builds each, and what a config's `model` block may hold beside the name."""
 
 import dataclasses
 
 from cnn_jax.config.rules import Key, choice, flag, integer, maybe, number, row, several, size
+from cnn_jax.config.tables import Variant
 
 INITIALIZATIONS = (
     "he_normal", "he_uniform", "glorot_normal", "glorot_uniform", "lecun_normal", "lecun_uniform",
@@ -28,21 +29,23 @@ _resnet = {
     "dropout": _dropout,
 }
 
-MODELS: dict[str, dict[str, Key]] = {
-    "linear": {"initialization": dataclasses.replace(_initialization, default="lecun_normal")},
-    "mlp": {
+MODELS: dict[str, Variant] = {
+    "linear": Variant("cnn_jax.models.mlp:Linear", {
+        "initialization": dataclasses.replace(_initialization, default="lecun_normal"),
+    }),
+    "mlp": Variant("cnn_jax.models.mlp:MLP", {
         "hidden": Key((512, 256), several(integer(1)), "units of the hidden layers"),
         "activation": _activation,
         "dropout": Key(0.0, number(0, below=1), "share of units dropped after each hidden layer"),
         "initialization": _initialization,
-    },
-    "lenet5": {
+    }),
+    "lenet5": Variant("cnn_jax.models.lenet:LeNet5", {
         "activation": Key("tanh", choice(*ACTIVATIONS), "the nonlinearity; tanh as in LeCun et al. 1998"),
         "pooling": Key("mean", choice("max", "mean"), "how 2x2 windows are summarised; mean as in 1998"),
         "edges": Key("zero", choice(*EDGES), "of the first convolution: zero for 28x28 images, crop for 32x32"),
         "initialization": dataclasses.replace(_initialization, default="glorot_uniform"),
-    },
-    "cnn": {
+    }),
+    "cnn": Variant("cnn_jax.models.cnn:CNN", {
         "filters": Key((32, 64), several(integer(1), least=1), "channels of each block; the depth is their number"),
         "stem": Key(
             None,
@@ -64,11 +67,11 @@ MODELS: dict[str, dict[str, Key]] = {
         "hidden": dataclasses.replace(_hidden, default=(128,)),
         "dropout": _dropout,
         "initialization": _initialization,
-    },
-    "resnet18": _resnet,
-    "resnet34": _resnet,
-    "resnet50": _resnet,
-    "speednet": {
+    }, stages=True),
+    "resnet18": Variant("cnn_jax.models.resnet:ResNet18", _resnet, stages=True),
+    "resnet34": Variant("cnn_jax.models.resnet:ResNet34", _resnet, stages=True),
+    "resnet50": Variant("cnn_jax.models.resnet:ResNet50", _resnet, stages=True),
+    "speednet": Variant("cnn_jax.models.speednet:SpeedNet", {
         "filters": Key((64, 256, 256), several(integer(1), least=1), "channels of each group; each halves the map"),
         "convs_per_group": Key(2, integer(2, 3), "3: and what enters the last two is added to what leaves them"),
         "whitening": Key(
@@ -82,7 +85,5 @@ MODELS: dict[str, dict[str, Key]] = {
         ),
         "logit_scale": Key(1 / 9, number(above=0), "what the logits are multiplied by"),
         "initialization": dataclasses.replace(_initialization, default="dirac"),
-    },
-}
-
-STAGED = ("cnn", "resnet18", "resnet34", "resnet50", "speednet")  # what remat=stage can take apart
+    }, stages=True),
+}  # fmt: skip

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from cnn_jax.config.keys import KEYS
+from cnn_jax.config.keys import KEYS, VARIANTS
 from cnn_jax.errors import InputError
 
 _LARGEST_FILE = 10_000_000  # bytes
@@ -82,7 +82,9 @@ def _numbers_read(block: Mapping[Any, Any], name: str) -> dict[Any, Any]:
 
 
 def _is_text(key: str) -> bool:
-    return key in KEYS and KEYS[key].rule.expects.startswith("text")
+    block, _, argument = key.partition(".")
+    entries = [KEYS.get(key), *(keys.get(argument) for keys in VARIANTS.get(block, {}).values())]
+    return any(entry is not None and entry.rule.expects.startswith("text") for entry in entries)
 
 
 def _literal(value: str) -> Any:

@@ -23,6 +23,7 @@ from cnn_jax.config.rules import (
     number,
     several,
 )
+from cnn_jax.config.tables import Variant
 from cnn_jax.errors import InputError
 
 Child = tuple[str, dict[str, Any]]
@@ -49,41 +50,49 @@ _momentum = number(0, below=1)
 
 _METRICS = ("validation_loss", "validation_accuracy", "validation_balanced_accuracy")
 
-_SIMPLE: dict[str, dict[str, Key]] = {
-    "constant": {},
-    "LambdaLR": {"lr_lambda": _lambda},
-    "MultiplicativeLR": {
+_CODE = "cnn_jax.optimization.schedules"
+
+# Those that compositions may hold, and ReduceLROnPlateau, without the keys of SHARED.
+SIMPLE: dict[str, Variant] = {
+    "constant": Variant(f"{_CODE}.curves:constant"),
+    "LambdaLR": Variant(f"{_CODE}.curves:lambda_lr", {"lr_lambda": _lambda}),
+    "MultiplicativeLR": Variant(f"{_CODE}.curves:multiplicative", {
         "lr_lambda": dataclasses.replace(_lambda, default="0.95", why="the factor at each whole unit t")
-    },
-    "StepLR": {"step_size": Key(10.0, number(above=0), "duration between drops"), "gamma": _gamma},
-    "MultiStepLR": {
+    }),
+    "StepLR": Variant(f"{_CODE}.curves:step", {
+        "step_size": Key(10.0, number(above=0), "duration between drops"),
+        "gamma": _gamma,
+    }),
+    "MultiStepLR": Variant(f"{_CODE}.curves:multistep", {
         "milestones": Key((10.0, 20.0), several(number(0), least=1), "when the rate drops; repeated ones count"),
         "gamma": _gamma,
-    },
-    "ConstantLR": {
+    }),
+    "ConstantLR": Variant(f"{_CODE}.curves:constant_factor", {
         "factor": Key(1 / 3, number(0, 1), "of the rate, until total_iters"),
         "total_iters": dataclasses.replace(_iters, why="how long the factor acts"),
-    },
-    "LinearLR": {
+    }),
+    "LinearLR": Variant(f"{_CODE}.curves:linear", {
         "start_factor": Key(1 / 3, number(above=0, most=1), "of the rate, at first"),
         "end_factor": Key(1.0, number(0, 1), "of the rate, from total_iters on"),
         "total_iters": _iters,
-    },
-    "ExponentialLR": {"gamma": dataclasses.replace(_gamma, default=0.9, why="factor per unit (PyTorch: no default)")},
-    "PolynomialLR": {
+    }),
+    "ExponentialLR": Variant(f"{_CODE}.curves:exponential", {
+        "gamma": dataclasses.replace(_gamma, default=0.9, why="factor per unit (PyTorch: no default)")
+    }),
+    "PolynomialLR": Variant(f"{_CODE}.curves:polynomial", {
         "total_iters": dataclasses.replace(_iters, why="duration of the fall to 0"),
         "power": Key(1.0, number(above=0), "1: straight; 2: a parabola that ends level"),
-    },
-    "CosineAnnealingLR": {
+    }),
+    "CosineAnnealingLR": Variant(f"{_CODE}.curves:cosine", {
         "T_max": Key(None, maybe(number(above=0)), "duration of the fall; None: all that is left of training"),
         "eta_min": _eta_min,
-    },
-    "CosineAnnealingWarmRestarts": {
+    }),
+    "CosineAnnealingWarmRestarts": Variant(f"{_CODE}.cycles:warm_restarts", {
         "T_0": Key(10.0, number(above=0), "duration of the first fall"),
         "T_mult": Key(1, integer(1, 1000), "each fall is so many times as long as the one before"),
         "eta_min": _eta_min,
-    },
-    "CyclicLR": {
+    }),
+    "CyclicLR": Variant(f"{_CODE}.cycles:cyclic", {
         "base_lr": Key(None, maybe(number(0)), "the lowest rate; None: a tenth of the learning rate, the highest"),
         "step_size_up": Key(2.0, number(above=0), "duration of a rise; PyTorch's default is 2000 steps"),
         "step_size_down": Key(None, maybe(number(above=0)), "duration of a fall; None: that of a rise"),
@@ -95,8 +104,8 @@ _SIMPLE: dict[str, dict[str, Key]] = {
         "cycle_momentum": _cycle,
         "base_momentum": Key(0.8, _momentum, "the momentum where the rate is highest"),
         "max_momentum": Key(0.9, _momentum, "the momentum where the rate is lowest"),
-    },
-    "OneCycleLR": {
+    }),
+    "OneCycleLR": Variant(f"{_CODE}.cycles:one_cycle", {
         "total_steps": Key(None, maybe(number(above=0)), "duration of the cycle; None: all that is left of training"),
         "pct_start": Key(0.3, number(0, below=1), "share of the cycle in which the rate rises"),
         "anneal_strategy": _strategy,
@@ -106,8 +115,8 @@ _SIMPLE: dict[str, dict[str, Key]] = {
         "div_factor": Key(25.0, number(above=0), "peak rate / first rate"),
         "final_div_factor": Key(1e4, number(above=0), "first rate / last rate"),
         "three_phase": Key(False, flag(), "fall to the first rate as slowly as it rose, then to the last"),
-    },
-    "ReduceLROnPlateau": {
+    }),
+    "ReduceLROnPlateau": Variant(f"{_CODE}.making:plateau", {
         "metric": Key("validation_loss", choice(*_METRICS), "what is watched, after each epoch"),
         "mode": Key("min", choice("min", "max"), "whether less or more of it is better"),
         "factor": Key(0.1, number(above=0, below=1), "of the rate, at each reduction"),
@@ -117,12 +126,12 @@ _SIMPLE: dict[str, dict[str, Key]] = {
         "cooldown": Key(0, integer(0), "epochs after a reduction that are not counted"),
         "min_lr": Key(0.0, number(0), "the lowest rate"),
         "eps": Key(1e-8, number(0), "a reduction by no more than this is left out"),
-    },
-    "SWALR": {
+    }),
+    "SWALR": Variant(f"{_CODE}.curves:swa", {
         "swa_lr": Key(None, maybe(number(0)), "the last rate; None: half the learning rate (PyTorch: no default)"),
         "anneal_epochs": Key(10.0, number(0), "duration of the way there"),
         "anneal_strategy": _strategy,
-    },
+    }),
 }  # fmt: skip
 
 # Their rate depends on the rate before alone, as rate(t) = rate(t - 1) * f(t): several of them act together.
@@ -158,10 +167,10 @@ def _child(place: int, name: Any, arguments: Any = None) -> Child:
         raise Refusal(f"{here}: a composition cannot be part of another")
     if name == "ReduceLROnPlateau":
         raise Refusal(f"{here}: it needs a metric, and can only stand alone")
-    if name not in _SIMPLE:
-        others = ", ".join(other for other in _SIMPLE if other != "ReduceLROnPlateau")
-        raise Refusal(f"{here}: there is none{did_you_mean(name, _SIMPLE)}; there are {others}")
-    keys = _SIMPLE[name]
+    if name not in SIMPLE:
+        others = ", ".join(other for other in SIMPLE if other != "ReduceLROnPlateau")
+        raise Refusal(f"{here}: there is none{did_you_mean(name, SIMPLE)}; there are {others}")
+    keys = SIMPLE[name]
     for key in given:
         if key in SHARED:
             raise Refusal(f"{here}: '{key}' is one for all of them, config.schedule.{key}")
@@ -204,23 +213,25 @@ def _check_chain(children: tuple[Child, ...]) -> None:
 
 
 _WHY = f"(name, {{arguments}}) pairs, as in {_EXAMPLE}"
-COMPOSITIONS: dict[str, dict[str, Key]] = {
-    "SequentialLR": {
+COMPOSITIONS: dict[str, Variant] = {
+    "SequentialLR": Variant(f"{_CODE}.making:sequential", {
         "schedulers": Key(
             (_child(1, "LinearLR"), _child(2, "ExponentialLR")),
             _children(_check_sequence),
             f"one after another: {_WHY}",
         ),
         "milestones": Key((5.0,), several(number(above=0)), "when the second one begins, the third, ..."),
-    },
-    "ChainedScheduler": {
+    }),
+    "ChainedScheduler": Variant(f"{_CODE}.making:chained", {
         "schedulers": Key(
             (_child(1, "ConstantLR"), _child(2, "ExponentialLR")), _children(_check_chain), f"all at once: {_WHY}"
         )
-    },
+    }),
 }  # fmt: skip
 
-SCHEDULES: dict[str, dict[str, Key]] = {name: SHARED | keys for name, keys in (_SIMPLE | COMPOSITIONS).items()}
+SCHEDULES: dict[str, Variant] = {
+    name: Variant(own.target, SHARED | own, own.own) for name, own in (SIMPLE | COMPOSITIONS).items()
+}
 
 
 def cycles_momentum(flat: Mapping[str, Any]) -> bool:

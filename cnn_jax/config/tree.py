@@ -8,8 +8,10 @@ A config is an `ml_collections.ConfigDict`; `config.keys` lists every key with i
 This module imports neither JAX nor any other room, so that `--help` and mistakes are quick.
 """
 
+import hashlib
 import importlib.util
 import json
+import sys
 import traceback
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -17,10 +19,9 @@ from typing import Any
 
 import ml_collections
 
-from cnn_jax.config.keys import AUGMENTATIONS, KEYS, VARIANTS
-from cnn_jax.config.model_keys import STAGED
+from cnn_jax.config.combinations import check_together
+from cnn_jax.config.keys import AUGMENTATIONS, KEYS, SOURCES, VARIANTS
 from cnn_jax.config.rules import Key, Rule, choice, did_you_mean
-from cnn_jax.config.schedule_keys import check_schedule, cycles_momentum
 from cnn_jax.errors import InputError
 
 _LONGEST_VALUE = 200  # in an error
@@ -30,10 +31,12 @@ _FORMER_SCHEDULES = {
 }  # fmt: skip
 
 
-def default_config(model: str = "cnn", optimizer: str = "sgd", schedule: str = "constant") -> ml_collections.ConfigDict:
+def default_config(
+    model: str = "cnn", optimizer: str = "sgd", schedule: str = "constant", loss: str = "cross_entropy"
+) -> ml_collections.ConfigDict:
     """The default configuration with the arguments of the named variants. Unknown keys cannot be set on it."""
     flat = {key: entry.default for key, entry in KEYS.items()}
-    for block, name in (("model", model), ("optimizer", optimizer), ("schedule", schedule)):
+    for block, name in (("model", model), ("optimizer", optimizer), ("schedule", schedule), ("loss", loss)):
         flat |= _variant(block, name)
     return _tree(flat)
 
@@ -56,7 +59,7 @@ def validate(config: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
         if key not in flat:
             raise InputError(f"config.{key} is missing: start from cnn_jax.config.default_config()")
     canonical = {key: _check(key, value, entries[key].rule) for key, value in flat.items()}
-    _check_together(canonical)
+    check_together(canonical)
     return _tree(canonical)
 
 
@@ -94,10 +97,12 @@ def load_config(path: str | Path) -> ml_collections.ConfigDict:
     found = next((candidate for candidate in candidates if candidate.is_file()), None)
     if found is None:
         raise InputError(f"--config={path}: there is no such file; `configs/` holds examples")
-    spec = importlib.util.spec_from_file_location("cnn_jax_config_file", found)
+    # The same file has the same name, so that what it registers twice is known to be the same.
+    name = f"cnn_jax_config_file_{hashlib.sha256(bytes(found.resolve())).hexdigest()[:12]}"
+    spec = importlib.util.spec_from_file_location(name, found)
     if spec is None or spec.loader is None:
         raise InputError(f"--config={path}: a config is a Python file (.py) that defines get_config()")
-    module = importlib.util.module_from_spec(spec)
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
         get_config = getattr(module, "get_config", None)
@@ -140,6 +145,7 @@ def from_json(tree: Mapping[str, Any]) -> ml_collections.ConfigDict:
         flat["schedule.name"] = _FORMER_SCHEDULES.get(former, former)
         if flat["schedule.name"] == "OneCycleLR":
             flat.setdefault("schedule.cycle_momentum", False)  # such runs left the momentum alone
+    _check_registered(flat)
     names = {block: flat.get(f"{block}.name") for block in VARIANTS}
     return validate(_tree({key: entry.default for key, entry in _entries(names).items()} | flat))
 
@@ -204,6 +210,22 @@ def _clipped(value: Any) -> str:
     return text if len(text) <= _LONGEST_VALUE else f"{text[:_LONGEST_VALUE]}..."
 
 
+def _check_registered(flat: Mapping[str, Any]) -> None:
+    """Raises InputError where a saved config has names that are not in the tables (yet)."""
+    tables: dict[str, Mapping[str, Any]] = {f"{block}.name": variants for block, variants in VARIANTS.items()}
+    tables["data.source"] = SOURCES
+    names = [(key, flat.get(key), table) for key, table in tables.items()]
+    pipeline = flat.get("augment")
+    for pair in pipeline if isinstance(pipeline, list | tuple) else ():
+        names.append(("augment", pair[0] if isinstance(pair, list | tuple) and pair else None, AUGMENTATIONS))
+    for key, name, table in names:
+        if isinstance(name, str) and name not in table:
+            raise InputError(
+                f"config.{key}={_clipped(name)}: there is no such name{did_you_mean(name, table)}; one of your own "
+                f"must be registered first (scripts: --config=FILE, the config file that registers it)"
+            )
+
+
 def _unknown_key(key: str, entries: Mapping[str, Key], names: Mapping[str, str]) -> str:
     key = key[:_LONGEST_VALUE]
     block, _, argument = key.partition(".")
@@ -218,48 +240,6 @@ def _unknown_key(key: str, entries: Mapping[str, Key], names: Mapping[str, str])
     if not siblings:
         siblings = sorted({entry.partition(".")[0] for entry in entries})
     return f"config.{key}: there is no such key{did_you_mean(key, entries)}; there are {', '.join(siblings)}"
-
-
-def _check_together(flat: Mapping[str, Any]) -> None:
-    """What no key shows alone."""
-    if flat["data.source"] == "tfds" and flat["data.name"] is None:
-        raise InputError("config.data.name=None: data.source 'tfds' needs the dataset's name, as in data.name=mnist")
-    if flat["data.source"] != "tfds" and flat["data.name"] is not None:
-        source = flat["data.source"]
-        raise InputError(f"config.data.name={flat['data.name']!r}: a name needs data.source=tfds, not {source!r}")
-    if flat["data.source"] in ("digits", "synthetic") and flat["data.dir"] is not None:
-        raise InputError(f"config.data.dir={flat['data.dir']!r}: data.source={flat['data.source']} reads no files")
-    if flat["data.sampling"] == "balanced" and flat["loss.class_weights"] == "balanced":
-        raise InputError("config.loss.class_weights='balanced': data.sampling is balanced already; choose one")
-    if flat["remat"] == "stage" and flat["model.name"] not in STAGED:
-        raise InputError(f"config.remat='stage': the model '{flat['model.name']}' has no stages; set it to none")
-    start, epochs = flat["swa_start"], flat["num_epochs"]
-    if start is not None and flat["ema_decay"] is not None:
-        raise InputError(f"config.swa_start={start}: a run keeps one kind of averages; set ema_decay to None")
-    if start is not None and start > epochs:
-        raise InputError(f"config.swa_start={start}: it must be an epoch of the run, and num_epochs={epochs}")
-    if flat["data.channels"] == 2:
-        raise InputError("config.data.channels=2: it must be 1 (gray) or 3 (colour), or None")
-    if flat.get("optimizer.nesterov") and flat["optimizer.momentum"] == 0:
-        raise InputError("config.optimizer.nesterov=True: it needs optimizer.momentum above 0")
-    check_schedule(flat)
-    if cycles_momentum(flat):
-        _check_momentum(flat)
-    if flat["model.name"] == "cnn" and flat["model.norm"] == "group":
-        groups, filters, stem = flat["model.norm_groups"], flat["model.filters"], flat["model.stem"]
-        if any(count % groups for count in filters):
-            raise InputError(f"config.model.norm_groups={groups}: it must divide every entry of filters={filters}")
-        if stem is not None and stem[0] % groups:
-            raise InputError(f"config.model.norm_groups={groups}: it must divide the {stem[0]} filters of stem={stem}")
-
-
-def _check_momentum(flat: Mapping[str, Any]) -> None:
-    """Of a schedule with cycle_momentum=True."""
-    where = f"config.schedule: cycle_momentum=True of {flat['schedule.name']}"
-    if "optimizer.momentum" not in flat and "optimizer.b1" not in flat:
-        raise InputError(f"{where}: the optimizer '{flat['optimizer.name']}' has no momentum to cycle; set it to False")
-    if flat.get("optimizer.momentum") == 0:
-        raise InputError(f"{where}: it needs optimizer.momentum above 0, where the cycle takes its place, or False")
 
 
 def _flatten(tree: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:

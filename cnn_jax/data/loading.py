@@ -5,23 +5,15 @@ from typing import Any
 import numpy as np
 
 from cnn_jax.cli.progress import announce
+from cnn_jax.config.keys import SOURCES
+from cnn_jax.config.tables import described
 from cnn_jax.data.reading import cache
 from cnn_jax.data.reading.image_dataset import Pictures
 from cnn_jax.data.reading.memory import bytes_at_hand
 from cnn_jax.data.reading.scan import Survey, pixel_statistics, survey
-from cnn_jax.data.sources.csv import load_csv
-from cnn_jax.data.sources.digits import load_digits
-from cnn_jax.data.sources.folder import fingerprint, load_folder
-from cnn_jax.data.sources.npz import load_npz
-from cnn_jax.data.sources.synthetic import load_synthetic
-from cnn_jax.data.sources.tfds import load_tfds
+from cnn_jax.data.sources.folder import fingerprint
 from cnn_jax.data.splits import Examples, Source, Split, Splits, check_labels, make_indices
 from cnn_jax.errors import InputError
-
-SOURCES = {
-    "digits": load_digits, "tfds": load_tfds, "folder": load_folder, "csv": load_csv, "npz": load_npz,
-    "synthetic": load_synthetic,
-}  # fmt: skip
 
 _NAMED_AT_MOST = 20
 
@@ -37,7 +29,7 @@ def load(data: Any, loading: str | None = None) -> Splits:
       InputError: the data are not there, not of the right form, or (with `data.on_error` "raise") some pictures cannot
         be read; then all of them are named.
     """
-    source = SOURCES[data.source](data)
+    source = load_source(data)
     for split in source.splits:
         check_labels(source, split)
     if data.loading != "auto" or loading is None:
@@ -62,6 +54,19 @@ def load(data: Any, loading: str | None = None) -> Splits:
         source.name, source.class_names, shape, divided["train"], divided.get("validation"),
         divided.get("test"), mean, std, loading, source.identity, skipped,
     )  # fmt: skip
+
+
+def load_source(data: Any) -> Source:
+    """What the config's `data.source` holds; no picture is looked at yet.
+
+    Raises:
+      InputError: the data are not there, or what was registered under the name makes no `Source`.
+    """
+    reader = SOURCES[data.source]
+    source = reader.load()(data)
+    if not isinstance(source, Source):
+        raise InputError(f"config.data.source='{data.source}': {described(reader.target)} returns no data.Source")
+    return source
 
 
 def choose_loading(wanted: str, source: Source) -> str:

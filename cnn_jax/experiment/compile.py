@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from cnn_jax import data
+from cnn_jax.config.optimizer_keys import LOSSES
 from cnn_jax.data.augment.draws import Draws
 from cnn_jax.data.augment.pipeline import crop_while_decoding
 from cnn_jax.data.feeding.device_dataset import Resident, own_part
@@ -25,7 +26,7 @@ from cnn_jax.inference.run import make_apply
 from cnn_jax.inference.tta import EVAL_VIEWS
 from cnn_jax.models.parameter_names import hold
 from cnn_jax.ops import takes_tiles
-from cnn_jax.optimization.losses import LOSSES, balanced_weights
+from cnn_jax.optimization.losses import balanced_weights
 from cnn_jax.runtime.compilation import quick_options
 from cnn_jax.runtime.devices import AXIS
 from cnn_jax.training.loss_scale import init_loss_scale
@@ -41,10 +42,12 @@ _OPERATIONS_PER_CALL = 2e12
 def make_steps(experiment: Experiment) -> tuple[Callable[..., Any], Callable[..., Any]]:
     """The pure training and evaluation steps of an experiment; see `training.step`."""
     config, splits = experiment.config, experiment.splits
-    weights = None
-    if config.loss.class_weights == "balanced":
-        weights = jnp.asarray(balanced_weights(splits.train.labels, splits.num_classes))
-    loss = partial(LOSSES[config.loss.name], label_smoothing=config.loss.label_smoothing, class_weights=weights)
+    arguments = {key: value for key, value in config.loss.items() if key != "name"}
+    if "class_weights" in arguments:
+        balanced = arguments["class_weights"] == "balanced"
+        weights = balanced_weights(splits.train.labels, splits.num_classes) if balanced else None
+        arguments["class_weights"] = None if weights is None else jnp.asarray(weights)
+    loss = partial(LOSSES[config.loss.name].load(), **arguments)
     options = _step_options(experiment)
     step = make_train_step(experiment.model, experiment.optimizer, loss, _make_preprocess(experiment), options)
     apply = make_apply(experiment.model, experiment.normalization, EVAL_VIEWS[config.eval_views])

@@ -16,7 +16,7 @@ import numpy as np
 from cnn_jax import data
 from cnn_jax.cli.progress import announce
 from cnn_jax.cli.signals import StopSignals
-from cnn_jax.config.model_keys import STAGED
+from cnn_jax.config.model_keys import MODELS
 from cnn_jax.config.tree import to_json, validate
 from cnn_jax.distributed import hosts
 from cnn_jax.errors import InputError, Interrupted, NonFiniteError, SaveError
@@ -108,7 +108,7 @@ def out_of_memory(config: ml_collections.ConfigDict, error: Exception) -> str:
         ways.append(f"config.precision=bfloat16 (it is {config.precision})")
     if config.batch_size % (2 * config.accumulate_steps * jax.device_count()) == 0:
         ways.append(f"config.accumulate_steps={2 * config.accumulate_steps} (it is {config.accumulate_steps})")
-    if config.remat == "none" and config.model.name in STAGED:
+    if config.remat == "none" and MODELS[config.model.name].stages:
         ways.append("config.remat=stage (it is none)")
     if config.data.loading != "streamed":
         ways.append(f"config.data.loading=streamed (it is {config.data.loading})")

@@ -1,33 +1,19 @@
-"""One table from a model's name to its class; `config.keys.MODELS` holds the same names with their arguments."""
+"""Classifiers; `config.model_keys.MODELS` is the table of their names, classes and arguments."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
+from cnn_jax.config.model_keys import MODELS
+from cnn_jax.config.tables import described
 from cnn_jax.errors import InputError
-from cnn_jax.models.cnn import CNN
 from cnn_jax.models.layers import Classifier
-from cnn_jax.models.lenet import LeNet5
-from cnn_jax.models.mlp import MLP, Linear
-from cnn_jax.models.resnet import ResNet18, ResNet34, ResNet50
 from cnn_jax.models.setting import Setting
-from cnn_jax.models.speednet import SpeedNet
 from cnn_jax.models.table import Table, make_table
 
-__all__ = ["MODELS", "Classifier", "Setting", "Table", "make_model", "make_table", "variable_shapes"]
-
-MODELS: dict[str, Callable[..., Classifier]] = {
-    "linear": Linear,
-    "mlp": MLP,
-    "lenet5": LeNet5,
-    "cnn": CNN,
-    "resnet18": ResNet18,
-    "resnet34": ResNet34,
-    "resnet50": ResNet50,
-    "speednet": SpeedNet,
-}
+__all__ = ["Classifier", "Setting", "Table", "make_model", "make_table", "variable_shapes"]
 
 
 def make_model(
@@ -41,7 +27,7 @@ def make_model(
     """The module for a config's `model` block: a name and that model's own arguments; the rest is `Setting`'s.
 
     Raises:
-      InputError: JAX was not told to keep 64 bits.
+      InputError: JAX was not told to keep 64 bits, or what was registered under the name makes no `Classifier`.
     """
     if precision == "float64" and jnp.result_type(float) != jnp.float64:
         raise InputError(
@@ -49,7 +35,11 @@ def make_model(
         )
     arguments = {key: value for key, value in model.items() if key != "name"}
     setting = Setting(jnp.dtype(precision), axis, freeze, remat)
-    return MODELS[model["name"]](num_classes=num_classes, setting=setting, **arguments)
+    variant = MODELS[model["name"]]
+    made = variant.load()(num_classes=num_classes, setting=setting, **arguments)
+    if not isinstance(made, Classifier):
+        raise InputError(f"config.model.name='{model['name']}': {described(variant.target)} is no models.Classifier")
+    return made
 
 
 def variable_shapes(model: Classifier, image_shape: tuple[int, int, int]) -> dict[str, Any]:

@@ -34,6 +34,3 @@ def balanced_weights(labels: np.ndarray, num_classes: int) -> np.ndarray:
     counts = np.bincount(labels, minlength=num_classes)
     there = counts > 0
     return np.where(there, len(labels) / (there.sum() * np.maximum(counts, 1)), 0.0).astype(np.float32)
-
-
-LOSSES = {"cross_entropy": cross_entropy}

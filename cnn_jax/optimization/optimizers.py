@@ -1,6 +1,6 @@
 """Optimizers by name, as Optax chains with PyTorch's meaning of weight decay.
 
-Each takes a learning rate (a schedule) and the arguments of `config.keys.OPTIMIZERS`. Weight decay is coupled
+Each takes a learning rate (a schedule) and the arguments of `config.optimizer_keys.OPTIMIZERS`. Weight decay is coupled
 (added to the gradient, before momentum or scaling sees it), but for adamw, lion, lamb and muon, which decouple it. By
 default it leaves biases and normalisation parameters alone.
 """
@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from cnn_jax.config.optimizer_keys import OPTIMIZERS
 from cnn_jax.models.parameter_names import frozen, multiplier, parameter_names
 from cnn_jax.optimization.lookahead import lookahead
 
@@ -115,20 +116,6 @@ def muon(
     return optax.chain(update, decay(rate, True), decay(adam_learning_rate, False)) if weight_decay else update
 
 
-OPTIMIZERS: dict[str, Callable[..., optax.GradientTransformation]] = {
-    "sgd": sgd,
-    "adam": adam,
-    "adamw": adamw,
-    "rmsprop": rmsprop,
-    "adagrad": adagrad,
-    "adadelta": adadelta,
-    "lion": lion,
-    "lamb": lamb,
-    "lars": lars,
-    "muon": muon,
-}
-
-
 def has_momentum(optimizer: Mapping[str, Any]) -> bool:
     """Whether there is something for a schedule to cycle: momentum above 0, or else b1."""
     return optimizer.get("momentum", 0) > 0 or "b1" in optimizer
@@ -205,7 +192,7 @@ def _build(
     def mask(params: Any) -> Any:
         return jax.tree.map(lambda leaf: decay_all or leaf.ndim > 1, params)
 
-    transformation = OPTIMIZERS[name](schedule(base), mask, **arguments)
+    transformation = OPTIMIZERS[name].load()(schedule(base), mask, **arguments)
     if clip_norm is not None:
         transformation = optax.chain(optax.clip_by_global_norm(clip_norm), transformation)
     if multipliers:

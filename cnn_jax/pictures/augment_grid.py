@@ -13,13 +13,15 @@ import numpy as np
 
 from cnn_jax import data
 from cnn_jax.cli.progress import progress_bar
+from cnn_jax.config.augment_keys import AUGMENTATIONS
 from cnn_jax.config.tree import validate
 from cnn_jax.data.augment.draws import Draws
 from cnn_jax.data.augment.pipeline import Pipeline, check, make_augment
 from cnn_jax.errors import InputError
 from cnn_jax.pictures import reports
 
-# From barely visible to more than most data bear; what is too much for small images is left out.
+# From barely visible to more than most data bear; what is too much for small images is left out. Of operations that are
+# not here, registered ones, the usual strength is drawn.
 STRENGTHS: dict[str, tuple[Any, ...]] = {
     "rotate": (5.0, 15.0, 45.0, 180.0), "translate": (1, 2, 4, 8), "scale": (0.1, 0.3, 0.5, 1.0),
     "shear": (5.0, 10.0, 20.0, 40.0), "elastic": ((0.5, 4.0), (1.0, 4.0), (2.0, 4.0), (4.0, 8.0)), "flip": (0.5, 1.0),
@@ -49,10 +51,11 @@ def draw_gallery(config: ml_collections.ConfigDict, path: Path) -> Path:
     chosen = _one_of_each_class(splits.train.labels, _ROWS)
     images, labels = splits.train.read(chosen), splits.train.labels[chosen]
     batch = _Batch(jnp.asarray(images), jnp.asarray(labels), splits.num_classes, config.augment_edges, config.seed)
-    with progress_bar(len(STRENGTHS) + 1, "compiling", "operation") as bar:
+    drawn = {name: STRENGTHS.get(name, (operation.default,)) for name, operation in AUGMENTATIONS.items()}
+    with progress_bar(len(drawn) + 1, "compiling", "operation") as bar:
         rows = _pipeline_rows(batch, config.augment) if config.augment else []
         bar.update(1)
-        for name, strengths in STRENGTHS.items():
+        for name, strengths in drawn.items():
             rows.append(_operation_row(batch, name, strengths))
             bar.update(1)
     listed = ", ".join(f"{name} {_written(strength)}" for name, strength in config.augment) or "none"

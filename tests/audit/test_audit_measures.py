@@ -18,7 +18,7 @@ from cnn_jax.audit.quality import Entry, measure, measure_all, prepare, sharpnes
 from cnn_jax.audit.set_statistics import statistics
 from cnn_jax.audit.suspects import embedding_outliers, likely_mislabelled, project
 from cnn_jax.config.tree import to_json
-from cnn_jax.data import SOURCES
+from cnn_jax.data import load_source
 from cnn_jax.data.normalize import Normalization
 from cnn_jax.data.reading.images import quiet
 from cnn_jax.errors import InputError
@@ -43,7 +43,7 @@ def of_level(found: list[Finding], level: str) -> dict[str, int]:
 
 @pytest.mark.parametrize("name", ["cifar10", "mnist"])
 def test_clean_data_are_not_accused(name: str, tfds_data: str) -> None:
-    source = SOURCES["tfds"](tiny_config(data__source="tfds", data__name=name).data)
+    source = load_source(tiny_config(data__source="tfds", data__name=name).data)
     part = source.splits["train"].subset(np.arange(300))
     with quiet():
         entries = [entry for entries in measure_all("train", part) for entry in entries]

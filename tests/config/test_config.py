@@ -11,17 +11,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cnn_jax import models, ops
+from cnn_jax import ops
 from cnn_jax.config import keys as k
 from cnn_jax.config import model_keys
 from cnn_jax.config import tree as c
 from cnn_jax.config.overrides import parse_overrides
 from cnn_jax.config.schedule_keys import SHARED
-from cnn_jax.data import SOURCES
-from cnn_jax.data.augment.pipeline import OPERATIONS
 from cnn_jax.errors import InputError
 from cnn_jax.models import initializers, layers
-from cnn_jax.optimization import losses, optimizers, schedules
+from cnn_jax.optimization import schedules
 from tests.support.helpers import ROOT
 
 
@@ -32,7 +30,7 @@ def defaults(callable_: Any, skip: tuple[str, ...]) -> dict[str, Any]:
 
 @pytest.mark.parametrize("name", k.MODELS)
 def test_models_arguments_are_the_keys_with_the_same_defaults(name: str) -> None:
-    ours = defaults(models.MODELS[name], ("num_classes", "setting", "parent", "name", "blocks", "block"))
+    ours = defaults(k.MODELS[name].load(), ("num_classes", "setting", "parent", "name", "blocks", "block"))
     assert {key: entry.default for key, entry in k.MODELS[name].items()} == ours
 
 
@@ -40,7 +38,7 @@ def test_models_arguments_are_the_keys_with_the_same_defaults(name: str) -> None
 def test_optimizers_take_the_keys(name: str) -> None:
     taken_before = {"learning_rate", "decay_bias_and_norm", "clip_norm", "rate_multipliers"}
     taken_before |= {"lookahead_steps", "lookahead_decay"}
-    assert set(k.OPTIMIZERS[name]) - taken_before == set(defaults(optimizers.OPTIMIZERS[name], ("rate", "mask")))
+    assert set(k.OPTIMIZERS[name]) - taken_before == set(defaults(k.OPTIMIZERS[name].load(), ("rate", "mask")))
 
 
 @pytest.mark.parametrize("name", k.SCHEDULES)
@@ -50,20 +48,22 @@ def test_schedules_take_the_keys(name: str) -> None:
     if name == "ReduceLROnPlateau":
         assert own == set(schedules.plateau_arguments(c.default_config(schedule=name).schedule) or ())
     else:
-        assert own == set(defaults(schedules.SCHEDULES[name], ("base", "clock")))
+        assert own == set(defaults(k.SCHEDULES[name].load(), ("base", "clock")))
+
+
+@pytest.mark.parametrize("name", k.LOSSES)
+def test_losses_take_the_keys_with_the_same_defaults(name: str) -> None:
+    ours = defaults(k.LOSSES[name].load(), ("logits", "labels", "class_weights"))
+    assert {key: entry.default for key, entry in k.LOSSES[name].items() if key != "class_weights"} == ours
 
 
 def test_tables_hold_the_names_of_the_config() -> None:
-    assert list(k.MODELS) == list(models.MODELS)
-    assert list(k.OPTIMIZERS) == list(optimizers.OPTIMIZERS)
-    assert list(k.SCHEDULES) == list(schedules.SCHEDULES)
     assert set(model_keys.INITIALIZATIONS) == set(initializers.INITIALIZERS)
     assert set(model_keys.ACTIVATIONS) == set(layers.ACTIVATIONS)
     assert set(k.EDGES) == {*ops.PAD_MODES, "crop"}
-    assert set(k.AUGMENTATIONS) == set(OPERATIONS)
+    assert all(callable(entry.load()) for entry in (*k.AUGMENTATIONS.values(), *k.SOURCES.values()))
     assert all(entry.rule(entry.default) == entry.default for entry in k.AUGMENTATIONS.values())
-    assert k.KEYS["data.source"].rule.choices == tuple(SOURCES)
-    assert k.KEYS["loss.name"].rule.choices == tuple(losses.LOSSES)
+    assert k.KEYS["data.source"].rule.choices == tuple(k.SOURCES)
 
 
 @pytest.mark.parametrize("model", k.MODELS)

@@ -13,7 +13,7 @@ import optax
 import pytest
 
 from cnn_jax import data
-from cnn_jax.config.keys import KEYS, MODELS, OPTIMIZERS, SCHEDULES
+from cnn_jax.config.keys import KEYS, LOSSES, MODELS, OPTIMIZERS, SCHEDULES
 from cnn_jax.config.tree import default_config, override
 from cnn_jax.data.normalize import make_normalization
 from cnn_jax.experiment.compile import make_training, steps_per_call
@@ -273,7 +273,8 @@ def test_the_evaluation_batch_size_acts(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 def test_no_key_is_forgotten() -> None:
-    assert set(SEEN_IN_PARTS) | set(SEEN_IN_RUNS) == set(KEYS)
+    of_losses = {f"loss.{key}" for keys in LOSSES.values() for key in ("name", *keys)}
+    assert set(SEEN_IN_PARTS) | set(SEEN_IN_RUNS) == set(KEYS) | of_losses
     tests = ROOT / "tests"
     for place_of_test in SEEN_IN_RUNS.values():
         file, name = place_of_test.split("::")

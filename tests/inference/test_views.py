@@ -83,6 +83,7 @@ def test_the_gallery_has_every_operation() -> None:
 def test_the_gallery_is_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     chosen = ("rotate", "cutout", "hue", "alternating_flip")
     monkeypatch.setattr(gallery, "STRENGTHS", {name: gallery.STRENGTHS[name] for name in chosen})
+    monkeypatch.setattr(gallery, "AUGMENTATIONS", {name: AUGMENTATIONS[name] for name in (*chosen, "blur")})
     rows: list[Any] = []
     original = gallery.reports.plot_gallery
 
@@ -98,6 +99,7 @@ def test_the_gallery_is_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert headings["rotate"] == ["", "5", "15", "45", "180"]
     assert headings["cutout"] == ["", "2", "4"]  # 8 is too much for 8x8 images
     assert headings["hue\n(gray: no change)"] == [""]
+    assert headings["blur"] == ["", "1"], "of an operation without strengths here, the usual one"
     assert headings["alternating_flip"] == ["", "even epochs", "odd epochs"]
     first = rows[0][1]
     assert first[1][1].shape == (15, 8, 8, 1)

@@ -12,7 +12,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from cnn_jax.data.augment import colour, erase, geometry, mix, policies, texture
+from cnn_jax.config.augment_keys import AUGMENTATIONS
+from cnn_jax.data.augment import geometry
 from cnn_jax.data.augment.draws import Draws
 from cnn_jax.data.augment.resample import affine
 from cnn_jax.errors import InputError
@@ -22,28 +23,7 @@ Entry = tuple[int, str, Any]  # the place in the list, the name, the strength
 # (images [B, H, W, C], labels, draws) -> the same; uint8 or float32 images, labels int32 [B] or probabilities [B, K]
 Augment = Callable[[jax.Array, jax.Array, Draws], tuple[jax.Array, jax.Array]]
 
-# (keys, strength) -> matrices; neighbours in the list become one interpolation, with `elastic` behind them
-MAPS: dict[str, Callable[[jax.Array, Any], jax.Array]] = {
-    "rotate": geometry.rotation, "translate": geometry.translation, "scale": geometry.scaling,
-    "shear": geometry.shearing,
-}  # fmt: skip
-# (images, keys, strength) -> images
-PLAIN: dict[str, Callable[[jax.Array, jax.Array, Any], jax.Array]] = {
-    "flip": geometry.flip, "vertical_flip": geometry.vertical_flip,
-    "random_resized_crop": geometry.random_resized_crop, "brightness": colour.brightness, "contrast": colour.contrast,
-    "saturation": colour.saturation, "hue": colour.hue, "grayscale": colour.grayscale, "noise": texture.noise,
-    "blur": texture.blur, "cutout": erase.cutout, "random_erasing": erase.random_erasing,
-}  # fmt: skip
-# (images, keys, strength, edges) -> images
-AT_EDGES: dict[str, Callable[[jax.Array, jax.Array, Any, str], jax.Array]] = {
-    "crop": geometry.translate, "randaugment": policies.randaugment, "trivial_augment": policies.trivial_augment,
-}  # fmt: skip
-# (images, labels, keys, strength, what finds the next row of the batch) -> (images, labels)
-MIXING: dict[str, Callable[..., tuple[jax.Array, jax.Array]]] = {
-    "mixup": mix.mixup, "cutmix": mix.cutmix,
-}  # fmt: skip
 CROP, ELASTIC = "random_resized_crop", "elastic"
-OPERATIONS = (*MAPS, ELASTIC, *PLAIN, *AT_EDGES, *MIXING, "alternating_flip")
 
 
 def make_augment(
@@ -53,7 +33,7 @@ def make_augment(
     """The operations in order, each with draws of its own; fit for `jit`.
 
     Args:
-      pipeline: (name, strength) pairs; see `config.keys.AUGMENTATIONS`.
+      pipeline: (name, strength) pairs; see `config.augment_keys.AUGMENTATIONS`.
       image_shape: (height, width, channels), channels 1 or 3.
       num_classes: K.
       edges: what stands beyond the border: "zero", "extend", "reflect" or "wrap".
@@ -69,7 +49,7 @@ def make_augment(
     check(pipeline, image_shape)
     left_out = {CROP} if cropped else set()
     stages = list(_stages(pipeline, edges, left_out))
-    mixes = any(name in MIXING for name, _ in pipeline)
+    mixes = any(_form(name) == "mix" for name, _ in pipeline)
 
     def augment(images: jax.Array, labels: jax.Array, draws: Draws) -> tuple[jax.Array, jax.Array]:
         if mixes and labels.ndim == 1:
@@ -121,7 +101,7 @@ def _stages(pipeline: Pipeline, edges: str, left_out: Collection[str]) -> Iterat
     entries = [(position, name, strength) for position, (name, strength) in enumerate(pipeline) if name not in left_out]
     for run in _runs(entries):
         first, names = run[0], [name for _, name, _ in run]
-        if first[1] in (*MAPS, ELASTIC) and names != ["translate"]:
+        if _form(first[1]) in ("map", "field") and names != ["translate"]:
             yield partial(_interpolate, run, edges)
         else:
             yield partial(_apply, *first, edges)
@@ -132,11 +112,11 @@ def _runs(entries: Sequence[Entry]) -> Iterator[list[Entry]]:
     run: list[Entry] = []
     for entry in entries:
         name = entry[1]
-        if run and name not in (*MAPS, ELASTIC):
+        if run and _form(name) not in ("map", "field"):
             yield run
             run = []
         run.append(entry)
-        if name not in MAPS:
+        if _form(name) != "map":
             yield run
             run = []
     if run:
@@ -149,10 +129,11 @@ def _interpolate(
     batch, height, width, _ = images.shape
     matrices, moved = [jnp.broadcast_to(jnp.eye(3), (batch, 3, 3))], None
     for position, name, strength in run:
-        if name == ELASTIC:
-            moved = geometry.elastic(draws.keys(position), (height, width), strength)
+        operation = AUGMENTATIONS[name].load()
+        if _form(name) == "field":
+            moved = operation(draws.keys(position), (height, width), strength)
         else:
-            matrices.append(MAPS[name](draws.keys(position), strength))
+            matrices.append(operation(draws.keys(position), strength))
     return affine(images, _product(matrices), edges, moved), labels
 
 
@@ -167,13 +148,17 @@ def _product(matrices: Sequence[jax.Array]) -> jax.Array:
 def _apply(
     position: int, name: str, strength: Any, edges: str, images: jax.Array, labels: jax.Array, draws: Draws
 ) -> tuple[jax.Array, jax.Array]:
-    if name == "alternating_flip":
-        return (geometry.alternating_flip(images, draws, position) if strength else images), labels
+    if name == "translate":  # alone, by whole pixels
+        return geometry.translate(images, draws.keys(position), strength, edges), labels
+    operation, form = AUGMENTATIONS[name].load(), _form(name)
+    if form == "alternate":
+        return (operation(images, draws, position) if strength else images), labels
     keys = draws.keys(position)
-    if name in MIXING:
-        return MIXING[name](images, labels, keys, strength, draws.following)
-    if name == "translate":
-        return geometry.translate(images, keys, strength, edges), labels
-    if name in AT_EDGES:
-        return AT_EDGES[name](images, keys, strength, edges), labels
-    return PLAIN[name](images, keys, strength), labels
+    if form == "mix":
+        mixed: tuple[jax.Array, jax.Array] = operation(images, labels, keys, strength, draws.following)
+        return mixed
+    return operation(images, keys, strength, *([edges] if form == "image_at_edges" else [])), labels
+
+
+def _form(name: str) -> str:
+    return AUGMENTATIONS[name].form

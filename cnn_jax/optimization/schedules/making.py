@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from cnn_jax.config.schedule_keys import SCHEDULES
 from cnn_jax.errors import InputError
 from cnn_jax.optimization.schedules import curves, cycles
 from cnn_jax.optimization.schedules.clock import Clock, Schedule, count, reached, share
@@ -38,13 +39,13 @@ def sequential(base: float, clock: Clock, *, schedulers: Sequence[Child], milest
             arguments = {**arguments, "swa_lr": base / 2}
         if i > 0 and name == "MultiplicativeLR":
             first *= float(curves.values(arguments["lr_lambda"], np.zeros(1))[0])
-        parts.append(SCHEDULES[name](first, own, **arguments))
+        parts.append(SCHEDULES[name].load()(first, own, **arguments))
     return _one_after_another(parts, [start for start, _ in turns])
 
 
 def chained(base: float, clock: Clock, *, schedulers: Sequence[Child]) -> Schedule:
     """ChainedScheduler: b times every scheduler's factor."""
-    factors = [SCHEDULES[name](1.0, clock, **arguments) for name, arguments in schedulers]
+    factors = [SCHEDULES[name].load()(1.0, clock, **arguments) for name, arguments in schedulers]
 
     def schedule(t: jax.Array | int) -> jax.Array:
         rate = base * factors[0](t)
@@ -55,25 +56,6 @@ def chained(base: float, clock: Clock, *, schedulers: Sequence[Child]) -> Schedu
     return schedule
 
 
-SCHEDULES: dict[str, Callable[..., Schedule]] = {
-    "constant": curves.constant,
-    "LambdaLR": curves.lambda_lr,
-    "MultiplicativeLR": curves.multiplicative,
-    "StepLR": curves.step,
-    "MultiStepLR": curves.multistep,
-    "ConstantLR": curves.constant_factor,
-    "LinearLR": curves.linear,
-    "ExponentialLR": curves.exponential,
-    "PolynomialLR": curves.polynomial,
-    "CosineAnnealingLR": curves.cosine,
-    "CosineAnnealingWarmRestarts": cycles.warm_restarts,
-    "CyclicLR": cycles.cyclic,
-    "OneCycleLR": cycles.one_cycle,
-    "ReduceLROnPlateau": plateau,
-    "SWALR": curves.swa,
-    "SequentialLR": sequential,
-    "ChainedScheduler": chained,
-}
 MOMENTA: dict[str, Callable[..., Schedule]] = {
     "CyclicLR": cycles.cyclic_momentum,
     "OneCycleLR": cycles.one_cycle_momentum,
@@ -95,7 +77,7 @@ def make_schedule(
     """
     block = taken_apart(schedule, steps_per_epoch, num_epochs)
     scale = 1.0 if peak is None else base / peak
-    main = SCHEDULES[block.name](base if peak is None else peak, block.clock, **block.arguments)
+    main = SCHEDULES[block.name].load()(base if peak is None else peak, block.clock, **block.arguments)
     if block.rise > 0:
         main = _warmed_up(main, block.rise, block.start_factor)
     return main if scale == 1 else lambda t: scale * main(t)

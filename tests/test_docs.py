@@ -1,0 +1,49 @@
+"""What the documentation says of files and names is true."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from cnn_jax.config.keys import AUGMENTATIONS, KEYS, LOSSES, MODELS, OPTIMIZERS
+from tests.support.helpers import ROOT
+
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    links = re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text())
+    missing = [link for link in links if "://" not in link and not (page.parent / link).exists()]
+    assert not missing
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_scripts_and_configs_exist(page: Path) -> None:
+    named = set(re.findall(r"(?<![\w/])(?:scripts|configs)/[\w/]+\.(?:py|yaml)", page.read_text()))
+    examples = {"configs/mine.py"} | set(re.findall(r"^# (configs/\w+\.py)$", page.read_text(), re.MULTILINE))
+    assert not [name for name in named - examples if not (ROOT / name).exists()]
+
+
+def test_index_has_every_page() -> None:
+    listed = set(re.findall(r"^\| \[(\w+\.md)\]", (ROOT / "docs/index.md").read_text(), re.MULTILINE))
+    assert listed == {page.name for page in (ROOT / "docs").glob("*.md")} - {"index.md"}
+
+
+def test_ideas_of_the_course_live_where_it_says() -> None:
+    named = re.findall(r"`([\w/]+(?:\.py|\.yaml|/))`", (ROOT / "docs/course.md").read_text())
+    assert len(named) > 20
+    assert not [name for name in named if not any((folder / name).exists() for folder in (ROOT, ROOT / "cnn_jax"))]
+
+
+def test_config_page_has_every_name() -> None:
+    rows = re.findall(r"^\| `([\w.]+)`[^|]*\|(.*)\|$", (ROOT / "docs/config.md").read_text(), re.MULTILINE)
+    named: dict[str, set[str]] = {}
+    for key, text in rows:
+        named.setdefault(key, set()).update(re.findall(r"`(\w+)`", text))
+    assert named["model.name"] == set(MODELS)
+    assert named["optimizer.name"] == set(OPTIMIZERS)
+    assert named["loss.name"] == set(LOSSES)
+    assert named["augment"] == set(AUGMENTATIONS)
+    for key in ("data.normalization", "augment_edges"):
+        assert named[key] == set(KEYS[key].rule.choices)
