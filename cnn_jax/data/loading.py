@@ -14,6 +14,7 @@ from cnn_jax.data.reading.scan import Survey, pixel_statistics, survey
 from cnn_jax.data.sources.folder import fingerprint
 from cnn_jax.data.splits import Examples, Source, Split, Splits, check_labels, make_indices
 from cnn_jax.errors import InputError
+from cnn_jax.runtime.sizes import describe_size
 
 _NAMED_AT_MOST = 20
 
@@ -78,8 +79,8 @@ def choose_loading(wanted: str, source: Source) -> str:
     if needed <= at_hand:
         return "resident"
     announce(
-        f"{source.name}: {needed / 1e9:.1f} GB of decoded images against {at_hand / 1e9:.1f} GB that may be used for "
-        f"them: streamed (data.loading=resident would keep them in memory)"
+        f"{source.name}: {describe_size(needed)} of decoded images against {describe_size(at_hand)} that may be used "
+        f"for them: streamed (data.loading=resident would keep them in memory)"
     )
     return "streamed"
 

@@ -1,14 +1,13 @@
 """What a training step takes, by the compiler's own account: parameters, operations, and the memory of each device."""
 
 import dataclasses
-import math
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 
 from cnn_jax.experiment.compile import compile_training, steps_per_call
 from cnn_jax.experiment.setup import Experiment
+from cnn_jax.runtime.sizes import tree_bytes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,22 +49,9 @@ def compile_with_costs(experiment: Experiment) -> tuple[jax.stages.Compiled, Cos
     costs = Costs(
         parameters=experiment.table.parameters,
         operations=6 * experiment.table.multiply_adds * experiment.config.batch_size,
-        state=_bytes(state),
+        state=tree_bytes(state),
         arguments=memory.argument_size_in_bytes,
         temporary=memory.temp_size_in_bytes,
         peak=memory.argument_size_in_bytes + memory.temp_size_in_bytes + max(results, 0),
     )
     return compiled, costs
-
-
-def describe_size(count: float) -> str:
-    """Bytes for people, in powers of 1000."""
-    for unit in ("bytes", "kB", "MB"):
-        if count < 1000:
-            return f"{count:.3g} {unit}"
-        count /= 1000
-    return f"{count:,.3g} GB"
-
-
-def _bytes(tree: Any) -> int:
-    return sum(math.prod(leaf.shape) * jnp.dtype(leaf.dtype).itemsize for leaf in jax.tree.leaves(tree))

@@ -3,9 +3,10 @@
 import ml_collections
 
 from cnn_jax.experiment.compile import steps_per_call
-from cnn_jax.experiment.costs import describe_size, measure_costs
+from cnn_jax.experiment.costs import measure_costs
 from cnn_jax.experiment.fitting import memory_said, read_start
 from cnn_jax.experiment.setup import build
+from cnn_jax.runtime.sizes import describe_size
 
 
 def describe_costs(config: ml_collections.ConfigDict) -> str:

@@ -12,10 +12,10 @@ from cnn_jax import data
 from cnn_jax.cli.progress import announce, progress_bar
 from cnn_jax.config.tree import override
 from cnn_jax.errors import InputError
+from cnn_jax.inference.metrics import confusion_matrix, expected_calibration_error, per_class, wilson_interval
 from cnn_jax.inference.run import Run, load_run, softmax
 from cnn_jax.inference.tta import check_views
 from cnn_jax.pictures import reports
-from cnn_jax.training.metrics import confusion_matrix, expected_calibration_error, per_class, wilson_interval
 
 _MOST_MISTAKES = 24
 
@@ -130,10 +130,10 @@ def measure(logits: np.ndarray, labels: np.ndarray, class_names: Sequence[str]) 
     probabilities = softmax(logits)
     predictions = logits.argmax(axis=1)
     correct = int((predictions == labels).sum())
-    confusion = confusion_matrix(labels, predictions, len(class_names))
     shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
     losses = np.log(np.exp(shifted).sum(axis=1)) - shifted[np.arange(len(labels)), labels]
-    classes = [{"class": name, **figures} for name, figures in zip(class_names, per_class(confusion), strict=True)]
+    rows = per_class(labels, predictions, len(class_names))
+    classes = [{"class": name, **row} for name, row in zip(class_names, rows, strict=True)]
     return {
         "examples": len(labels),
         "correct": correct,
@@ -143,7 +143,7 @@ def measure(logits: np.ndarray, labels: np.ndarray, class_names: Sequence[str]) 
         "loss": float(losses.mean()),
         "expected_calibration_error": expected_calibration_error(probabilities, labels),
         "per_class": classes,
-        "confusion_matrix": confusion.tolist(),
+        "confusion_matrix": confusion_matrix(labels, predictions, len(class_names)).tolist(),
     }
 
 

@@ -2,30 +2,23 @@
 
     optimizer.learning_rate > 0.01 and model.name in ("cnn", "mlp")
 
-It is parsed as Python, but only comparisons, `and`, `or`, `not`, `in`, arithmetic, numbers, texts, tuples and the names
-of columns mean anything: a condition out of a file or a web form can read columns and do nothing else.
+It looks like Python, but only comparisons, `and`, `or`, `not`, `in`, arithmetic, numbers, texts, tuples and the names
+of columns mean anything: a condition out of a file or a web form can read columns and do nothing else (`safe_eval`).
 """
 
 import ast
-import itertools
+import functools
 import operator
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from cnn_jax.config.rules import did_you_mean
+from cnn_jax.config.safe_eval import Language, Refused, Value, compile_text
 from cnn_jax.errors import InputError
 
 Record = Mapping[str, Any]
-_Value = Callable[[Record], Any]
 
-_LONGEST, _SHOWN = 2000, 120
-_COMPARISONS: dict[type, Callable[[Any, Any], bool]] = {
-    ast.Lt: operator.lt, ast.LtE: operator.le, ast.Gt: operator.gt, ast.GtE: operator.ge,
-}  # fmt: skip
-_ARITHMETIC: dict[type, Callable[[Any, Any], Any]] = {
-    ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv,
-    ast.Mod: operator.mod, ast.Pow: operator.pow,
-}  # fmt: skip
+_MAX_LENGTH, _SHOWN = 2000, 120
 
 
 def condition(text: str, columns: Collection[str]) -> Callable[[Record], bool]:
@@ -38,14 +31,15 @@ def condition(text: str, columns: Collection[str]) -> Callable[[Record], bool]:
       InputError: the text is no condition, or names a column that is not there.
     """
     try:
-        if len(text) > _LONGEST:
-            raise ValueError(f"it is longer than {_LONGEST} characters")
-        tree = ast.parse(text.replace("`", "").strip(), mode="eval").body
-        evaluate = _Reader(text, columns).read(tree)
+        if len(text) > _MAX_LENGTH:
+            raise ValueError(f"it is longer than {_MAX_LENGTH} characters")
+        evaluate = compile_text(text.replace("`", ""), _language(_named(text), columns))
     except InputError:
         raise
     except (SyntaxError, ValueError, MemoryError, RecursionError) as error:
         reason = error.msg if isinstance(error, SyntaxError) else str(error) or type(error).__name__
+        if isinstance(error, Refused):
+            reason = f"'{reason[:_SHOWN]}' may not be in one"
         raise InputError(
             f"{_named(text)}: this is no condition ({reason}); write it as in "
             f"'optimizer.learning_rate > 0.01 and model.name == \"cnn\"'"
@@ -103,80 +97,63 @@ def _rank(value: Any) -> tuple[int, Any]:
     return (1, value) if isinstance(value, str) else (2, repr(value))
 
 
-class _Reader:
-    """Turns the tree into functions of a record; what is not listed here is refused."""
+def _language(where: str, columns: Collection[str]) -> Language:
+    """Of conditions; `where` begins the errors that only a record's values show."""
 
-    def __init__(self, text: str, columns: Collection[str]):
-        self._text, self._columns = text, columns
+    def name(dotted: str) -> Value:
+        known = column(dotted, columns, where, "; a text stands in quotes")
+        return lambda record: None if _absent(record.get(known)) else record[known]
 
-    def read(self, node: ast.expr) -> _Value:
-        match node:
-            case ast.Constant(value=int() | float() | str() | None as value):
-                return lambda record: value
-            case ast.Tuple(elts=parts) | ast.List(elts=parts):
-                values = [self.read(part) for part in parts]
-                return lambda record: tuple(value(record) for value in values)
-            case ast.Name() | ast.Attribute():
-                name = column(self._dotted(node), self._columns, _named(self._text), "; a text stands in quotes")
-                return lambda record: None if _absent(record.get(name)) else record[name]
-            case ast.UnaryOp(op=ast.Not(), operand=operand):
-                inner = self.read(operand)
-                return lambda record: not inner(record)
-            case ast.UnaryOp(op=ast.USub(), operand=operand):
-                inner = self.read(operand)
-                return lambda record: self._apply(operator.sub, 0, inner(record))
-            case ast.BinOp(left=left, op=ast.BitAnd() | ast.BitOr() as op, right=right):  # as pandas writes it
-                return self._logic(isinstance(op, ast.BitAnd), [left, right])
-            case ast.BoolOp(op=op, values=parts):
-                return self._logic(isinstance(op, ast.And), parts)
-            case ast.BinOp(left=left, op=op, right=right) if type(op) in _ARITHMETIC:
-                first, second, act = self.read(left), self.read(right), _ARITHMETIC[type(op)]
-                return lambda record: self._apply(act, first(record), second(record))
-            case ast.Compare(left=left, ops=ops, comparators=rest):
-                return self._compare([left, *rest], ops)
-        raise ValueError(f"'{ast.unparse(node)[:_SHOWN]}' may not be in one")
+    def arithmetic(compute: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+        return functools.partial(_arithmetic, where, compute)
 
-    def _dotted(self, node: ast.expr) -> str:
-        if isinstance(node, ast.Attribute):
-            return f"{self._dotted(node.value)}.{node.attr}"
-        if isinstance(node, ast.Name):
-            return node.id
-        raise ValueError(f"'{ast.unparse(node)[:_SHOWN]}' has no parts that may be asked for")
+    def comparison(compare: Callable[[Any, Any], Any]) -> Callable[[Any, Any], bool]:
+        return functools.partial(_comparison, where, compare)
 
-    def _logic(self, both: bool, parts: Sequence[ast.expr]) -> _Value:
-        inner = [self.read(part) for part in parts]
-        return lambda record: (all if both else any)(part(record) for part in inner)
+    return Language(
+        literal=_literal,
+        name=name,
+        operators={
+            ast.Add: arithmetic(operator.add), ast.Sub: arithmetic(operator.sub), ast.Mult: arithmetic(operator.mul),
+            ast.Div: arithmetic(operator.truediv), ast.Mod: arithmetic(operator.mod), ast.Pow: arithmetic(operator.pow),
+            ast.USub: functools.partial(arithmetic(operator.sub), 0), ast.Not: operator.not_,
+            ast.Lt: comparison(operator.lt), ast.LtE: comparison(operator.le), ast.Gt: comparison(operator.gt),
+            ast.GtE: comparison(operator.ge), ast.Eq: operator.eq, ast.Is: operator.eq, ast.NotEq: operator.ne,
+            ast.IsNot: operator.ne, ast.In: comparison(_is_in),
+            ast.NotIn: lambda value, values: not comparison(_is_in)(value, values),
+            ast.Tuple: lambda *values: values, ast.List: lambda *values: values,
+        },
+        logic={ast.And: all, ast.Or: any, ast.BitAnd: all, ast.BitOr: any},  # & and |: as pandas writes it
+    )  # fmt: skip
 
-    def _compare(self, sides: Sequence[ast.expr], operators: Sequence[ast.cmpop]) -> _Value:
-        values = [self.read(side) for side in sides]
 
-        def holds(record: Record) -> bool:
-            found = [value(record) for value in values]
-            return all(self._holds(op, *pair) for op, pair in zip(operators, itertools.pairwise(found), strict=True))
+def _literal(constant: Any) -> Value | None:
+    if constant is not None and not isinstance(constant, int | float | str):
+        return None
+    return lambda record: constant
 
-        return holds
 
-    def _holds(self, op: ast.cmpop, left: Any, right: Any) -> bool:
-        if isinstance(op, ast.Eq | ast.Is):
-            return bool(left == right)
-        if isinstance(op, ast.NotEq | ast.IsNot):
-            return bool(left != right)
-        if left is None or right is None:
-            return isinstance(op, ast.NotIn)
-        if isinstance(op, ast.In | ast.NotIn):
-            return bool(self._apply(operator.contains, right, left)) == isinstance(op, ast.In)
-        return bool(self._apply(_COMPARISONS[type(op)], left, right))
+def _arithmetic(where: str, compute: Callable[[Any, Any], Any], left: Any, right: Any) -> Any:
+    """None where a run has not both, or there is no such number."""
+    if left is None or right is None:
+        return None
+    if not all(isinstance(value, int | float) for value in (left, right)):
+        raise InputError(f"{where}: {left!r} and {right!r} are not both numbers")
+    try:
+        return compute(float(left), float(right))  # whole numbers could grow without end
+    except (ZeroDivisionError, OverflowError):
+        return None
 
-    def _apply(self, act: Callable[[Any, Any], Any], left: Any, right: Any) -> Any:
-        if act in _ARITHMETIC.values():
-            if left is None or right is None:
-                return None
-            if not all(isinstance(value, int | float) for value in (left, right)):
-                raise InputError(f"{_named(self._text)}: {left!r} and {right!r} are not both numbers")
-            left, right = float(left), float(right)  # whole numbers could grow without end
-        try:
-            return act(left, right)
-        except (ZeroDivisionError, OverflowError):
-            return None
-        except TypeError as error:
-            raise InputError(f"{_named(self._text)}: {left!r} and {right!r} cannot be compared") from error
+
+def _comparison(where: str, compare: Callable[[Any, Any], Any], left: Any, right: Any) -> bool:
+    """False where a run has not both."""
+    if left is None or right is None:
+        return False
+    try:
+        return bool(compare(left, right))
+    except TypeError as error:
+        raise InputError(f"{where}: {left!r} and {right!r} cannot be compared") from error
+
+
+def _is_in(value: Any, values: Any) -> bool:
+    return operator.contains(values, value)

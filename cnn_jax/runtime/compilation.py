@@ -116,7 +116,11 @@ def _processor() -> list[str]:
 
 
 def _prune(folder: Path) -> None:
-    """Removes what was written long ago, and the oldest of what is too much in all."""
+    """Removes what was written long ago, and the oldest of what is too much in all.
+
+    JAX's own limit, `jax_compilation_cache_max_size`, needs filelock; and where a process was killed between writing a
+    program and the time beside it, no process ever writes a program to that folder again (jax 0.10.2).
+    """
     files = []
     for file in folder.iterdir():
         with contextlib.suppress(OSError):  # another process prunes too

@@ -1,6 +1,5 @@
-"""Metrics as sums and counts, divided once at the end; and what an evaluation reports, from logits."""
+"""Metrics as sums and counts, divided once at the end."""
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -71,50 +70,3 @@ def averages(totals: Mapping[str, Any]) -> dict[str, float]:
         there = totals["class_count"] > 0
         figures["balanced_accuracy"] = float((totals["class_correct"][there] / totals["class_count"][there]).mean())
     return figures
-
-
-def wilson_interval(correct: int, count: int, z: float = 1.959963984540054) -> tuple[float, float]:
-    """The 95 % interval of a proportion (Wilson 1927); unlike the normal one it is right near 0 and 1."""
-    share = correct / count
-    center = (share + z * z / (2 * count)) / (1 + z * z / count)
-    half = z / (1 + z * z / count) * math.sqrt(share * (1 - share) / count + z * z / (4 * count * count))
-    return max(0.0, center - half), min(1.0, center + half)
-
-
-def confusion_matrix(labels: np.ndarray, predictions: np.ndarray, num_classes: int) -> np.ndarray:
-    """Counts [K, K]: rows are labels, columns are predictions."""
-    flat = np.bincount(labels.astype(np.int64) * num_classes + predictions, minlength=num_classes**2)
-    return flat.reshape(num_classes, num_classes)
-
-
-def per_class(confusion: np.ndarray) -> list[dict[str, float | int | None]]:
-    """Precision, recall, F1 and support of each class; None where a ratio has no denominator."""
-    hits, actual, predicted = np.diag(confusion), confusion.sum(axis=1), confusion.sum(axis=0)
-    return [
-        {
-            "precision": _ratio(hit, said),
-            "recall": _ratio(hit, there),
-            "f1": _ratio(2 * hit, said + there),
-            "support": int(there),
-        }
-        for hit, said, there in zip(hits, predicted, actual, strict=True)
-    ]
-
-
-def expected_calibration_error(probabilities: np.ndarray, labels: np.ndarray, bins: int = 15) -> float:
-    """Mean gap between confidence and accuracy over equal-width bins of confidence (Guo et al. 2017, eq. 3).
-
-    Args:
-      probabilities: [N, K].
-      labels: [N].
-    """
-    confidence = probabilities.max(axis=1)
-    correct = probabilities.argmax(axis=1) == labels
-    # Bin i holds ]i / bins, (i + 1) / bins].
-    index = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
-    gaps = np.bincount(index, weights=correct, minlength=bins) - np.bincount(index, weights=confidence, minlength=bins)
-    return float(np.abs(gaps).sum() / len(labels))
-
-
-def _ratio(part: float, whole: float) -> float | None:
-    return float(part / whole) if whole else None

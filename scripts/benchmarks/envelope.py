@@ -12,6 +12,7 @@ from benchmarks.timing import Settings
 from cnn_jax.config.tree import load_config
 from cnn_jax.models import make_model, make_table
 from cnn_jax.optimization.optimizers import make_optimizer
+from cnn_jax.runtime.sizes import tree_bytes
 
 # The backward pass takes twice the forward pass; a multiply-add is two operations.
 _OPERATIONS = 3 * 2
@@ -94,8 +95,8 @@ def count(config: ml_collections.ConfigDict, classes: int) -> Counts:
     size = {"float64": 8, "float32": 4}.get(config.precision, 2)
     return Counts(
         operations=_OPERATIONS * table.multiply_adds,
-        parameters=_bytes(variables["params"]),
-        state=copies * _bytes(variables) + _bytes(jax.eval_shape(optimizer.init, variables["params"])),
+        parameters=tree_bytes(variables["params"]),
+        state=copies * tree_bytes(variables) + tree_bytes(jax.eval_shape(optimizer.init, variables["params"])),
         outputs=size * sum(math.prod(layer.output_shape) for layer in table.layers),
     )
 
@@ -141,7 +142,3 @@ def _table(path: str, config: ml_collections.ConfigDict, assumed: Assumptions) -
             for machine, each in estimates
         ],
     }  # fmt: skip
-
-
-def _bytes(tree: Any) -> int:
-    return sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))

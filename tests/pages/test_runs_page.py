@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from cnn_jax.errors import InputError
+from cnn_jax.pages.render import script_json
 from cnn_jax.pages.runs import write_runs_page
 from cnn_jax.pages.runs.importance import importances
-from cnn_jax.pages.runs.page import embed
 from cnn_jax.pages.runs.study import _axis
 from tests.runs.test_search_runs import make_run
 
@@ -91,8 +91,8 @@ def test_names_can_do_nothing(page: tuple[Page, dict[str, Any]]) -> None:
     assert any("<script>alert(1)" in row[0].replace("|", "/") for row in parsed.rows if row)  # shown as text
     assert not any("<" in name for name in data["names"])  # Plotly would take it for HTML
     hostile = {"name": "</script><!--\u2028&"}
-    assert not re.search(r"[<>&\u2028]", embed(hostile))
-    assert json.loads(embed(hostile)) == hostile
+    assert not re.search(r"[<>&\u2028]", script_json(hostile))
+    assert json.loads(script_json(hostile)) == hostile
 
 
 def test_the_table_is_sorted_and_states_are_marked(folder: Path, page: tuple[Page, dict[str, Any]]) -> None:
@@ -194,3 +194,9 @@ def test_no_runs_and_no_finished_runs(tmp_path: Path) -> None:
     text = write_runs_page(tmp_path / "runs", tmp_path / "a.html").read_text()
     assert "No run has come to its end yet" in text
     assert "No run has logged an epoch yet" in text
+
+
+def test_marks_of_an_axis_do_not_overlap() -> None:
+    assert _axis("x", [0.00315, 0.00329, 0.009, 0.0003, 0.0003])["texts"] == ["0.0003", "0.00315", "0.009"]
+    assert _axis("x", [0.2, 0.3, 0.295])["ticks"] == [0.2, 0.3]
+    assert _axis("x", [0.2, 0.2])["ticks"] == [0.2]

@@ -1,29 +1,16 @@
 """Losses and metrics against scikit-learn, SciPy and closed forms."""
 
-import math
-
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy.special import log_softmax
-from scipy.stats import binomtest
-from sklearn.metrics import balanced_accuracy_score, log_loss, precision_recall_fscore_support, top_k_accuracy_score
-from sklearn.metrics import confusion_matrix as sklearn_confusion
+from sklearn.metrics import balanced_accuracy_score, log_loss, top_k_accuracy_score
 from sklearn.utils.class_weight import compute_class_weight
 
 from cnn_jax.inference.evaluation import measure
 from cnn_jax.inference.run import softmax
 from cnn_jax.optimization.losses import balanced_weights, cross_entropy
-from cnn_jax.training.metrics import (
-    add,
-    averages,
-    batch_sums,
-    confusion_matrix,
-    evaluation_sums,
-    expected_calibration_error,
-    per_class,
-    wilson_interval,
-)
+from cnn_jax.training.metrics import add, averages, batch_sums, evaluation_sums
 
 RANDOM = np.random.default_rng(0)
 LOGITS = RANDOM.standard_normal((40, 8)).astype(np.float32) * 2
@@ -108,48 +95,3 @@ def test_evaluation_reports_the_plain_loss() -> None:
 
 def test_large_logits_stay_finite() -> None:
     assert float(cross_entropy(jnp.array([[1e4, -1e4]]), jnp.array([1]))[0]) == pytest.approx(2e4)
-
-
-@pytest.mark.parametrize(("correct", "count"), [(0, 10), (10, 10), (353, 359), (1, 2), (9_930, 10_000)])
-def test_wilson_interval_is_scipys(correct: int, count: int) -> None:
-    theirs = binomtest(correct, count).proportion_ci(method="wilson")
-    assert wilson_interval(correct, count) == pytest.approx((theirs.low, theirs.high), abs=1e-9)
-
-
-def test_confusion_and_per_class_are_sklearns() -> None:
-    predictions = LOGITS.argmax(1)
-    ours = confusion_matrix(LABELS, predictions, 9)
-    assert np.array_equal(ours, sklearn_confusion(LABELS, predictions, labels=range(9)))
-    theirs = np.array(precision_recall_fscore_support(LABELS, predictions, labels=range(9), zero_division=0))
-    for row, expected in zip(per_class(ours), theirs.T, strict=True):
-        values = [row["precision"] or 0, row["recall"] or 0, row["f1"] or 0, row["support"]]
-        np.testing.assert_allclose(values, expected, atol=1e-12)
-    assert per_class(ours)[8] == {"precision": None, "recall": None, "f1": None, "support": 0}
-
-
-def test_calibration_error_by_hand() -> None:
-    probabilities = np.array([[0.95, 0.05], [0.95, 0.05], [0.65, 0.35], [0.35, 0.65]])
-    labels = np.array([0, 1, 0, 0])
-    # Two bins in use: confidence 0.95 with accuracy 1/2, confidence 0.65 with accuracy 1/2.
-    assert expected_calibration_error(probabilities, labels) == pytest.approx(0.5 * 0.45 + 0.5 * 0.15)
-    certain = np.eye(3)[[0, 1, 2]]
-    assert expected_calibration_error(certain, np.array([0, 1, 2])) == 0
-    assert expected_calibration_error(certain, np.array([1, 2, 0])) == 1
-
-
-def test_calibration_of_a_calibrated_model_is_small() -> None:
-    truth = softmax(RANDOM.standard_normal((20_000, 4)) * 2)
-    labels = (truth.cumsum(1) > RANDOM.random((20_000, 1))).argmax(1)
-    assert expected_calibration_error(truth, labels) < 0.02
-
-
-def test_measure_collects_them_all() -> None:
-    figures = measure(LOGITS, LABELS, tuple("abcdefgh"))
-    assert figures["examples"] == 40
-    assert figures["correct"] == (LOGITS.argmax(1) == LABELS).sum()
-    assert figures["loss"] == pytest.approx(log_loss(LABELS, softmax(LOGITS), labels=range(8)), rel=1e-9)
-    assert np.array(figures["confusion_matrix"]).sum() == 40
-    low, high = figures["accuracy_interval_95"]
-    assert low < figures["accuracy"] < high
-    assert math.isfinite(figures["expected_calibration_error"])
-    assert [row["class"] for row in figures["per_class"]] == list("abcdefgh")

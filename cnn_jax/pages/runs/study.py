@@ -15,6 +15,7 @@ from cnn_jax.runs.search import metric_rows
 MOST_KEYS, MOST_CURVES = 24, 150
 _MOST_POINTS = 200
 _FEW, _MOST_MARKS = 6, 30  # numbers that all get a mark on their axis; marks for texts
+_MIN_GAP = 0.12  # between marks, of the axis
 _OTHERS = ("validation_accuracy", "validation_loss", "train_accuracy", "train_loss", "train_learning_rate")
 
 
@@ -116,12 +117,24 @@ def _axis(name: str, values: Sequence[Any]) -> dict[str, Any]:
         }  # fmt: skip
     distinct = sorted({value for value in values if value is not None})
     if not spans_decades(values):
-        ticks = distinct if len(distinct) <= _FEW else None
-        return axis | {"values": list(values), "ticks": ticks, "texts": ticks and [f"{tick:.4g}" for tick in ticks]}
+        if len(distinct) > _FEW:
+            return axis | {"values": list(values), "ticks": None, "texts": None}
+        ticks = _apart(distinct)
+        return axis | {"values": list(values), "ticks": ticks, "texts": [f"{tick:.4g}" for tick in ticks]}
     logs = [None if value is None else math.log10(value) for value in values]
     marks = [math.log10(value) for value in distinct]
-    ticks = marks if len(marks) <= _FEW else _decades(marks[0], marks[-1])
+    ticks = _apart(marks) if len(marks) <= _FEW else _decades(marks[0], marks[-1])
     return axis | {"values": logs, "ticks": ticks, "texts": [f"{10**tick:.3g}" for tick in ticks]}
+
+
+def _apart(marks: Sequence[float]) -> list[float]:
+    """Sorted marks without those whose texts would lie over each other; the first and the last stay."""
+    gap = _MIN_GAP * (marks[-1] - marks[0])
+    kept = [marks[0]]
+    for mark in marks[1:-1]:
+        if mark - kept[-1] >= gap and marks[-1] - mark >= gap:
+            kept.append(mark)
+    return [*kept, marks[-1]] if len(marks) > 1 else kept
 
 
 def _in_order(choices: Mapping[str, Any]) -> dict[str, Any]:

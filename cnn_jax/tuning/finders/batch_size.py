@@ -22,11 +22,12 @@ from cnn_jax.data.feeding.device_dataset import place
 from cnn_jax.data.feeding.order import epoch_order
 from cnn_jax.data.reading.memory import free_device_bytes
 from cnn_jax.errors import InputError
-from cnn_jax.experiment.costs import compile_with_costs, describe_size
+from cnn_jax.experiment.costs import compile_with_costs
 from cnn_jax.experiment.fitting import initial_state, memory_said, read_start
 from cnn_jax.experiment.setup import Experiment, build
 from cnn_jax.runs.directory import write_json
 from cnn_jax.runs.environment import describe_environment
+from cnn_jax.runtime.sizes import describe_size
 from cnn_jax.tuning.finders.batch_search import first_size, largest_fitting, pays, recommend, rule_of, scaled_rate
 from cnn_jax.tuning.finders.output import check_output, writing
 from cnn_jax.tuning.finders.pictures import plot_batch_sizes

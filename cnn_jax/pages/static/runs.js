@@ -1,32 +1,3 @@
-"""What the page looks like, and what draws its charts where it is opened."""
-
-from cnn_jax.pages.audit import STYLE as _SHARED
-
-STYLE = (
-    _SHARED
-    + """
-body { max-width: 90rem; } section { margin-top: 2.2rem; } section > h2 { margin-top: 0; }
-.levels > div { min-width: 7rem; } .levels b { display: block; }
-pre { background: var(--card); border: 1px solid var(--line); border-radius: .5rem; padding: .7rem 1rem;
-  overflow-x: auto; white-space: pre-wrap; font-size: .85rem; }
-.scroll { overflow: auto; max-height: 36rem; border: 1px solid var(--line); border-radius: .5rem; }
-.scroll table { font-size: .85rem; overflow-wrap: normal; } .scroll th, .scroll td { padding: .25rem .7rem; }
-.scroll td { white-space: nowrap; } .scroll td.long { white-space: normal; min-width: 16rem; }
-.scroll th { position: sticky; top: 0; background: var(--card); white-space: nowrap; z-index: 1; }
-th button { all: unset; cursor: pointer; font-weight: 600; } th button:focus-visible { outline: 2px solid var(--bar); }
-th[aria-sort=ascending] button::after { content: " ▲"; } th[aria-sort=descending] button::after { content: " ▼"; }
-tr.best td { background: color-mix(in srgb, var(--bar) 18%, var(--paper)); }
-td .state { color: var(--warning); } td .state.finished { color: inherit; }
-td .state.failed, td .state.unreadable { color: var(--error); }
-select { font: inherit; color: inherit; background: var(--card); border: 1px solid var(--line); border-radius: .3rem;
-  padding: .2rem .4rem; } .chart { width: 100%; height: 26rem; } .chart.bars { height: auto; }
-.wide { overflow-x: auto; } .wide .chart { min-width: 46rem; }
-.slices { display: grid; gap: 1rem; grid-template-columns: repeat(auto-fill, minmax(min(100%, 19rem), 1fr)); }
-.slices .chart { height: 16rem; }
-"""
-)
-
-SCRIPT = """
 'use strict';
 const data = JSON.parse(document.getElementById('data').textContent);
 const options = {displayModeBar: false, responsive: true};
@@ -62,7 +33,9 @@ function drawCurves() {
     opacity: i === lines.length - 1 ? 1 : 0.55,
     line: {color: i === lines.length - 1 ? ink('--error') : ink('--bar'), width: i === lines.length - 1 ? 3 : 1.2,
       dash: run.status === 'finished' ? 'solid' : 'dot'}}));
-  draw('curves', traces, {xaxis: {title: {text: 'epoch'}}, yaxis: {title: {text: metric}}});
+  const last = Math.max(...lines.map(run => Math.max(...run.lines[metric][0])));
+  draw('curves', traces, {xaxis: {title: {text: 'epoch'}, ...(last <= 10 ? {dtick: 1} : {})},
+    yaxis: {title: {text: metric}}});
 }
 function drawParallel() {
   if (!data.axes.length || !values.length) return;
@@ -86,7 +59,7 @@ function drawImportance() {
   if (!data.importance) return;
   const rows = Object.entries(data.importance).reverse();
   draw('importance', [{type: 'bar', orientation: 'h', y: rows.map(row => row[0]), x: rows.map(row => row[1]),
-    marker: {color: ink('--bar')}, text: rows.map(row => row[1].toFixed(2)), textposition: 'auto',
+    marker: {color: ink('--bar')}, text: rows.map(row => row[1].toFixed(2)), textposition: 'auto', insidetextfont: {color: ink('--paper')},
     hovertemplate: '%{y}: %{x:.3f}<extra></extra>'}],
     {height: 70 + 30 * rows.length, xaxis: {title: {text: 'share'}, range: [0, 1]}, yaxis: {ticks: ''}});
 }
@@ -103,7 +76,7 @@ drawAll();
 const chooser = document.getElementById('metric');
 if (chooser) chooser.addEventListener('change', drawCurves);
 matchMedia('(prefers-color-scheme: dark)').addEventListener('change', drawAll);
-for (const head of document.querySelectorAll('#runs th')) head.firstChild.addEventListener('click', () => {
+for (const head of document.querySelectorAll('#runs th')) head.firstElementChild.addEventListener('click', () => {
   const down = head.getAttribute('aria-sort') === 'ascending', column = head.cellIndex;
   for (const other of head.parentNode.children) other.removeAttribute('aria-sort');
   head.setAttribute('aria-sort', down ? 'descending' : 'ascending');
@@ -116,4 +89,3 @@ for (const head of document.querySelectorAll('#runs th')) head.firstChild.addEve
   });
   body.append(...rows);
 });
-"""

@@ -1,0 +1,18 @@
+"""Numbers of bytes: of arrays, and for people."""
+
+import math
+from typing import Any
+
+import jax
+
+
+def describe_size(count: float) -> str:
+    """Bytes for people, in powers of 1000: '12.3 MB'."""
+    import humanize
+
+    return humanize.naturalsize(count, format="%.3g") if math.isfinite(count) else "too much"
+
+
+def tree_bytes(tree: Any) -> int:
+    """Of all arrays, or their shapes, in a tree."""
+    return sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))
