@@ -15,6 +15,10 @@ from cnn_jax.config.tree import default_config, override
 from cnn_jax.data.reading.image_dataset import Whole
 
 ROOT = Path(__file__).parents[2]
+# XLA's options for programs that run once: compiling takes longer than computing.
+QUICK = {
+    "xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True, "xla_cpu_use_fusion_emitters": False
+}  # fmt: skip
 
 
 def tiny_config(**changes: Any) -> ml_collections.ConfigDict:
