@@ -224,7 +224,7 @@ SEEN_IN_RUNS = {
     "data.name": "data/test_tfds.py::test_mnist_is_read_without_tensorflow",
     "data.dir": "data/test_tfds.py::test_a_dataset_that_is_not_prepared",
     "data.workers": "data/test_stream.py::test_any_number_of_workers_gives_the_same_batches",
-    "data.on_error": "data/test_folder.py::test_bad_files_are_all_named_or_left_out",
+    "data.on_error": "data/test_folder_files.py::test_bad_files_are_all_named_or_left_out",
     "loss.name": "optimization/test_torch.py::test_cross_entropy",
     "eval_views": "inference/test_views.py::test_eval_views_are_part_of_a_run",
     "eval_batch_size": "config/test_keys_act.py::test_the_evaluation_batch_size_acts",
