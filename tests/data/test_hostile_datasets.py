@@ -40,10 +40,11 @@ FEATURE_FORMS = {
 }
 
 
-@pytest.mark.parametrize("file", ["features.json", "dataset_info.json"])
-@pytest.mark.parametrize("form", FEATURE_FORMS)
+@pytest.mark.parametrize(
+    ("form", "file"), [*((form, "features.json") for form in FEATURE_FORMS), ("within text", "dataset_info.json")]
+)
 def test_features_that_name_a_module(
-    tmp_path: Path, tfds_data: str, ran: Path, monkeypatch: pytest.MonkeyPatch, file: str, form: str
+    tmp_path: Path, tfds_data: str, ran: Path, monkeypatch: pytest.MonkeyPatch, form: str, file: str
 ) -> None:
     """TFDS alone would import it, from wherever Python looks for modules."""
     (tmp_path / "modules").mkdir()

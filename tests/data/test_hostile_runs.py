@@ -16,34 +16,34 @@ from tests.support.helpers import refusal, script, tiny_config
 from tests.support.hostile import EVIL, Payload, rewrite_config
 
 HUGE = 10**9
-CONFIGS: dict[str, tuple[tuple[str, ...], Any]] = {
-    "code for a name": (("model", "name"), EVIL),
-    "code for a number": (("optimizer", "learning_rate"), EVIL),
-    "code for a tuple": (("model", "filters"), EVIL),
-    "a YAML tag": (("model", "hidden"), "!!python/object/apply:os.system ['touch ran']"),
-    "a reference": (("model", "filters"), {"py/object": "ml_collections.FieldReference", "_ops": EVIL}),
-    "an unknown key": (("model", "__class__"), EVIL),
-    "a long text": (("model", "activation"), "relu" * 10_000_000),
-    "a network of many layers": (("model", "hidden"), [HUGE] * 3),
-    "a network of huge layers": (("model", "filters"), [HUGE, HUGE]),
-    "infinity": (("model", "dropout"), float("inf")),
-    "huge images": (("resolved", "image_shape"), [10**12, 10**12, 3]),
-    "images of text": (("resolved", "image_shape"), EVIL),
-    "names that are no texts": (("resolved", "class_names"), [{"a": EVIL}] * 10),
-    "names that are one text": (("resolved", "class_names"), EVIL),
-    "statistics that are text": (("resolved", "normalization", "mean"), [EVIL]),
-    "too many statistics": (("resolved", "normalization", "mean"), [0.5] * 1000),
-    "no block": (("resolved",), [EVIL]),
-}
+# A value for each check that a config meets on its way: the rules of its keys, the sizes of its network, what is
+# resolved of its data.
+CONFIGS: dict[str, tuple[tuple[str, ...], Any, str]] = {
+    "code for a number": (("optimizer", "learning_rate"), EVIL, "it must be a number above 0"),
+    "a reference": (
+        ("model", "filters"), {"py/object": "ml_collections.FieldReference", "_ops": EVIL}, "the model 'cnn' has no"
+    ),
+    "an unknown key": (("model", "__class__"), EVIL, "the model 'cnn' has no '__class__'"),
+    "a long text": (("model", "activation"), "relu" * 10_000_000, "...: it must be one of relu"),
+    "infinity": (("model", "dropout"), float("inf"), "at least 0 and below 1"),
+    "huge filters": (("model", "filters"), [HUGE, HUGE], "of different models"),
+    "huge layers": (("model", "hidden"), [HUGE] * 3, "this checkpoint is damaged"),
+    "huge images": (("resolved", "image_shape"), [10**12, 10**12, 3], "must be a whole number of pixels"),
+    "names that are no texts": (("resolved", "class_names"), [{"a": EVIL}] * 10, "no list of texts"),
+    "names that are one text": (("resolved", "class_names"), EVIL, "no list of texts"),
+    "statistics that are text": (("resolved", "normalization", "mean"), [EVIL], "could not convert"),
+    "too many statistics": (("resolved", "normalization", "mean"), [0.5] * 1000, "another number of channels"),
+    "no block": (("resolved",), [EVIL], "it is damaged"),
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("what", CONFIGS)
-def test_hostile_values_in_a_config(handed_over: Path, ran: Path, what: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_config_values_refused(handed_over: Path, ran: Path, what: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ran.parent)
-    keys, value = CONFIGS[what]
+    keys, value, words = CONFIGS[what]
     text = json.dumps(value).replace("{ran}", str(ran))
     rewrite_config(handed_over, *keys, value=json.loads(text))
-    refusal(load_run, handed_over)
+    assert words in refusal(load_run, handed_over)
     assert not ran.exists()
 
 
