@@ -34,86 +34,108 @@ def damaged(content: bytes) -> bytes:
     return content[:middle] + b"\xff\xd3\x00" * 20 + content[middle + 60 :]
 
 
+class Folder:
+    """A folder of classes that is filled; `expected` says which findings that must give."""
+
+    def __init__(self, root: Path):
+        self.root = root
+        self.expected: dict[str, set[str]] = {}
+        self._seeds = iter(range(10_000))
+
+    def put(self, path: str, content: bytes, *kinds: str) -> None:
+        (self.root / path).parent.mkdir(parents=True, exist_ok=True)
+        (self.root / path).write_bytes(content)
+        for kind in kinds:
+            self.expected.setdefault(kind, set()).add(path)
+
+    def fresh(self, **options: Any) -> Image.Image:
+        """A photograph that is like no other."""
+        return photograph(next(self._seeds), **options)
+
+
 def plant(root: Path) -> dict[str, set[str]]:
     """A folder of classes with faults of every kind; returns {kind: names, or lines about classes}."""
-    seeds = iter(range(10_000))
-    expected: dict[str, set[str]] = {}
-
-    def put(path: str, content: bytes, *kinds: str) -> None:
-        (root / path).parent.mkdir(parents=True, exist_ok=True)
-        (root / path).write_bytes(content)
-        for kind in kinds:
-            expected.setdefault(kind, set()).add(path)
-
-    def fresh(**options: Any) -> Image.Image:
-        return photograph(next(seeds), **options)
-
-    counts = {"train/cat": 22, "train/dog": 24, "train/owl": 21, "train/emu": 2, "train/Cat ": 20,
-              "test/cat": 3, "test/dog": 3, "test/owl": 1, "test/Cat ": 1}  # fmt: skip
-    for folder, count in counts.items():
-        for i in range(count):
-            put(f"{folder}/clean{i}.jpg", encoded(fresh()))
-
-    put("train/cat/empty.jpg", b"", "empty file")
-    put("train/cat/cut.jpg", encoded(fresh())[:2000], "truncated")
-    put("train/dog/cut.png", encoded(fresh(), "PNG")[:20_000], "truncated")
-    put("train/cat/text.jpg", b"this is a text", "not an image")
-    put("train/cat/bomb.png", bomb(), "decompression bomb")
-    put("train/dog/holes.jpg", damaged(encoded(fresh())), "damaged")
-
-    twin, leak, quarrel = fresh(), fresh(), fresh()
-    for name in ("twin1.jpg", "twin2.jpg"):
-        put(f"train/cat/{name}", encoded(twin), "duplicates")
-    put("train/owl/twin3.png", encoded(fresh(), "PNG"))
-    for path in ("train/dog/leak.jpg", "test/dog/leak.jpg"):
-        put(path, encoded(leak), "duplicates across splits")
-    for path in ("train/dog/quarrel.png", "train/owl/quarrel.bmp"):  # the same pixels in two formats
-        put(path, encoded(quarrel, Path(path).suffix[1:].upper()), "duplicates with different labels")
-
-    large = fresh(width=320, height=240)
-    put("train/owl/large.jpg", encoded(large), "near duplicates")
-    put("train/owl/half.jpg", encoded(large.resize((160, 120)), quality=70), "near duplicates")
-    near_leak = fresh()
-    put("train/dog/bright.jpg", encoded(near_leak), "near duplicates across splits")
-    put("test/dog/brighter.jpg", encoded(scaled_levels(near_leak, 40, 250)), "near duplicates across splits")
-    near_quarrel = fresh()
-    put("train/cat/like.jpg", encoded(near_quarrel, quality=95), "near duplicates with different labels")
-    put("train/dog/alike.jpg", encoded(near_quarrel, quality=30), "near duplicates with different labels")
-
-    for i, name in enumerate(HOSTILE):
-        put(
-            f"train/owl/{name}.png",
-            encoded(Image.new("RGB", (WIDTH, HEIGHT), (i * 60, 90, 200)), "PNG"),
-            "blank picture",
-        )
-    put("train/owl/black.jpg", encoded(Image.new("RGB", (WIDTH, HEIGHT))), "blank picture")
-    for path in ("train/cat/white1.png", "train/dog/white2.png"):  # that two blank pictures agree says nothing
-        put(path, encoded(Image.new("RGB", (WIDTH, HEIGHT), "white"), "PNG"), "blank picture")
-    put("train/dog/dark.png", encoded(scaled_levels(fresh(), 0, 35), "PNG"), "very dark")
-    put("train/dog/bright.png", encoded(scaled_levels(fresh(), 215, 255), "PNG"), "very bright")
-    put("train/dog/blurred.jpg", encoded(fresh().filter(ImageFilter.GaussianBlur(5))), "very blurred")
-    put("train/dog/tiny.png", encoded(fresh(width=14, height=12), "PNG"), "tiny picture")
-    put("train/dog/wide.jpg", encoded(fresh(width=500, height=100)), "extreme aspect ratio")
-    put("train/dog/print.jpg", encoded(fresh().convert("CMYK")), "unusual mode")
-    deep = np.asarray(fresh().convert("L"), np.uint16) * 257
-    put("train/dog/deep.png", encoded(Image.fromarray(deep), "PNG"), "unusual mode", "gray and color mixed")
-    put("train/dog/gray.png", encoded(fresh().convert("L"), "PNG"), "gray and color mixed")
-    glass = fresh().convert("RGBA")
-    glass.putalpha(Image.fromarray(np.tile(np.linspace(100, 255, WIDTH).astype(np.uint8), (HEIGHT, 1))))
-    put("train/owl/glass.png", encoded(glass, "PNG"), "transparency")
-    put("train/owl/opaque.png", encoded(fresh().convert("RGBA"), "PNG"))
-    frames = [fresh().quantize(64) for _ in range(2)]
-    put("train/owl/moving.gif", encoded(frames[0], "GIF", save_all=True, append_images=frames[1:]), "animated")
-    put("train/owl/really.jpg", encoded(fresh(), "PNG"), "wrong extension")
-    exif = Image.Exif()
-    exif[0x0112] = 6
-    put("train/owl/turned.jpg", encoded(fresh(), exif=exif), "turned by EXIF")
-    return expected | {
+    folder = Folder(root)
+    for add in (add_clean, add_unreadable, add_duplicates, add_badly_exposed, add_odd_forms):
+        add(folder)
+    return folder.expected | {
         "few images": {"emu: 2 in train"},
         "class missing from a split": {"emu: none in test"},
         "class imbalance": {"dog: 39 images in train, emu: 2 (20 to 1)"},
         "class names alike": {"“Cat ” and “cat”"},
     }
+
+
+def add_clean(folder: Folder) -> None:
+    counts = {"train/cat": 22, "train/dog": 24, "train/owl": 21, "train/emu": 2, "train/Cat ": 20,
+              "test/cat": 3, "test/dog": 3, "test/owl": 1, "test/Cat ": 1}  # fmt: skip
+    for place, count in counts.items():
+        for i in range(count):
+            folder.put(f"{place}/clean{i}.jpg", encoded(folder.fresh()))
+
+
+def add_unreadable(folder: Folder) -> None:
+    folder.put("train/cat/empty.jpg", b"", "empty file")
+    folder.put("train/cat/cut.jpg", encoded(folder.fresh())[:2000], "truncated")
+    folder.put("train/dog/cut.png", encoded(folder.fresh(), "PNG")[:20_000], "truncated")
+    folder.put("train/cat/text.jpg", b"this is a text", "not an image")
+    folder.put("train/cat/bomb.png", bomb(), "decompression bomb")
+    folder.put("train/dog/holes.jpg", damaged(encoded(folder.fresh())), "damaged")
+
+
+def add_duplicates(folder: Folder) -> None:
+    twin, leak, quarrel = folder.fresh(), folder.fresh(), folder.fresh()
+    for name in ("twin1.jpg", "twin2.jpg"):
+        folder.put(f"train/cat/{name}", encoded(twin), "duplicates")
+    folder.put("train/owl/twin3.png", encoded(folder.fresh(), "PNG"))
+    for path in ("train/dog/leak.jpg", "test/dog/leak.jpg"):
+        folder.put(path, encoded(leak), "duplicates across splits")
+    for path in ("train/dog/quarrel.png", "train/owl/quarrel.bmp"):  # the same pixels in two formats
+        folder.put(path, encoded(quarrel, Path(path).suffix[1:].upper()), "duplicates with different labels")
+
+    large = folder.fresh(width=320, height=240)
+    folder.put("train/owl/large.jpg", encoded(large), "near duplicates")
+    folder.put("train/owl/half.jpg", encoded(large.resize((160, 120)), quality=70), "near duplicates")
+    near_leak = folder.fresh()
+    folder.put("train/dog/bright.jpg", encoded(near_leak), "near duplicates across splits")
+    folder.put("test/dog/brighter.jpg", encoded(scaled_levels(near_leak, 40, 250)), "near duplicates across splits")
+    near_quarrel = folder.fresh()
+    folder.put("train/cat/like.jpg", encoded(near_quarrel, quality=95), "near duplicates with different labels")
+    folder.put("train/dog/alike.jpg", encoded(near_quarrel, quality=30), "near duplicates with different labels")
+
+
+def add_badly_exposed(folder: Folder) -> None:
+    for i, name in enumerate(HOSTILE):
+        folder.put(
+            f"train/owl/{name}.png",
+            encoded(Image.new("RGB", (WIDTH, HEIGHT), (i * 60, 90, 200)), "PNG"),
+            "blank picture",
+        )
+    folder.put("train/owl/black.jpg", encoded(Image.new("RGB", (WIDTH, HEIGHT))), "blank picture")
+    for path in ("train/cat/white1.png", "train/dog/white2.png"):  # that two blank pictures agree says nothing
+        folder.put(path, encoded(Image.new("RGB", (WIDTH, HEIGHT), "white"), "PNG"), "blank picture")
+    folder.put("train/dog/dark.png", encoded(scaled_levels(folder.fresh(), 0, 35), "PNG"), "very dark")
+    folder.put("train/dog/bright.png", encoded(scaled_levels(folder.fresh(), 215, 255), "PNG"), "very bright")
+    folder.put("train/dog/blurred.jpg", encoded(folder.fresh().filter(ImageFilter.GaussianBlur(5))), "very blurred")
+
+
+def add_odd_forms(folder: Folder) -> None:
+    folder.put("train/dog/tiny.png", encoded(folder.fresh(width=14, height=12), "PNG"), "tiny picture")
+    folder.put("train/dog/wide.jpg", encoded(folder.fresh(width=500, height=100)), "extreme aspect ratio")
+    folder.put("train/dog/print.jpg", encoded(folder.fresh().convert("CMYK")), "unusual mode")
+    deep = np.asarray(folder.fresh().convert("L"), np.uint16) * 257
+    folder.put("train/dog/deep.png", encoded(Image.fromarray(deep), "PNG"), "unusual mode", "gray and color mixed")
+    folder.put("train/dog/gray.png", encoded(folder.fresh().convert("L"), "PNG"), "gray and color mixed")
+    glass = folder.fresh().convert("RGBA")
+    glass.putalpha(Image.fromarray(np.tile(np.linspace(100, 255, WIDTH).astype(np.uint8), (HEIGHT, 1))))
+    folder.put("train/owl/glass.png", encoded(glass, "PNG"), "transparency")
+    folder.put("train/owl/opaque.png", encoded(folder.fresh().convert("RGBA"), "PNG"))
+    frames = [folder.fresh().quantize(64) for _ in range(2)]
+    folder.put("train/owl/moving.gif", encoded(frames[0], "GIF", save_all=True, append_images=frames[1:]), "animated")
+    folder.put("train/owl/really.jpg", encoded(folder.fresh(), "PNG"), "wrong extension")
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    folder.put("train/owl/turned.jpg", encoded(folder.fresh(), exif=exif), "turned by EXIF")
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,7 @@ from cnn_jax.config.schedule_keys import SHARED
 from cnn_jax.errors import InputError
 from cnn_jax.models import initializers, layers
 from cnn_jax.optimization import schedules
-from tests.support.helpers import ROOT
+from tests.support.helpers import ROOT, refusal
 
 
 def defaults(callable_: Any, skip: tuple[str, ...]) -> dict[str, Any]:
@@ -66,90 +66,81 @@ def test_tables_hold_the_names_of_the_config() -> None:
     assert k.KEYS["data.source"].rule.choices == tuple(k.SOURCES)
 
 
-@pytest.mark.parametrize("model", k.MODELS)
-@pytest.mark.parametrize("optimizer", k.OPTIMIZERS)
-def test_defaults_are_valid_and_survive_json(model: str, optimizer: str) -> None:
-    for schedule in k.SCHEDULES:
-        config = c.default_config(model, optimizer, schedule)
-        assert c.validate(config).to_dict() == config.to_dict()
-        assert c.from_json(c.to_json(config)).to_dict() == config.to_dict()
+NAMES = [list(table) for table in (k.MODELS, k.OPTIMIZERS, k.SCHEDULES)]
 
 
-@pytest.mark.parametrize(
-    ("key", "value", "words"),
-    [
-        ("bath_size", 3, ["config.bath_size", "did you mean 'batch_size'"]),
-        ("optimzer.learning_rate", 1, ["did you mean 'optimizer.learning_rate'"]),
-        ("optimizer.lr", 0.1, ["the optimizer 'sgd' has no 'lr'", "learning_rate"]),
-        ("model.hiden", 3, ["the model 'cnn' has no 'hiden'", "did you mean 'hidden'"]),
-        ("schedule.name", "steplr", ["one of constant", "did you mean 'StepLR'"]),
-        ("model.name", "resnet19", ["one of linear", "did you mean 'resnet18'"]),
-        ("optimizer.name", "sdg", ["did you mean 'sgd'"]),
-        ("schedule.name", "StepL", ["did you mean 'StepLR'"]),
-        ("data.source", "tfd", ["digits, tfds", "did you mean 'tfds'"]),
-        ("data.source", "tfds", ["data.name", "dataset's name"]),
-        ("data.name", "mnist", ["data.source=tfds"]),
-        ("batch_size", 0, ["batch_size=0", "at least 1"]),
-        ("batch_size", -4, ["batch_size=-4", "at least 1"]),
-        ("batch_size", 2.5, ["whole number"]),
-        ("batch_size", "many", ["'many'", "whole number"]),
-        ("batch_size", True, ["whole number"]),
-        ("num_epochs", 0, ["at least 1"]),
-        ("optimizer.learning_rate", -0.1, ["above 0"]),
-        ("optimizer.learning_rate", float("nan"), ["above 0"]),
-        ("optimizer.learning_rate", float("inf"), ["above 0"]),
-        ("optimizer.learning_rate", "fast", ["a number"]),
-        ("optimizer.momentum", 1.0, ["below 1"]),
-        ("optimizer.nesterov", 1, ["True or False"]),
-        ("model.filters", (), ["at least 1"]),
-        ("model.filters", (8, 0), ["at least 1"]),
-        ("model.filters", "wide", ["whole number"]),
-        ("model.stem", (16, 5), ["(filters, kernel size, stride) as in (16, 5, 2)", "None"]),
-        ("model.stem", (16, 5, 0), ["(filters, kernel size, stride)"]),
-        ("model.dropout", 1.0, ["below 1"]),
-        ("model.kernel_size", (3, 3, 3), ["(height, width)"]),
-        ("data.validation", 1.5, ["fraction"]),
-        ("data.validation", -1, ["fraction"]),
-        ("data.validation", 1.0, ["fraction"]),
-        ("data.channels", 2, ["1 (gray) or 3"]),
-        ("augment", (("flp", 0.5),), ["has no 'flp' (did you mean 'flip'?); there are rotate, translate"]),
-        (
-            "augment",
-            (("flip", 2),),
-            ["('flip', 2): the strength of 'flip' must be a number of at least 0 and of at most 1"],
-        ),
-        ("augment", (("randaugment", 9),), ["of 'randaugment' must be (number of operations of at least 1"]),
-        ("augment", (("random_resized_crop", (0.9, 0.1)),), ["must be (least, most) share of the area"]),
-        ("augment", (("elastic", (4.5, 4.0)),), ["pixels from 0 to sigma: more would fold images"]),
-        ("augment", (("elastic", 1.0),), ["must be (pixels, sigma), sigma from 1 to 1024, pixels from 0 to sigma"]),
-        ("augment", (("flip",),), ["a tuple of (name, strength) pairs, as in (('flip', 0.5), ('translate', 2))"]),
-        ("augment", ((3, 0.5),), ["(name, strength) pairs"]),
-        ("augment_edges", "crop", ["one of zero, extend, reflect, wrap"]),
-        ("augment", "flip", ["pairs"]),
-        ("augment", (("translate", -1),), ["translate"]),
-        ("precision", "half", ["float32, bfloat16, float16, float64"]),
-        ("data", 3, ["this is a block", "data.source"]),
-        ("num_epochs", 10**20, ["whole number"]),
-        ("data.image_size", 99_999_999, ["whole number of pixels"]),
-        ("optimizer.learning_rate", 1e300, ["a number above 0"]),
-        ("seed", {}, ["sets nothing"]),
-        ("model", {"name": {}}, ["config.model.name={}", "one of linear"]),
-        ("optimizer", "adamw", ["--config.optimizer.name=adamw"]),
-        ("optimizer", {}, ["sets nothing"]),
-        ("model.name", ["cnn"], ["one of linear"]),
-        ("batch_size", float("inf"), ["whole number"]),
-        ("optimizer.learning_rate", 10**400, ["a number above 0"]),
-        ("data.source.deep", 3, ["no such key"]),
+@pytest.mark.parametrize("number", range(max(map(len, NAMES))))
+def test_defaults_survive_json(number: int) -> None:
+    """Blocks do not know each other: each name of each block once is enough."""
+    config = c.default_config(*(names[number % len(names)] for names in NAMES))
+    assert c.validate(config).to_dict() == config.to_dict()
+    assert c.from_json(c.to_json(config)).to_dict() == config.to_dict()
+
+
+def test_defaults_are_valid_together() -> None:
+    """A schedule looks at the optimizer's rate and momentum."""
+    for optimizer in k.OPTIMIZERS:
+        for schedule in k.SCHEDULES:
+            config = c.default_config(optimizer=optimizer, schedule=schedule)
+            assert c.validate(config).to_dict() == config.to_dict()
+
+
+MISTAKES: dict[str, list[tuple[Any, str]]] = {
+    "bath_size": [(3, "did you mean 'batch_size'")],
+    "optimzer.learning_rate": [(1, "did you mean 'optimizer.learning_rate'")],
+    "optimizer.lr": [(0.1, "the optimizer 'sgd' has no 'lr'; it has name, learning_rate")],
+    "model.hiden": [(3, "the model 'cnn' has no 'hiden' (did you mean 'hidden'?)")],
+    "data.source.deep": [(3, "no such key")],
+    "schedule.name": [("steplr", "one of constant"), ("steplr", "did you mean 'StepLR'"), ("StepL", "mean 'StepLR'")],
+    "model.name": [("resnet19", "one of linear"), ("resnet19", "did you mean 'resnet18'"), (["cnn"], "one of linear")],
+    "data.source": [
+        ("tfd", "digits, tfds"), ("tfd", "did you mean 'tfds'"), ("tfds", "needs the dataset's name, as in data.name"),
     ],
-)
-def test_a_mistake_is_one_line_that_names_the_key(key: str, value: Any, words: list[str]) -> None:
-    with pytest.raises(InputError) as caught:
-        c.override(c.default_config(), [(key, value)])
-    message = str(caught.value)
-    assert "\n" not in message
-    assert key in message or key.split(".")[0] in message
-    for word in words:
-        assert word in message
+    "data.name": [("mnist", "data.source=tfds")],
+    "batch_size": [
+        (0, "batch_size=0: it must be a whole number of at least 1"), (-4, "batch_size=-4"), (2.5, "whole number"),
+        ("many", "'many'"), (True, "whole number"), (float("inf"), "whole number"), (10**20, "whole number"),
+    ],
+    "optimizer.learning_rate": [
+        (-0.1, "a number above 0"), (float("nan"), "above 0"), (float("inf"), "above 0"), ("fast", "a number"),
+        (1e300, "a number above 0"), (10**400, "a number above 0"),
+    ],
+    "precision": [("half", "float32, bfloat16, float16, float64")],
+    "augment_edges": [("crop", "one of zero, extend, reflect, wrap")],
+    "optimizer.momentum": [(1.0, "below 1")],
+    "optimizer.nesterov": [(1, "True or False")],
+    "model.filters": [((), "at least 1"), ((8, 0), "at least 1"), ("wide", "whole number")],
+    "model.stem": [
+        ((16, 5), "(filters, kernel size, stride) as in (16, 5, 2)"), ((16, 5), "None"), ((16, 5, 0), "kernel size"),
+    ],
+    "model.kernel_size": [((3, 3, 3), "(height, width)")],
+    "data.validation": [(1.5, "fraction"), (-1, "fraction"), (1.0, "fraction")],
+    "data.channels": [(2, "1 (gray) or 3")],
+    "data.image_size": [(99_999_999, "whole number of pixels")],
+    "augment": [
+        ("flip", "pairs"), (((3, 0.5),), "(name, strength) pairs"),
+        ((("flip",),), "a tuple of (name, strength) pairs, as in (('flip', 0.5), ('translate', 2))"),
+        ((("flp", 0.5),), "has no 'flp' (did you mean 'flip'?); there are rotate, translate"),
+        ((("flip", 2),), "('flip', 2): the strength of 'flip' must be a number of at least 0 and of at most 1"),
+        ((("translate", -1),), "translate"),
+        ((("randaugment", 9),), "of 'randaugment' must be (number of operations of at least 1"),
+        ((("random_resized_crop", (0.9, 0.1)),), "must be (least, most) share of the area"),
+        ((("elastic", (4.5, 4.0)),), "pixels from 0 to sigma: more would fold images"),
+        ((("elastic", 1.0),), "must be (pixels, sigma), sigma from 1 to 1024, pixels from 0 to sigma"),
+    ],
+    "data": [(3, "this is a block"), (3, "data.source")],
+    "seed": [({}, "sets nothing")],
+    "model": [({"name": {}}, "config.model.name={}"), ({"name": {}}, "one of linear")],
+    "optimizer": [("adamw", "--config.optimizer.name=adamw"), ({}, "sets nothing")],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("key", MISTAKES)
+def test_mistake_is_a_line_with_its_key(key: str) -> None:
+    for value, words in MISTAKES[key]:
+        message = refusal(c.override, c.default_config(), [(key, value)])
+        assert key in message or key.split(".")[0] in message
+        assert words in message
 
 
 def test_a_count_of_examples_set_in_a_file_stays_a_count() -> None:
@@ -170,10 +161,10 @@ def test_every_augmentation_survives_json() -> None:
 
 def test_choices_together() -> None:
     config = c.default_config()
-    with pytest.raises(InputError, match="momentum above 0"):
-        c.override(config, [("optimizer.nesterov", True), ("optimizer.momentum", 0)])
-    with pytest.raises(InputError, match="divide every entry"):
-        c.override(config, [("model.norm", "group"), ("model.filters", (12, 24))])
+    without_momentum = [("optimizer.nesterov", True), ("optimizer.momentum", 0)]
+    assert "momentum above 0" in refusal(c.override, config, without_momentum)
+    odd_groups = [("model.norm", "group"), ("model.filters", (12, 24))]
+    assert "divide every entry" in refusal(c.override, config, odd_groups)
 
 
 @pytest.mark.parametrize("block", ["", "model", "optimizer", "schedule"])
@@ -217,8 +208,7 @@ def test_another_name_brings_its_own_arguments_and_keeps_shared_ones() -> None:
 def test_a_block_that_was_overwritten_is_said() -> None:
     config = c.default_config()
     config.model = 3
-    with pytest.raises(InputError, match=r"config\.model=3: model is a block"):
-        c.validate(config)
+    assert "config.model=3: model is a block" in refusal(c.validate, config)
 
 
 def test_a_dict_is_merged_key_by_key() -> None:
@@ -276,11 +266,9 @@ def test_config_files(tmp_path: Path, content: str | None, words: list[str]) -> 
     path = tmp_path / "mine.py"
     if content is not None:
         path.write_text(content)
-    with pytest.raises(InputError) as caught:
-        c.load_config(path)
-    assert "\n" not in str(caught.value)
+    message = refusal(c.load_config, path)
     for word in words:
-        assert word in str(caught.value)
+        assert word in message
 
 
 def test_shipped_configs_load_from_any_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

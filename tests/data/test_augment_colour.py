@@ -13,10 +13,11 @@ from PIL import Image, ImageEnhance, ImageOps
 from scipy import ndimage
 
 from cnn_jax.data.augment import colour, policies, texture, tones
-from tests.data.test_augment import QUICK, keys, pictures, quick
+from tests.support.augmentation import keys, quick, random_images
+from tests.support.helpers import QUICK
 
 FACTORS = np.array([0.0, 0.3, 0.9, 1.0, 1.4, 1.99], np.float32)
-IMAGES = pictures(6, 11, 13)
+IMAGES = random_images(6, 11, 13)
 # smooth ones, as photographs are; noise alone leaves little for equalize and autocontrast to do
 IMAGES[2:] = np.clip(ndimage.gaussian_filter(IMAGES[2:].astype(float), (0, 2, 2, 0)) * 1.3 - 60, 0, 255)
 
@@ -64,7 +65,7 @@ def test_a_flat_image_has_nothing_to_stretch() -> None:
     flat = jnp.full((2, 20, 20, 1), 77.0)
     assert np.array_equal(quick(tones.equalize, flat), flat)
     assert np.array_equal(quick(tones.autocontrast, flat), flat)
-    large = jnp.asarray(pictures(1, 40, 40, 1), jnp.float32)
+    large = jnp.asarray(random_images(1, 40, 40, 1), jnp.float32)
     expected = ImageOps.equalize(Image.fromarray(np.asarray(large, np.uint8)[0, ..., 0]))
     np.testing.assert_array_equal(quick(tones.equalize, large)[0, ..., 0], np.asarray(expected))
 

@@ -140,9 +140,11 @@ def test_a_center_crop_decodes_no_more_than_it_needs(monkeypatch: pytest.MonkeyP
     assert scales == [4, 2, 2, 1]
 
 
-@pytest.mark.parametrize("kind", ["jpg", "png", "webp", "tif"])
-@pytest.mark.parametrize("orientation", range(1, 9))
-def test_every_exif_orientation(orientation: int, kind: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("kind", "orientation"), [*(("jpg", turn) for turn in range(1, 9)), ("png", 6), ("webp", 7), ("tif", 8)]
+)
+def test_exif_orientation(kind: str, orientation: int, tmp_path: Path) -> None:
+    """Turning knows nothing of formats, and each format's reader finds the tag or does not."""
     exif = Image.Exif()
     exif[0x0112] = orientation
     random = np.random.default_rng(0)

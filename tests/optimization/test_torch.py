@@ -1,8 +1,6 @@
 """Agreement with PyTorch: layers and losses with their gradients, optimizers over several steps."""
 
-import os
-import subprocess
-import sys
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -17,7 +15,7 @@ from cnn_jax.models.layers import make_norm
 from cnn_jax.models.setting import Setting
 from cnn_jax.optimization.losses import cross_entropy
 from cnn_jax.optimization.optimizers import make_optimizer
-from tests.support.helpers import ROOT
+from tests.support.schedules import run_with_torch
 
 TOLERANCE = 1e-5
 
@@ -180,13 +178,10 @@ def test_rates_by_name_are_parameter_groups(
             assert_close(params[part]["kernel"], theirs)
 
 
-def test_recorded_results_are_what_torch_computes(torch_results: dict[str, np.ndarray], tmp_path: object) -> None:
-    """Live comparison where torch is installed, here or in the interpreter that CNN_JAX_TORCH_PYTHON names."""
-    python = os.environ.get("CNN_JAX_TORCH_PYTHON", sys.executable)
-    if subprocess.run([python, "-c", "import torch"], capture_output=True).returncode:
-        pytest.skip("torch is not installed (CNN_JAX_TORCH_PYTHON may name an interpreter that has it)")
-    path = f"{tmp_path}/torch.npz"
-    subprocess.run([python, str(ROOT / "tests/tools/make_torch_fixtures.py"), path], check=True)
+def test_recorded_results_are_what_torch_computes(torch_results: dict[str, np.ndarray], tmp_path: Path) -> None:
+    """Live comparison where torch is installed."""
+    path = tmp_path / "torch.npz"
+    run_with_torch("make_torch_fixtures.py", path)
     with np.load(path) as live:
         assert live.files == list(torch_results)
         for key in live.files:

@@ -4,17 +4,24 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import ml_collections
 import numpy as np
+import pytest
 
+from cnn_jax import data
 from cnn_jax.config.tree import default_config, override
 from cnn_jax.data.reading.image_dataset import Whole
+from cnn_jax.errors import InputError
 
 ROOT = Path(__file__).parents[2]
+# XLA's options for programs that run once: compiling takes longer than computing.
+QUICK = {
+    "xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True, "xla_cpu_use_fusion_emitters": False
+}  # fmt: skip
 
 
 def tiny_config(**changes: Any) -> ml_collections.ConfigDict:
@@ -37,6 +44,11 @@ def data_settings(**changes: Any) -> Any:
     return override(default_config(), [(f"data.{key}", value) for key, value in changes.items()]).data
 
 
+def load_folder(folder: Path, **changes: Any) -> data.Splits:
+    """A folder of images, all of them for training where `validation` and `test` are not given."""
+    return data.load(data_settings(source="folder", dir=str(folder), **{"validation": 0, "test": 0, **changes}))
+
+
 class InMemory(Whole):
     """A source of decoded images uint8 [N, H, W, C]."""
 
@@ -48,6 +60,16 @@ class InMemory(Whole):
 
     def name(self, row: int) -> str:
         return f"{self._source}[{row}]"
+
+
+def refusal(call: Callable[..., Any], *arguments: Any, **settings: Any) -> str:
+    """The one line with which a call refuses what it is given."""
+    with pytest.raises(InputError) as caught:
+        call(*arguments, **settings)
+    line = str(caught.value)
+    assert "\n" not in line.strip()
+    assert len(line) < 1000
+    return line
 
 
 def script(

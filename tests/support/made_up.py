@@ -24,6 +24,15 @@ def photograph(seed: int, width: int = WIDTH, height: int = HEIGHT) -> Image.Ima
     return Image.fromarray(np.clip(picture, 0, 255).astype(np.uint8))
 
 
+def save_picture(path: Path, value: int = 100, size: tuple[int, int] = (16, 12), **options: Any) -> Path:
+    """A picture of two grays, the upper half the darker one; the folder is made."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = np.full((size[1], size[0], 3), value, np.uint8)
+    pixels[: size[1] // 2] //= 2
+    Image.fromarray(pixels).save(path, **options)
+    return path
+
+
 def encoded(image: Image.Image, format: str = "JPEG", **options: Any) -> bytes:
     stream = io.BytesIO()
     image.save(stream, format, **({"quality": 90} if format == "JPEG" else {}) | options)

@@ -37,15 +37,11 @@ OPTIMIZERS = {
 }
 
 
-def make() -> dict[str, np.ndarray]:
-    out: dict[str, np.ndarray] = {}
+def draw(*shape, grad=False):
+    return torch.tensor(RANDOM.standard_normal(shape), dtype=torch.float32, requires_grad=grad)
 
-    def draw(*shape, grad=False):
-        return torch.tensor(RANDOM.standard_normal(shape), dtype=torch.float32, requires_grad=grad)
 
-    def keep(prefix, **tensors):
-        out.update({f"{prefix}/{name}": tensor.detach().numpy() for name, tensor in tensors.items()})
-
+def record_convolutions(keep):
     for name, (size, stride, edges) in CONVOLUTIONS.items():
         x, w, b = draw(4, 3, 9, 8, grad=True), draw(5, 3, size, size, grad=True), draw(5, grad=True)
         padded = x
@@ -57,6 +53,8 @@ def make() -> dict[str, np.ndarray]:
         (y * c).sum().backward()
         keep(f"conv/{name}", x=x, w=w, b=b, y=y, c=c, dx=x.grad, dw=w.grad, db=b.grad)
 
+
+def record_batch_norm(keep):
     norm = torch.nn.BatchNorm2d(5)
     with torch.no_grad():
         norm.weight.copy_(draw(5))
@@ -73,6 +71,8 @@ def make() -> dict[str, np.ndarray]:
     norm.eval()
     keep("batchnorm/eval", x=x, y=norm(x))
 
+
+def record_pools(keep):
     for name, pool in POOLS.items():
         window, stride, padding = map(int, name.split("_")[1:])
         x = draw(2, 3, 9, 8, grad=True)
@@ -81,6 +81,8 @@ def make() -> dict[str, np.ndarray]:
         (y * c).sum().backward()
         keep(f"pool/{name}", x=x, y=y, c=c, dx=x.grad)
 
+
+def record_losses(keep):
     labels = torch.tensor(RANDOM.randint(0, 7, 12))
     soft = torch.softmax(draw(12, 7) * 2, 1)
     for name, target, smoothing in (("hard", labels, 0.0), ("hard_smooth", labels, 0.1), ("soft", soft, 0.0),
@@ -90,6 +92,8 @@ def make() -> dict[str, np.ndarray]:
         losses.mean().backward()
         keep(f"loss/{name}", logits=logits, target=target, losses=losses, dlogits=logits.grad)
 
+
+def record_optimizers(keep):
     start, gradients = draw(6, 4), draw(12, 6, 4)
     keep("optimizer", start=start, gradients=gradients)
     for name, (kind, arguments) in OPTIMIZERS.items():
@@ -113,6 +117,17 @@ def make() -> dict[str, np.ndarray]:
             optimizer.step()
             path.append(torch.stack([backbone.detach(), head.detach(), stem]))
         keep(f"groups/{name}", path=torch.stack(path))
+
+
+def make() -> dict[str, np.ndarray]:
+    """All results by name. They draw from one stream of random numbers: the order is part of what is recorded."""
+    out: dict[str, np.ndarray] = {}
+
+    def keep(prefix, **tensors):
+        out.update({f"{prefix}/{name}": tensor.detach().numpy() for name, tensor in tensors.items()})
+
+    for record in (record_convolutions, record_batch_norm, record_pools, record_losses, record_optimizers):
+        record(keep)
     return out
 
 

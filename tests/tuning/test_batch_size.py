@@ -8,6 +8,8 @@ from typing import Any
 
 import jax
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
 from cnn_jax.config.tree import override
 from cnn_jax.errors import InputError
@@ -25,23 +27,21 @@ from cnn_jax.tuning.finders.batch_search import (
     scaled_rate,
 )
 from cnn_jax.tuning.finders.batch_size import BatchFinding, find_batch_size, report, resized
-from tests.support.helpers import read_json, script, tiny_config
+from tests.support.helpers import read_json, refusal, script, tiny_config
 
 # Rules in closed form
 
 
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [("8GiB", 8 * 2**30), ("500MB", 500_000_000), ("1.5 kb", 1500), ("12", 12), ("2MiB", 2**21), ("3B", 3)],
-)
-def test_bytes(text: str, expected: int) -> None:
-    assert parse_bytes(text) == expected
+def test_bytes() -> None:
+    for text, expected in (
+        ("8GiB", 8 * 2**30), ("500MB", 500_000_000), ("1.5 kb", 1500), ("12", 12), ("2MiB", 2**21), ("3B", 3),
+    ):  # fmt: skip
+        assert parse_bytes(text) == expected
 
 
-@pytest.mark.parametrize("text", ["", "much", "-1", "0", "8 GiBs", "GiB", "1e9", "nan"])
-def test_what_is_no_number_of_bytes(text: str) -> None:
-    with pytest.raises(InputError, match=r"--memory=.*: must be bytes above 0, as in 8GiB"):
-        parse_bytes(text)
+def test_bytes_refused() -> None:
+    for text in ("", "much", "-1", "0", "8 GiBs", "GiB", "1e9", "nan"):
+        assert f"--memory={text}: must be bytes above 0, as in 8GiB" in refusal(parse_bytes, text)
 
 
 @pytest.mark.parametrize(("name", "expected"), [("sgd", 0.8), ("lars", 0.8), ("adamw", 0.2), ("muon", 0.2)])
@@ -67,30 +67,38 @@ def test_the_first_size() -> None:
     assert first_size(1, 5) == 4
 
 
-@pytest.mark.parametrize("most", [5, 100, 4096, 60_000])
-@pytest.mark.parametrize("bend", [0.0, 1e-4, -1e-6])
-@pytest.mark.parametrize("budget", [1050.0, 2000.0, 40_000.0, 1e9])
-def test_the_largest_is_found_in_few_trials(most: int, bend: float, budget: float) -> None:
-    def taken(size: int) -> float:
-        bytes_ = 1000.0 + 3 * size + bend * size**2 + 20 * (size % 16 > 7)
-        return bytes_ if bytes_ < 100_000 else math.inf  # a compiler may give up
+def peak_bytes(size: int, bend: float) -> float:
+    """Memory of a made-up step: it grows with the batch, less or more than in proportion, and in jumps."""
+    taken = 1000.0 + 3 * size + bend * size**2 + 20 * (size % 16 > 7)
+    return taken if taken < 100_000 else math.inf  # a compiler may give up
 
+
+@settings(max_examples=100, deadline=None, derandomize=True)
+@given(st.integers(5, 60_000), st.sampled_from([0.0, 1e-4, -1e-6]), st.floats(1050, 1e5))
+@example(5, 0.0, 1e9)
+@example(100, 0.0, 1050.0)
+@example(4096, -1e-6, 2000.0)
+@example(4096, 1e-4, 40_000.0)
+@example(60_000, 0.0, 1e9)
+@example(60_000, 1e-4, 1050.0)
+def test_largest_batch_in_few_trials(most: int, bend: float, budget: float) -> None:
+    """It fits, the next one does not, and no size is tried twice."""
+    most = min(most, 4096) if bend < 0 else most  # to there it is monotone
     asked: list[int] = []
 
     def peak(size: int) -> float:
         asked.append(size)
-        return taken(size)
+        return peak_bytes(size, bend)
 
-    if bend < 0 and most > 4096:
-        most = 4096  # there it stays monotone
-    largest, proven = largest_fitting(peak, {1: taken(1), 2: taken(2)}, budget, 1, 8, most, 14)
+    known = {size: peak_bytes(size, bend) for size in (1, 2)}
+    largest, proven = largest_fitting(peak, known, budget, 1, 8, most, 14)
     assert proven
     assert len(asked) == len(set(asked)) <= 14
     assert largest <= most
-    assert taken(largest) <= budget
+    assert peak_bytes(largest, bend) <= budget
     step = 8 if largest >= 8 else 1
     following = (largest // step + 1) * step
-    assert following > most or taken(following) > budget
+    assert following > most or peak_bytes(following, bend) > budget
 
 
 def test_trials_that_run_out_are_said() -> None:

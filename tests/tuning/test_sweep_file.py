@@ -9,51 +9,15 @@ from typing import Any
 import pytest
 import yaml
 
-from cnn_jax.errors import InputError
 from cnn_jax.tuning.sweeps.file import Metric, Stopping, Sweep, check_against_config, grid_point, grid_size, read_sweep
 from tests.support.helpers import ROOT
+from tests.support.sweep_files import HYPERBAND, RATE, sweep_file, sweep_refusal, write_text
 
-RATE = "config.optimizer.learning_rate"
-VALID: dict[str, Any] = {
-    "program": "scripts/train.py",
-    "method": "random",
-    "metric": {"name": "validation_accuracy", "goal": "maximize"},
-    "parameters": {RATE: {"distribution": "log_uniform_values", "min": 1e-4, "max": 0.1}},
-}
 SHIPPED = sorted((ROOT / "configs/sweeps").glob("*.yaml"))
 
 
-def write(path: Path, content: Any) -> Path:
-    path.write_text(content if isinstance(content, str) else yaml.safe_dump(content, sort_keys=False))
-    return path
-
-
-def made(tmp_path: Path, **changes: Any) -> Path:
-    """A valid file with other values of some keys; None takes a key out."""
-    content = {key: value for key, value in (VALID | changes).items() if value is not None}
-    return write(tmp_path / "sweep.yaml", content)
-
-
-def with_parameter(tmp_path: Path, name: str, block: Any, **changes: Any) -> Path:
-    return made(tmp_path, parameters={name: block}, **changes)
-
-
-def read_and_check(path: Path) -> None:
-    check_against_config(read_sweep(path), 20)
-
-
-def line(path: Path, check: bool = False) -> str:
-    with pytest.raises(InputError) as caught:
-        read_and_check(path) if check else read_sweep(path)
-    message = str(caught.value)
-    assert "\n" not in message
-    assert message.startswith(str(path))
-    assert message.count(str(path)) == 1
-    return message
-
-
 def test_all_that_a_file_says(tmp_path: Path) -> None:
-    path = write(
+    path = write_text(
         tmp_path / "all.yaml",
         """
         program: scripts/train.py
@@ -90,7 +54,7 @@ def test_all_that_a_file_says(tmp_path: Path) -> None:
 
 
 def test_what_may_be_left_out(tmp_path: Path) -> None:
-    sweep = read_sweep(made(tmp_path, metric=None))
+    sweep = read_sweep(sweep_file(tmp_path, metric=None))
     assert sweep.metric == Metric("validation_accuracy", "maximize")
     assert (sweep.stopping, sweep.run_cap, sweep.name) == (None, None, None)
     assert sweep.command == ("${env}", "${interpreter}", "${program}", "${args}")
@@ -99,32 +63,48 @@ def test_what_may_be_left_out(tmp_path: Path) -> None:
 
 def test_hyperband_from_its_end(tmp_path: Path) -> None:
     """27 epochs, s=2, eta=3: brackets at 9 and 3, as in wandb's guide."""
-    stopping = read_sweep(made(tmp_path, early_terminate={"type": "hyperband", "max_iter": 27, "s": 2})).stopping
+    stopping = read_sweep(sweep_file(tmp_path, early_terminate={"type": "hyperband", "max_iter": 27, "s": 2})).stopping
     assert stopping == Stopping("hyperband", 3, 27, 2, 3, False)
 
 
-HYPERBAND = {"type": "hyperband", "min_iter": 3}
-
-
-@pytest.mark.parametrize(
-    ("changes", "words"),
-    [
+# By the key that is wrong.
+MISTAKES: dict[str, list[tuple[dict[str, Any], str]]] = {
+    "keys": [
         ({"methods": "grid"}, "there is no key 'methods' (did you mean 'method'?)"),
+        ({"run_cap": 0}, "run_cap=0: it must be a whole number of at least 1"),
+        ({"run_cap": True}, "run_cap=True"),
+        ({"name": 3}, "name=3: it must be text"),
+    ],
+    "method": [
         ({"method": None}, "method is missing; it must be one of grid, random, bayes"),
         ({"method": "byes"}, "method 'byes' is unknown (did you mean 'bayes'?)"),
         ({"method": ["grid"]}, "is unknown"),
+    ],
+    "program": [
         ({"program": None}, "program is missing"),
         ({"program": "scripts/trian.py"}, "program: scripts/trian.py: there is no such file"),
         ({"program": 3}, "program=3: it must be text"),
+    ],
+    "parameters": [
         ({"parameters": None}, "parameters are missing"),
         ({"parameters": {}}, "there must be a block of parameters"),
         ({"parameters": [1]}, "there must be a block of parameters"),
+        ({"parameters": {RATE: {"value": 0.1}, "config.optimizer": {"parameters": {"learning_rate": {"value": 1}}}}},
+         f"{RATE} is set twice"),
+        ({"parameters": {"config.optimizer": {"parameters": {"b1": {"value": 1}}, "value": 3}}},
+         "config.optimizer: nested parameters stand alone; take out value"),
+        ({"parameters": {"config.optimizer": {"parameters": {}}}}, "config.optimizer: there must be a block"),
+        ({"parameters": {"config optimizer": {"value": 1}}}, "'config optimizer' is no parameter's name"),
+    ],
+    "metric": [
         ({"method": "bayes", "metric": None}, "method: bayes needs a metric"),
         ({"early_terminate": HYPERBAND, "metric": None}, "early_terminate needs a metric"),
         ({"metric": "validation_loss"}, "metric needs a name"),
         ({"metric": {"goal": "minimize"}}, "metric needs a name"),
         ({"metric": {"name": "validation_loss", "goal": "minimise"}}, "must be minimize or maximize (did you mean"),
         ({"metric": {"name": "validation_loss", "gaol": 1}}, "no key 'metric.gaol' (did you mean 'goal'?)"),
+    ],
+    "early_terminate": [
         ({"early_terminate": 3}, "early_terminate must be a block"),
         ({"early_terminate": {"type": "median"}}, "early_terminate.type='median': it must be hyperband"),
         ({"early_terminate": {"type": "hyperband"}}, "needs either min_iter, or max_iter and s"),
@@ -138,28 +118,25 @@ HYPERBAND = {"type": "hyperband", "min_iter": 3}
         ({"early_terminate": HYPERBAND | {"min_iter": 0}}, "early_terminate.min_iter=0: it must be a whole number"),
         ({"early_terminate": HYPERBAND | {"strict": "yes"}}, "must be true or false"),
         ({"early_terminate": HYPERBAND | {"etta": 3}}, "did you mean 'eta'"),
-        ({"run_cap": 0}, "run_cap=0: it must be a whole number of at least 1"),
-        ({"run_cap": True}, "run_cap=True"),
-        ({"name": 3}, "name=3: it must be text"),
+    ],
+    "command": [
         ({"command": "python train.py"}, "is no list of words"),
         ({"command": ["${program}", "${arg}"]}, "no macro ${arg} (did you mean 'args'?)"),
         ({"command": ["${program}", "--x=${args}"]}, "a macro is expanded only where it is the whole entry"),
         ({"command": ["${program}", "${envvar:home}", "${args}"]}, "names of variables are capitals"),
-        ({"parameters": {RATE: {"value": 0.1}, "config.optimizer": {"parameters": {"learning_rate": {"value": 1}}}}},
-         f"{RATE} is set twice"),
-        ({"parameters": {"config.optimizer": {"parameters": {"b1": {"value": 1}}, "value": 3}}},
-         "config.optimizer: nested parameters stand alone; take out value"),
-        ({"parameters": {"config.optimizer": {"parameters": {}}}}, "config.optimizer: there must be a block"),
-        ({"parameters": {"config optimizer": {"value": 1}}}, "'config optimizer' is no parameter's name"),
     ],
-)  # fmt: skip
-def test_mistakes_in_the_file(tmp_path: Path, changes: dict[str, Any], words: str) -> None:
-    assert words in line(made(tmp_path, **copy.deepcopy(changes)))
+}  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("block", "words"),
-    [
+@pytest.mark.parametrize("key", MISTAKES)
+def test_sweep_file_mistakes(tmp_path: Path, key: str) -> None:
+    for changes, words in MISTAKES[key]:
+        assert words in sweep_refusal(sweep_file(tmp_path, **copy.deepcopy(changes)))
+
+
+# By what is wrong.
+WRONG_BLOCKS: dict[str, list[tuple[Any, str]]] = {
+    "kind": [
         (0.1, "0.1 is no block; write `value: 0.1` for a constant"),
         ({}, "say which distribution"),
         ({"mu": 0, "sigma": 1}, "say which distribution"),
@@ -169,11 +146,17 @@ def test_mistakes_in_the_file(tmp_path: Path, changes: dict[str, Any], words: st
         ({"valeus": [1]}, "there is no argument 'valeus' (did you mean 'values'?)"),
         ({"distribution": "log_unifrom", "min": 1, "max": 2}, "(did you mean 'log_uniform'?)"),
         ({"distribution": ["a"]}, "there is no distribution"),
+    ],
+    "arguments": [
         ({"distribution": "uniform", "min": 1}, "needs 'max'"),
         ({"distribution": "uniform", "min": 1, "max": 2, "q": 1}, "the distribution 'uniform' has no 'q'"),
         ({"distribution": "normal", "mean": 1}, "has no 'mean'"),
         ({"distribution": "normal", "sigma": 0}, "sigma=0: it must be above 0"),
         ({"distribution": "beta", "a": -1}, "a=-1: it must be above 0"),
+        ({"distribution": "q_uniform", "min": 0, "max": 1, "q": 0}, "q=0: it must be above 0"),
+        ({"distribution": "q_uniform", "min": 1, "max": 2, "q": 5}, "no multiple of q=5 lies between 1 and 2"),
+    ],
+    "bounds": [
         ({"min": 2, "max": 1}, "min=2 must be below max=1"),
         ({"min": 2, "max": 2}, "write `value: 2`"),
         ({"min": "a", "max": 2}, "min='a' is not a number"),
@@ -183,8 +166,8 @@ def test_mistakes_in_the_file(tmp_path: Path, changes: dict[str, Any], words: st
         ({"distribution": "q_log_uniform_values", "min": -1, "max": 2}, "must be above 0"),
         ({"distribution": "inv_log_uniform_values", "min": -1, "max": 2}, "must be above 0"),
         ({"distribution": "log_uniform", "min": 1, "max": 1000}, "are exponents of e; of values: log_uniform_values"),
-        ({"distribution": "q_uniform", "min": 0, "max": 1, "q": 0}, "q=0: it must be above 0"),
-        ({"distribution": "q_uniform", "min": 1, "max": 2, "q": 5}, "no multiple of q=5 lies between 1 and 2"),
+    ],
+    "values": [
         ({"values": []}, "it must be a list of at least one value"),
         ({"values": 3}, "it must be a list of at least one value"),
         ({"values": [1, 2], "probabilities": [0.5, 0.4]}, "the probabilities sum to 0.9, not to 1"),
@@ -192,25 +175,27 @@ def test_mistakes_in_the_file(tmp_path: Path, changes: dict[str, Any], words: st
         ({"values": [1, 2], "probabilities": [1.5, -0.5]}, "numbers of at least 0"),
         ({"values": [1, 2], "probabilities": "half"}, "numbers of at least 0"),
     ],
-)  # fmt: skip
-def test_mistakes_in_a_parameter(tmp_path: Path, block: Any, words: str) -> None:
-    message = line(with_parameter(tmp_path, RATE, block))
-    assert words in message
-    assert f": {RATE}: " in message
+}  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("block", "words"),
-    [
+@pytest.mark.parametrize("what", WRONG_BLOCKS)
+def test_sweep_parameter_mistakes(tmp_path: Path, what: str) -> None:
+    for block, words in WRONG_BLOCKS[what]:
+        message = sweep_refusal(sweep_file(tmp_path, parameters={RATE: block}))
+        assert words in message
+        assert f": {RATE}: " in message
+
+
+def test_sweep_grid_mistakes(tmp_path: Path) -> None:
+    for block, words in (
         ({"min": 0.0, "max": 1.0}, "a grid cannot enumerate 'uniform'; give `values`"),
         ({"distribution": "q_normal"}, "a grid cannot enumerate 'q_normal'"),
         ({"values": [1, 2], "probabilities": [0.5, 0.5]}, "leave out the probabilities"),
         ({"min": 0, "max": 10**9}, "values make no grid"),
-    ],
-)
-def test_grids_that_cannot_be(tmp_path: Path, block: Any, words: str) -> None:
-    assert f"{RATE}: " in line(with_parameter(tmp_path, RATE, block, method="grid"))
-    assert words in line(with_parameter(tmp_path, RATE, block, method="grid"))
+    ):
+        message = sweep_refusal(sweep_file(tmp_path, parameters={RATE: block}, method="grid"))
+        assert f"{RATE}: " in message
+        assert words in message
 
 
 def test_a_grid_is_enumerated_exactly(tmp_path: Path) -> None:
@@ -222,7 +207,7 @@ def test_a_grid_is_enumerated_exactly(tmp_path: Path) -> None:
         "config.loss.label_smoothing": {"distribution": "q_uniform", "min": 0.0, "max": 0.3, "q": 0.1},
         "config.model.norm": {"values": ["batch", "none", "batch"]},
     }
-    sweep = read_sweep(made(tmp_path, method="grid", parameters=parameters))
+    sweep = read_sweep(sweep_file(tmp_path, method="grid", parameters=parameters))
     points = [tuple(grid_point(sweep, number).values()) for number in range(grid_size(sweep))]
     expected = itertools.product([[8], [8, 16]], [1, 2, 3], [3], [0.0, 0.1, 0.2, 0.3], ["batch", "none"])
     assert points == list(expected)

@@ -6,13 +6,13 @@ import pytest
 import yaml
 
 from cnn_jax.tuning.sweeps.file import read_sweep
-from tests.tuning.test_sweep_file import RATE, VALID, line, with_parameter, write
+from tests.support.sweep_files import RATE, VALID, sweep_file, sweep_refusal, write_text
 
 
 @pytest.mark.parametrize("text", ["1e-3", "1E-3", "1.5e3", "+2e+4", "-1e-3", ".5e1", "1.e2"])
 def test_numbers_with_exponents_are_numbers(tmp_path: Path, text: str) -> None:
     assert isinstance(yaml.safe_load(text), str), "PyYAML, and so wandb, reads text"
-    path = write(tmp_path / "s.yaml", yaml.safe_dump(VALID) + f"description: [\n  {text}]\n")
+    path = write_text(tmp_path / "s.yaml", yaml.safe_dump(VALID) + f"description: [\n  {text}]\n")
     sweep = read_sweep(path)
     assert sweep.content["description"] == [float(text)]
     (note,) = sweep.notes
@@ -23,14 +23,14 @@ def test_numbers_with_exponents_are_numbers(tmp_path: Path, text: str) -> None:
 
 
 def test_quoted_numbers_stay_text(tmp_path: Path) -> None:
-    path = write(tmp_path / "s.yaml", yaml.safe_dump(VALID) + "description: ['1e-3', 1.0e-3, e5, 1e, 0.1]\n")
+    path = write_text(tmp_path / "s.yaml", yaml.safe_dump(VALID) + "description: ['1e-3', 1.0e-3, e5, 1e, 0.1]\n")
     assert read_sweep(path).content["description"] == ["1e-3", 1e-3, "e5", "1e", 0.1]
     assert read_sweep(path).notes == ()
 
 
 def test_exponents_that_look_like_values_are_noted(tmp_path: Path) -> None:
     block = {"distribution": "log_uniform", "min": 0.0001, "max": 0.1}
-    (note,) = read_sweep(with_parameter(tmp_path, RATE, block)).notes
+    (note,) = read_sweep(sweep_file(tmp_path, parameters={RATE: block})).notes
     assert "values are between 1 and 1.105; else write log_uniform_values" in note
 
 
@@ -61,11 +61,11 @@ def test_exponents_that_look_like_values_are_noted(tmp_path: Path) -> None:
     ],
 )  # fmt: skip
 def test_malformed_yaml(tmp_path: Path, text: str, words: str) -> None:
-    assert words in line(write(tmp_path / "sweep.yaml", text))
+    assert words in sweep_refusal(write_text(tmp_path / "sweep.yaml", text))
 
 
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:
-    assert "No such file" in line(tmp_path / "nowhere.yaml")
-    assert "cannot be read" in line(tmp_path)
+    assert "No such file" in sweep_refusal(tmp_path / "nowhere.yaml")
+    assert "cannot be read" in sweep_refusal(tmp_path)
     (tmp_path / "binary.yaml").write_bytes(b"\xff\xfe\x00\x81")
-    assert "no text" in line(tmp_path / "binary.yaml")
+    assert "no text" in sweep_refusal(tmp_path / "binary.yaml")
