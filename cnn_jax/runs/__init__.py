@@ -1,0 +1,1 @@
+"""Run directories: checkpoints, the environment, and searching through many of them."""
