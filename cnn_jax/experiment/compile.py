@@ -98,7 +98,7 @@ def make_evaluation(experiment: Experiment) -> Callable[..., Any]:
 
 
 def make_training(experiment: Experiment) -> tuple[Callable[..., Any], Callable[..., Any]]:
-    """What `Plan` wants of an experiment: the compiled training step and the feed that gives each call its data."""
+    """For `training.Program`: the compiled training step and the feed that gives each call its data."""
     return _with_own_seed(experiment, *make_seeded_training(experiment))
 
 

@@ -127,11 +127,11 @@ def _make_optimizer(
 
 def _load_on_all_hosts(config: ml_collections.ConfigDict, loading: str | None) -> data.Splits:
     """The same data fed in the same way on all hosts; what can be cached, the lead caches for all."""
-    with hosts.lead_first("the data"):
+    with hosts.primary_first("the data"):
         splits = data.load(config.data, loading)
-    if "streamed" in hosts.gather("the loading", splits.loading) and splits.loading != "streamed":
+    if "streamed" in hosts.all_gather("the loading", splits.loading) and splits.loading != "streamed":
         splits = data.load(config.data, "streamed")  # another host has less memory
-    hosts.agree("the fingerprints", str(splits.fingerprint), "other data (config.data)")
+    hosts.assert_equal("the fingerprints", str(splits.fingerprint), "other data (config.data)")
     return splits
 
 

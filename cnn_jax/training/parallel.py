@@ -15,6 +15,7 @@ from jax.experimental import multihost_utils
 from jax.sharding import PartitionSpec
 
 from cnn_jax.data.feeding.device_dataset import Resident, take
+from cnn_jax.distributed import hosts
 from cnn_jax.runtime.devices import AXIS, Devices
 from cnn_jax.training.state import TrainState
 from cnn_jax.training.step import Batch, Sums
@@ -113,7 +114,7 @@ def _pmap(program: Callable[..., Any], devices: Devices, specs: tuple[PartitionS
         devices=list(devices.mesh.devices.flat), donate_argnums=0,
     )  # fmt: skip
 
-    if jax.process_count() == 1:
+    if hosts.count() == 1:
         return mapped
     # What pmap gives back on several hosts is each host's own.
     return lambda *arguments: multihost_utils.host_local_array_to_global_array(mapped(*arguments), devices.mesh, _WHOLE)

@@ -24,6 +24,7 @@ from cnn_jax.runs.checksums import array_checksums
 from cnn_jax.runs.directory import write_json
 from cnn_jax.runs.metrics_file import read_rows
 from cnn_jax.tracking.local import LocalTracker
+from cnn_jax.training.loop_state import LoopState
 from tests.support.helpers import read_json, tiny_config
 from tests.support.runs import assert_same_run, at_call, signal_at
 
@@ -197,6 +198,34 @@ def test_a_checkpoint_that_is_replaced_is_never_gone(tmp_path: Path, monkeypatch
         again.wait()
         assert equal(again.restore(1, state(0)), state(5))
     assert sorted(path.name for path in folder.iterdir()) == ["1"]
+
+
+@pytest.mark.parametrize(
+    ("older", "averaged_weights"),
+    [
+        ({"averaged": False, "averages": "ema"}, None),
+        ({"averaged": True, "averages": "ema"}, "ema"),
+        ({"averaged": True, "averages": "swa"}, "swa"),
+    ],
+)
+def test_older_names_in_a_checkpoint_are_understood(
+    tmp_path: Path, older: dict[str, Any], averaged_weights: str | None
+) -> None:
+    """The whole loop state as former versions wrote it."""
+    written = {
+        "epoch": 1, "totals": {}, "best": None, "epochs_without_better": 0, **older, "skipped_steps": 0,
+        "skipped_in_a_row": 0, "wall_seconds": 1.5, "timed_seconds": 1.0, "timed_examples": 9,
+    }  # fmt: skip
+    with open_checkpoints(tmp_path / "checkpoints") as checkpoints:
+        checkpoints.save(1, {**state(1), "ema": {"params": state(2)["params"], "batch_stats": {}}}, written, {})
+    with open_checkpoints(tmp_path / "checkpoints") as checkpoints:
+        loop_state = LoopState(**checkpoints.progress(1))
+        restored = checkpoints.restore_best({"params": state(0)["params"], "batch_stats": {}})
+    expected = LoopState(1, averaged_weights=averaged_weights, wall_seconds=1.5, timed_seconds=1.0, timed_examples=9)
+    assert loop_state == expected
+    assert restored is not None
+    assert restored.weights == (averaged_weights or "raw")
+    assert equal(restored.variables["params"], state(2 if averaged_weights else 1)["params"])
 
 
 # When

@@ -16,11 +16,11 @@ from cnn_jax.inference.run import softmax
 from cnn_jax.optimization.losses import balanced_weights, cross_entropy
 from cnn_jax.training.metrics import (
     add,
-    averages,
     batch_sums,
     confusion_matrix,
     evaluation_sums,
     expected_calibration_error,
+    finalize,
     per_class,
     wilson_interval,
 )
@@ -37,7 +37,7 @@ def sums(logits: np.ndarray, labels: np.ndarray, mask: np.ndarray | None = None)
 
 
 def test_sums_are_sklearns() -> None:
-    figures = averages(sums(LOGITS, LABELS))
+    figures = finalize(sums(LOGITS, LABELS))
     assert figures["accuracy"] == pytest.approx((LOGITS.argmax(1) == LABELS).mean())
     assert figures["loss"] == pytest.approx(log_loss(LABELS, softmax(LOGITS), labels=range(8)), rel=1e-5)
     assert figures["top5_accuracy"] == pytest.approx(top_k_accuracy_score(LABELS, LOGITS, k=5, labels=range(8)))
@@ -51,7 +51,7 @@ def test_balanced_accuracy_is_sklearns() -> None:
         for part in (slice(0, 16), slice(16, 40))
     )
     expected = [(LOGITS.argmax(1) == labels)[mask & (labels == k)].mean() for k in range(3)]
-    figures = averages(add(add({}, first), second))
+    figures = finalize(add(add({}, first), second))
     assert figures["balanced_accuracy"] == pytest.approx(np.mean(expected))
     predictions = np.minimum(LOGITS.argmax(1), 2)
     assert measure(np.eye(8)[predictions], labels, "abcdefgh")["balanced_accuracy"] == pytest.approx(

@@ -19,8 +19,8 @@ from cnn_jax.inference.run import make_apply, softmax
 from cnn_jax.models.mlp import MLP, Linear
 from cnn_jax.optimization.losses import cross_entropy
 from cnn_jax.runtime.devices import choose_devices
-from cnn_jax.training.evaluation import evaluate, lagging
-from cnn_jax.training.metrics import averages
+from cnn_jax.training.evaluation import device_get_delayed, evaluate
+from cnn_jax.training.metrics import finalize
 from cnn_jax.training.parallel import compile_eval_step, compile_resident_step
 from cnn_jax.training.state import TrainState, init_state
 from cnn_jax.training.step import Batch, make_eval_step, make_train_step
@@ -142,10 +142,10 @@ def test_sums_are_added_in_order_and_divided_once() -> None:
     assert counts == [4, 4, 2]
     seen = np.concatenate([batch["label"][batch["mask"]] for batch in padded_batches(held_out, 4)])
     assert np.array_equal(seen, held_out.labels)
-    assert averages({"count": 10.0, "loss": 5.0, "correct": 7.0}) == {"loss": 0.5, "accuracy": 0.7}
+    assert finalize({"count": 10.0, "loss": 5.0, "correct": 7.0}) == {"loss": 0.5, "accuracy": 0.7}
 
 
-def test_lagging_keeps_order_and_loses_nothing() -> None:
+def test_device_get_delayed_keeps_order() -> None:
     asked: list[int] = []
 
     def source() -> object:
@@ -154,7 +154,7 @@ def test_lagging_keeps_order_and_loses_nothing() -> None:
             yield i
 
     received = []
-    for value in lagging(source(), lag=2):  # type: ignore[arg-type]
+    for value in device_get_delayed(source(), delay=2):  # type: ignore[arg-type]
         received.append(value)
         assert len(asked) - len(received) <= 2
     assert received == list(range(6))

@@ -23,7 +23,8 @@ from cnn_jax.data.feeding.order import epoch_order
 from cnn_jax.data.reading.memory import free_device_bytes
 from cnn_jax.errors import InputError
 from cnn_jax.experiment.costs import compile_with_costs, describe_size
-from cnn_jax.experiment.fitting import initial_state, memory_said, read_start
+from cnn_jax.experiment.fitting import initial_state, read_start
+from cnn_jax.experiment.out_of_memory import explain_out_of_memory
 from cnn_jax.experiment.setup import Experiment, build
 from cnn_jax.runs.directory import write_json
 from cnn_jax.runs.environment import describe_environment
@@ -102,7 +103,7 @@ def find_batch_size(
     margin = _MARGIN if device.memory_stats() else _MARGIN_OF_SHARED
     there = free_device_bytes(device) * margin
     budget = there if memory is None else memory * _MARGIN
-    with memory_said(config), progress_bar(_MOST_COMPILED, "compiling batch sizes", "size") as bar:
+    with explain_out_of_memory(config), progress_bar(_MOST_COMPILED, "compiling batch sizes", "size") as bar:
         trials = _Trials(experiment, min(there, budget), clock, bar)
         rates, ended = _throughput(trials, unit, top, budget)
         fine = math.lcm(8 * experiment.devices.count, unit)
