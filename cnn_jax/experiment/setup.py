@@ -12,7 +12,7 @@ from cnn_jax import data
 from cnn_jax.cli.progress import announce
 from cnn_jax.config.tree import validate
 from cnn_jax.data.augment.pipeline import CROP, Augment, crop_while_decoding, make_augment
-from cnn_jax.data.feeding.device_dataset import Resident, place
+from cnn_jax.data.feeding.device_dataset import DeviceDataset, put_on_device
 from cnn_jax.data.normalize import Normalization, make_normalization
 from cnn_jax.distributed import hosts
 from cnn_jax.errors import InputError
@@ -47,10 +47,10 @@ class Experiment:
     devices: Devices
 
     @functools.cached_property
-    def resident(self) -> Resident:
+    def device_dataset(self) -> DeviceDataset:
         """The training split on the devices: placed there once, for all programs that work on it."""
-        assert not isinstance(self.splits.train, data.Pictures)
-        return place(self.splits.train, self.devices)
+        assert not isinstance(self.splits.train, data.ImageDataset)
+        return put_on_device(self.splits.train, self.devices)
 
     @property
     def resolved(self) -> dict[str, Any]:

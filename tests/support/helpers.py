@@ -12,7 +12,7 @@ import ml_collections
 import numpy as np
 
 from cnn_jax.config.tree import default_config, override
-from cnn_jax.data.reading.image_dataset import Whole
+from cnn_jax.data.reading.image_dataset import InMemoryReader
 
 ROOT = Path(__file__).parents[2]
 
@@ -37,7 +37,7 @@ def data_settings(**changes: Any) -> Any:
     return override(default_config(), [(f"data.{key}", value) for key, value in changes.items()]).data
 
 
-class InMemory(Whole):
+class InMemory(InMemoryReader):
     """A source of decoded images uint8 [N, H, W, C]."""
 
     def __init__(self, images: np.ndarray, source: str):

@@ -18,7 +18,7 @@ import numpy as np
 from cnn_jax import data
 from cnn_jax.cli.progress import progress_bar
 from cnn_jax.config.tree import override, to_json
-from cnn_jax.data.feeding.device_dataset import place
+from cnn_jax.data.feeding.device_dataset import put_on_device
 from cnn_jax.data.feeding.order import epoch_order
 from cnn_jax.data.reading.memory import free_device_bytes
 from cnn_jax.errors import InputError
@@ -178,7 +178,7 @@ class _Trials:
         """What a call takes beside the state and the seed: real images, in memory already."""
         config, devices, train = experiment.config, experiment.devices, experiment.splits.train
         size = config.batch_size
-        if isinstance(train, data.Pictures):
+        if isinstance(train, data.ImageDataset):
             batch = {
                 "image": np.zeros((size, *experiment.splits.image_shape), np.uint8),
                 "label": np.asarray(train.labels[:size], np.int32),
@@ -187,7 +187,7 @@ class _Trials:
             }
             return (devices.spread(batch, devices.folded),)
         if self._resident is None:
-            self._resident = place(train, devices)
+            self._resident = put_on_device(train, devices)
         return self._resident, devices.copy(epoch_order(config.seed, 0, len(train), size))
 
 
