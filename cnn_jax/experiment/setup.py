@@ -126,7 +126,7 @@ def _make_optimizer(
 
 
 def _load_on_all_hosts(config: ml_collections.ConfigDict, loading: str | None) -> data.Splits:
-    """The same data fed in the same way on all hosts; what can be cached, the lead caches for all."""
+    """The same data fed in the same way on all hosts; the primary host fills the cache for all."""
     with hosts.primary_first("the data"):
         splits = data.load(config.data, loading)
     if "streamed" in hosts.all_gather("the loading", splits.loading) and splits.loading != "streamed":

@@ -74,7 +74,7 @@ class _Nobody:
 
 
 def no_trackers() -> Trackers:
-    """Those of a host that is not the lead."""
+    """For all hosts but the primary one."""
     return Trackers(_Nobody(), [])
 
 
