@@ -11,9 +11,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cnn_jax.cli import command_line
+from cnn_jax.cli.signals import Shutdown
 
 
-def main(argv: Sequence[str]) -> int:
+def main(argv: Sequence[str], shutdown: Shutdown) -> int:
     parser = command_line.Parser(__doc__)
     parser.add_argument("--sweep", metavar="FILE", required=True, help="a YAML file in wandb's sweep schema")
     parser.add_argument("--workdir", metavar="DIR", help="trials are its folders trials/NNNN (default: runs/FILE_NAME)")
@@ -35,10 +36,10 @@ def main(argv: Sequence[str]) -> int:
 
     options = Options(arguments.jobs, arguments.trials, arguments.seed, arguments.storage, arguments.prune)
     workdir = Path("runs", Path(arguments.sweep).stem) if arguments.workdir is None else arguments.workdir
-    outcome = run_sweep(arguments.sweep, workdir, options)
+    outcome = run_sweep(arguments.sweep, workdir, options, shutdown)
     print(outcome.lines)
     return outcome.status
 
 
 if __name__ == "__main__":
-    command_line.run(main)
+    command_line.run_with_shutdown(main)

@@ -12,9 +12,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cnn_jax.cli import command_line
+from cnn_jax.cli.signals import Shutdown
 
 
-def main(argv: Sequence[str]) -> None:
+def main(argv: Sequence[str], shutdown: Shutdown) -> None:
     parser = command_line.Parser(__doc__, with_config=True)
     parser.add_argument("--workdir", metavar="DIR", help="the run directory (default: runs/CONFIG_NAME)")
     parser.add_argument("--dry_run", action="store_true", help="say what a step would take, and train nothing")
@@ -39,8 +40,8 @@ def main(argv: Sequence[str]) -> None:
         else:
             from cnn_jax.experiment import fit
 
-            lines = _report(fit(config, workdir, arguments.profile), config, workdir)
-        if hosts.lead():
+            lines = _report(fit(config, workdir, arguments.profile, shutdown), config, workdir)
+        if hosts.is_primary():
             print(lines)
 
 
@@ -60,4 +61,4 @@ def _report(summary: Mapping[str, Any], config: Any, workdir: str) -> str:
 
 
 if __name__ == "__main__":
-    command_line.run(main)
+    command_line.run_with_shutdown(main)

@@ -20,7 +20,7 @@ from cnn_jax.audit.set_statistics import class_table, statistics
 from cnn_jax.audit.suspects import class_difficulty, embedding_outliers, likely_mislabelled, project
 from cnn_jax.cli.progress import progress_bar
 from cnn_jax.config.tree import override
-from cnn_jax.data import Pictures, Source, load_source
+from cnn_jax.data import ImageDataset, Source, load_source
 from cnn_jax.data.reading.images import examine, quiet, to_8_bit
 from cnn_jax.data.reading.scan import in_threads
 from cnn_jax.errors import InputError, shown
@@ -97,7 +97,7 @@ def _for_any_picture(config: ml_collections.ConfigDict) -> ml_collections.Config
     return override(config, changes)
 
 
-def _in_order(source: Source) -> dict[str, Pictures]:
+def _in_order(source: Source) -> dict[str, ImageDataset]:
     return {split: source.splits[split] for split in ("train", "validation", "test") if split in source.splits}
 
 
@@ -187,7 +187,7 @@ def _report(
     return report if difficulty is None else report | {"difficulty": difficulty}
 
 
-def _thumbnail(pictures: Pictures, index: int) -> str:
+def _thumbnail(pictures: ImageDataset, index: int) -> str:
     """A small picture as a data URI; "" where it cannot be read."""
     from PIL import Image
 

@@ -186,7 +186,7 @@ def _line(holds: bool, detail: str) -> str | None:
 
 
 def _light(record: Record) -> str:
-    """The gravest of what may be wrong: one fault shall not have three names, though blank pictures are not sharp."""
+    """'blank', 'dark', 'bright' or 'good': the worst exposure problem, so that each image is reported once."""
     if record.blank:
         return "blank"
     if record.bright < _DARK:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cnn_jax.data.reading.image_dataset import Files, Pictures
+from cnn_jax.data.reading.image_dataset import Files, ImageDataset
 from cnn_jax.data.reading.images import examine
 from cnn_jax.data.reading.scan import contents_or_errors, in_threads
 from cnn_jax.errors import InputError
@@ -94,7 +94,7 @@ class Entry:
     record: Record
 
 
-def measure_all(split: str, pictures: Pictures) -> Iterator[list[Entry]]:
+def measure_all(split: str, pictures: ImageDataset) -> Iterator[list[Entry]]:
     """All pictures in order, in parts; the decoded ones are not kept. To be called within `images.quiet`."""
     prepare()
 

@@ -12,7 +12,7 @@ from typing import NoReturn
 import ml_collections
 
 from cnn_jax.cli.progress import command
-from cnn_jax.cli.stopping import Stopped, end_on_signals, leave, stuck
+from cnn_jax.cli.signals import Shutdown, Stopped, end_on_signals, leave
 from cnn_jax.config import tree as config_module
 from cnn_jax.config.overrides import Pairs, split
 from cnn_jax.config.rules import did_you_mean
@@ -98,23 +98,31 @@ def default_workdir(config_path: str) -> str:
 
 
 def run(main: Callable[[Sequence[str]], int | None]) -> NoReturn:
+    """`run_with_shutdown` for a `main` that has nothing to finish when a signal comes."""
+    run_with_shutdown(lambda argv, shutdown: main(argv))
+
+
+def run_with_shutdown(main: Callable[[Sequence[str], Shutdown], int | None]) -> NoReturn:
     """Runs a script's `main` and exits.
+
+    `main` passes the `Shutdown` to everything that has to finish before the process may end.
 
     The status is 0, 2 for bad input, 3 for a loss that is not finite, 4 for what could not be saved, 75 for a host
     that is missing, and 128 + the number of a signal.
     """
     keep_memory()
     again = command(*sys.argv)
-    end_on_signals(again)
+    shutdown = Shutdown()
+    end_on_signals(again, shutdown)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # names of classes and files may not be printable here
             stream.reconfigure(errors="backslashreplace")
     try:
-        status = main(sys.argv[1:]) or 0
+        status = main(sys.argv[1:], shutdown) or 0
     except (InputError, NonFiniteError, SaveError, HostsError) as error:
         print(f"{Path(sys.argv[0]).name}: {shown(' '.join(str(error).split()))}", file=sys.stderr)  # always one line
         if isinstance(error, SaveError):  # threads of Orbax may wait for ever for what cannot be written
-            stuck.set()
+            shutdown.stuck.set()
         status = error.exit_status
     except (Interrupted, Stopped) as error:
         print(f"\n{error}. To go on: {again}", file=sys.stderr)
@@ -125,4 +133,4 @@ def run(main: Callable[[Sequence[str]], int | None]) -> NoReturn:
     except BrokenPipeError:
         sys.stderr.close()
         status = 141
-    leave(status)
+    leave(status, shutdown)

@@ -1,4 +1,4 @@
-"""From a config's `data` block to splits that training can take: listed, surveyed, divided, kept or streamed."""
+"""From a config's `data` block to splits that training can take: listed, scanned, divided, kept or streamed."""
 
 from typing import Any
 
@@ -8,9 +8,9 @@ from cnn_jax.cli.progress import announce
 from cnn_jax.config.keys import SOURCES
 from cnn_jax.config.tables import described
 from cnn_jax.data.reading import cache
-from cnn_jax.data.reading.image_dataset import Pictures
+from cnn_jax.data.reading.image_dataset import ImageDataset
 from cnn_jax.data.reading.memory import bytes_at_hand
-from cnn_jax.data.reading.scan import Survey, pixel_statistics, survey
+from cnn_jax.data.reading.scan import ScanResult, pixel_statistics, scan
 from cnn_jax.data.sources.folder import fingerprint
 from cnn_jax.data.splits import Examples, Source, Split, Splits, check_labels, make_indices
 from cnn_jax.errors import InputError
@@ -35,18 +35,18 @@ def load(data: Any, loading: str | None = None) -> Splits:
         check_labels(source, split)
     if data.loading != "auto" or loading is None:
         loading = choose_loading(data.loading, source)
-    surveys = _surveys(source, data, keep=loading == "resident")
-    skipped = tuple(line for found in surveys.values() for line in found.bad)
+    scans = _scan_splits(source, data, keep=loading == "resident")
+    skipped = tuple(line for found in scans.values() for line in found.bad)
     _report(skipped, data.on_error, sum(map(len, source.splits.values())))
-    labels = {split: source.splits[split].labels[found.good] for split, found in surveys.items()}
+    labels = {split: source.splits[split].labels[found.good] for split, found in scans.items()}
     for split, of_split in labels.items():
         if not len(of_split):
             raise InputError(f"{source.name}: none of the images of its split '{split}' can be used")
     parts = make_indices(labels, data.validation, data.test)
     of, indices = parts["train"]
     shape = source.splits["train"].image_shape
-    mean, std = pixel_statistics(surveys[of].moments[indices], shape[0] * shape[1])
-    divided = {split: _taken(source.splits[of], surveys[of], rows) for split, (of, rows) in parts.items()}
+    mean, std = pixel_statistics(scans[of].moments[indices], shape[0] * shape[1])
+    divided = {split: _taken(source.splits[of], scans[of], rows) for split, (of, rows) in parts.items()}
     missing = np.setdiff1d(np.arange(len(source.class_names)), divided["train"].labels)
     if len(missing):
         named = ", ".join(source.class_names[k] for k in missing[:_NAMED_AT_MOST])
@@ -85,7 +85,7 @@ def choose_loading(wanted: str, source: Source) -> str:
     return "streamed"
 
 
-def _surveys(source: Source, data: Any, keep: bool) -> dict[str, Survey]:
+def _scan_splits(source: Source, data: Any, keep: bool) -> dict[str, ScanResult]:
     shape = "x".join(map(str, source.splits["train"].image_shape))
     fitted = data.resize if data.center_crop == 1 else f"{data.resize}{data.center_crop}"
     family = f"{source.place}-{shape}-{fitted}"
@@ -94,13 +94,13 @@ def _surveys(source: Source, data: Any, keep: bool) -> dict[str, Survey]:
     key = "-".join([family, source.fingerprint, *(f"own_{name}" for name in source.read_off)])
     verb = "decoding" if keep else "checking"
     return {
-        split: survey(pictures, f"{key}-{split}", f"{verb} {source.name} {split}", keep, source.read_off)
+        split: scan(pictures, f"{key}-{split}", f"{verb} {source.name} {split}", keep, source.read_off)
         for split, pictures in source.splits.items()
     }
 
 
 def _say_what_changed(family: str, source: Source) -> None:
-    """Where these data were surveyed before in another state: says so, and frees the room of the former survey."""
+    """If these data were scanned before in another state: says so, and frees the room of the former scan."""
     if source.states is None:
         return
     before = cache.recall(family)
@@ -131,7 +131,7 @@ def _report(bad: tuple[str, ...], on_error: str, count: int) -> None:
     announce(f"left out {len(bad)} of {count} images that cannot be used (data.on_error=skip)")
 
 
-def _taken(pictures: Pictures, found: Survey, indices: np.ndarray) -> Split:
+def _taken(pictures: ImageDataset, found: ScanResult, indices: np.ndarray) -> Split:
     """These of the good pictures, decoded if that was asked for; all of them without a copy."""
     rows = found.good[indices]
     if found.images is None:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from cnn_jax.data.reading.image_dataset import Pictures
+from cnn_jax.data.reading.image_dataset import ImageDataset
 from cnn_jax.errors import InputError
 
 # Splits must not move when a run's seed does: accuracies of different seeds would not be comparable.
@@ -26,11 +26,11 @@ class Examples:
         return Examples(self.images[indices], self.labels[indices])
 
     def read(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
-        """uint8 [B, H, W, C]; what `Pictures.read` does for those that are not decoded yet."""
+        """uint8 [B, H, W, C]; what `ImageDataset.read` does for those that are not decoded yet."""
         return self.images[indices]
 
 
-Split = Examples | Pictures
+Split = Examples | ImageDataset
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Source:
 
     name: str
     class_names: tuple[str, ...]
-    splits: dict[str, Pictures]
+    splits: dict[str, ImageDataset]
     place: str
     fingerprint: str
     identity: str
@@ -66,7 +66,7 @@ class Splits:
     """What an experiment uses.
 
     Attributes:
-      loading: "resident": the splits are decoded `Examples`; "streamed": they are `Pictures`.
+      loading: "resident": the splits are decoded `Examples`; "streamed": they are `ImageDataset`.
       mean, std: per channel, of the training split, of pixels in [0, 1].
       fingerprint: the source's identity: changes when the data do, not when they are copied.
       skipped: a line for each picture that was left out because it cannot be read.

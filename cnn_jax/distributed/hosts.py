@@ -19,20 +19,20 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from cnn_jax.cli import progress
-from cnn_jax.distributed.rendezvous import Roll, call_roll, is_loopback, name_hosts
+from cnn_jax.distributed.rendezvous import Rendezvous, is_loopback, name_hosts, rendezvous
 from cnn_jax.errors import HostsError, InputError
 
 _HEARTBEAT_SECONDS = 60
 _LEAVING_SECONDS = 5
 _FOR_EVER = 7 * 86_400  # a host that is gone ends the others long before
-_LEAD_LEAVES_LATER_SECONDS = 1.0
+_PRIMARY_LEAVES_LATER_SECONDS = 1.0
 
-_rolls: list[Roll] = []  # one at most: a process is one host
+_meetings: list[Rendezvous] = []  # one at most: a process is one host
 # All hosts come to the same places equally often, and no name of a barrier may serve twice.
 _gathered, _passed = itertools.count(), itertools.count()
 
 
-def lead() -> bool:
+def is_primary() -> bool:
     """Whether this is the host that writes files, logs and lines on the terminal."""
     return index() == 0
 
@@ -68,7 +68,7 @@ def connect(
     if place is None:
         return
     coordinator, num_hosts, host, local_devices = place
-    roll = call_roll(coordinator, num_hosts, host, timeout)
+    meeting = rendezvous(coordinator, num_hosts, host, timeout)
     # JAX would catch SIGTERM for itself, and keep it; here the loop looks for signals, and hosts agree on when to stop.
     jax.config.update("jax_enable_preemption_service", False)
     name, _, port = coordinator.rpartition(":")
@@ -82,15 +82,15 @@ def connect(
     )  # fmt: skip
     if host > 0:
         progress.be_silent()
-    _rolls.append(roll)
-    roll.watch(partial(_end_without, num_hosts))
+    _meetings.append(meeting)
+    meeting.watch(partial(_end_without, num_hosts))
 
 
 @contextlib.contextmanager
 def connected(
     coordinator: str | None = None, num_hosts: int | None = None, host: int | None = None, timeout: float = 300
 ) -> Iterator[None]:
-    """`connect`, and if what is done within fails on some host, an end on all of them that waits for nobody for long.
+    """Like `connect`; if the body raises on one host, all hosts exit promptly.
 
     Raises:
       HostsError: see `connect`.
@@ -99,12 +99,12 @@ def connected(
     try:
         yield
     except BaseException as error:
-        if _rolls:
+        if _meetings:
             _leave(error)
         raise
-    for roll in _rolls:
-        barrier("the end", _FOR_EVER)  # the lead writes the summary
-        roll.leave()
+    for meeting in _meetings:
+        barrier("the end", _FOR_EVER)  # the primary host writes the summary
+        meeting.leave()
 
 
 def barrier(name: str, timeout: float = 300) -> None:
@@ -123,21 +123,21 @@ def barrier(name: str, timeout: float = 300) -> None:
 
 
 @contextlib.contextmanager
-def lead_first(name: str) -> Iterator[None]:
-    """What is within is done by the lead, and when it has finished by the others: they find what it left on disk.
+def primary_first(name: str) -> Iterator[None]:
+    """Runs the body on the primary host first, then on the others, which find what it left on disk.
 
     Args:
       name: of this place.
     """
-    if not lead():
+    if not is_primary():
         barrier(name, _FOR_EVER)
     yield
-    if lead():
+    if is_primary():
         barrier(name, _FOR_EVER)
 
 
-def gather(name: str, value: str) -> list[str]:
-    """The values of all hosts, by their number; for what is to be the same on all, before anything is computed.
+def all_gather(name: str, value: str) -> list[str]:
+    """The values of all hosts, by their number; needs no device, so that it works before anything is computed.
 
     Args:
       name: of this place.
@@ -153,37 +153,38 @@ def gather(name: str, value: str) -> list[str]:
     return [client.blocking_key_value_get(f"{prefix}/{host}", 10_000) for host in range(count())]
 
 
-def agree(name: str, value: str, what: str) -> None:
-    """Raises InputError on every host where `value` is not the same on all; `what` it is, for the message."""
-    values = gather(name, value)
+def assert_equal(name: str, value: str, what: str) -> None:
+    """Raises InputError on every host unless `value` is the same on all; the message says `what` differs."""
+    values = all_gather(name, value)
     others = [host for host, other in enumerate(values) if other != values[0]]
     if others:
         raise InputError(f"{name_hosts(others, count())} {'have' if len(others) > 1 else 'has'} {what} than host 0")
 
 
-def ask(mesh: Mesh) -> Callable[[int], Any]:
-    """What a host alone knows, told to all: (a small number, not negative) -> the largest of all hosts' numbers.
+def max_over_hosts(mesh: Mesh) -> Callable[[tuple[int, ...]], Any]:
+    """Makes a function from small whole numbers of this host to the largest of all hosts, each by its place.
 
-    All hosts have to ask equally often. On several hosts the answer is an array that is still being computed: for
-    `jax.device_get`, later. On one host it is the number.
+    All hosts have to call it equally often. On several hosts the result is an array that is still being computed: for
+    `jax.device_get`, later. On one host it is the numbers as they are.
 
     Args:
       mesh: of all devices.
     """
     if count() == 1:
-        return lambda value: value
+        return lambda values: values
     over_devices = NamedSharding(mesh, PartitionSpec(mesh.axis_names))
-    largest = jax.jit(jnp.max, out_shardings=NamedSharding(mesh, PartitionSpec()))
-    placed: dict[int, jax.Array] = {}  # so that the usual 0 is transferred once
+    largest = jax.jit(partial(jnp.max, axis=0), out_shardings=NamedSharding(mesh, PartitionSpec()))
+    transferred: dict[tuple[int, ...], jax.Array] = {}  # so that the usual zeros are transferred once
 
-    def ask_all(value: int) -> jax.Array:
-        if value not in placed:
-            own = np.full(len(mesh.local_devices), value, np.int32)
-            placed[value] = jax.make_array_from_process_local_data(over_devices, own, (mesh.size,))
-        answer: jax.Array = largest(placed[value])
-        return answer
+    def maximum(values: tuple[int, ...]) -> jax.Array:
+        if values not in transferred:
+            own = np.tile(np.array(values, np.int32), (len(mesh.local_devices), 1))
+            shape = (mesh.size, len(values))
+            transferred[values] = jax.make_array_from_process_local_data(over_devices, own, shape)
+        result: jax.Array = largest(transferred[values])
+        return result
 
-    return ask_all
+    return maximum
 
 
 _Place = tuple[str, int, int, list[int] | None]
@@ -277,8 +278,8 @@ def _leave(error: BaseException) -> None:
     Hosts that fail for the same reason come here together and end together; to others, this one is gone.
     """
     if not _absent("leaving", _LEAVING_SECONDS):
-        for roll in _rolls:
-            roll.leave()
+        for meeting in _meetings:
+            meeting.leave()
     status = getattr(error, "exit_status", 1)
     if isinstance(error, KeyboardInterrupt):
         status = 130
@@ -286,8 +287,8 @@ def _leave(error: BaseException) -> None:
         status = error.code if isinstance(error.code, int) else int(error.code is not None)
 
     def end() -> None:
-        if lead():
-            time.sleep(_LEAD_LEAVES_LATER_SECONDS)  # JAX aborts hosts whose lead is gone
+        if is_primary():
+            time.sleep(_PRIMARY_LEAVES_LATER_SECONDS)  # JAX aborts hosts whose primary host is gone
         for stream in (sys.stdout, sys.stderr):
             with contextlib.suppress(Exception):
                 stream.flush()

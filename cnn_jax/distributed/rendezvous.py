@@ -19,8 +19,8 @@ _MOST_TEXT = 1 << 24
 _OVER = "over\n"  # who waits no longer says so: then all end, and miss the same hosts
 
 
-class Roll:
-    """The open calls: on host 0 those of all others, on the others the one to host 0."""
+class Rendezvous:
+    """The open connections: on host 0 those of all others, on the others the one to host 0."""
 
     def __init__(self, calls: dict[int, socket.socket]):
         self._calls = calls
@@ -61,8 +61,8 @@ class Roll:
                     return
 
 
-def call_roll(coordinator: str, num_hosts: int, host: int, timeout: float) -> Roll:
-    """Returns when all hosts have called it.
+def rendezvous(coordinator: str, num_hosts: int, host: int, timeout: float) -> Rendezvous:
+    """Returns when all hosts have connected to host 0.
 
     Args:
       coordinator: HOST:PORT of host 0.
@@ -74,8 +74,8 @@ def call_roll(coordinator: str, num_hosts: int, host: int, timeout: float) -> Ro
     name, _, port = coordinator.rpartition(":")
     deadline = time.monotonic() + timeout
     if host == 0:
-        lead = _Lead(name.strip("[]"), int(port), num_hosts)
-        missing, calls = lead.wait(deadline), lead.calls
+        primary = _Primary(name.strip("[]"), int(port), num_hosts)
+        missing, calls = primary.wait(deadline), primary.calls
     else:
         missing, calls = _report((name.strip("[]"), int(port)), num_hosts, host, deadline)
     if missing:
@@ -83,7 +83,7 @@ def call_roll(coordinator: str, num_hosts: int, host: int, timeout: float) -> Ro
             f"{name_hosts(missing, num_hosts)} did not arrive at {coordinator} within {timeout:g} s; look at the first "
             f"error there (--num_hosts=1 trains without other hosts)"
         )
-    return Roll(calls)
+    return Rendezvous(calls)
 
 
 def name_hosts(hosts: Sequence[int], num_hosts: int) -> str:
@@ -96,7 +96,7 @@ def is_loopback(name: str) -> bool:
     return name.strip("[]") in ("localhost", "::1") or name.startswith("127.")
 
 
-class _Lead:
+class _Primary:
     """Host 0: takes calls until all have come, and tells those that came who is missing."""
 
     def __init__(self, name: str, port: int, num_hosts: int):

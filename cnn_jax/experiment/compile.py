@@ -14,9 +14,9 @@ from cnn_jax import data
 from cnn_jax.config.optimizer_keys import LOSSES
 from cnn_jax.data.augment.draws import Draws
 from cnn_jax.data.augment.pipeline import crop_while_decoding
-from cnn_jax.data.feeding.device_dataset import Resident, own_part
-from cnn_jax.data.feeding.loader import resident_feed, streamed_feed
-from cnn_jax.data.feeding.order import distinct
+from cnn_jax.data.feeding.device_dataset import DeviceDataset, own_part
+from cnn_jax.data.feeding.loader import resident_loader, streaming_loader
+from cnn_jax.data.feeding.order import unique_example_ids
 from cnn_jax.data.feeding.stream import Batches
 from cnn_jax.data.normalize import normalize
 from cnn_jax.distributed import hosts
@@ -85,7 +85,7 @@ def _make_preprocess(experiment: Experiment) -> Preprocess:
         numbers = batch["index"]
         if balanced:
             whole = numbers if axis is None else jax.lax.all_gather(numbers, axis, tiled=True)
-            numbers = own_part(distinct(whole, examples, jnp), axis)
+            numbers = own_part(unique_example_ids(whole, examples, jnp), axis)
         draws = Draws(seed, step, step // experiment.steps_per_epoch, numbers, axis)
         images, labels = experiment.augment(batch["image"], batch["label"], draws)
         return normalize(images, experiment.normalization, experiment.model.setting.param_dtype), labels
@@ -101,7 +101,7 @@ def make_evaluation(experiment: Experiment) -> Callable[..., Any]:
 
 
 def make_training(experiment: Experiment) -> tuple[Callable[..., Any], Callable[..., Any]]:
-    """What `Plan` wants of an experiment: the compiled training step and the feed that gives each call its data."""
+    """For `training.Program`: the compiled training step and the feed that gives each call its data."""
     return _with_own_seed(experiment, *make_seeded_training(experiment))
 
 
@@ -122,22 +122,22 @@ def _fed(experiment: Experiment, step: Callable[..., Any]) -> tuple[Callable[...
     config, train_split, devices = experiment.config, experiment.splits.train, experiment.devices
     options = _compiler_options(experiment, config.batch_size)
     balanced = config.data.sampling == "balanced"
-    if isinstance(train_split, data.Pictures):
+    if isinstance(train_split, data.ImageDataset):
         crop = crop_while_decoding(config.augment)
 
         def streamed(seed: int) -> Callable[..., Any]:
             batches = Batches(train_split, seed, config.batch_size, balanced, crop, hosts.index(), hosts.count())
-            return partial(streamed_feed, batches, config.data.workers, devices)
+            return partial(streaming_loader, batches, config.data.workers, devices)
 
         return compile_train_step(step, devices, options), streamed
-    resident = experiment.resident
+    device_dataset = experiment.device_dataset
     programs = functools.cache(partial(compile_resident_step, step, devices, options=options))
     steps, labels = steps_per_call(experiment), train_split.labels
 
     def feed(seed: int) -> Callable[..., Any]:
-        return partial(resident_feed, labels, seed, config.batch_size, balanced, steps, devices)
+        return partial(resident_loader, labels, seed, config.batch_size, balanced, steps, devices)
 
-    return lambda state, work, seed: programs(work[1])(state, resident, work[0], seed), feed
+    return lambda state, work, seed: programs(work[1])(state, device_dataset, work[0], seed), feed
 
 
 def compile_training(experiment: Experiment, steps: int) -> tuple[jax.stages.Compiled, TrainState]:
@@ -152,19 +152,19 @@ def compile_training(experiment: Experiment, steps: int) -> tuple[jax.stages.Com
         return jax.ShapeDtypeStruct(sizes, dtype, sharding=devices.split if spread else devices.replicated)
 
     state = state_shapes(experiment)
-    if isinstance(splits.train, data.Pictures):
+    if isinstance(splits.train, data.ImageDataset):
         kinds = {"image": np.uint8, "label": np.int32, "index": np.int32, "mask": bool}
         shapes = {"image": splits.image_shape}
         batch = {k: shape(v, config.batch_size, *shapes.get(k, ()), spread=True) for k, v in kinds.items()}
         lowered = compile_train_step(step, devices, options).lower(state, batch, np.uint32(0))  # type: ignore[attr-defined]
     else:
         count = -(-len(splits.train) // devices.count) * devices.count
-        resident = Resident(
+        device_dataset = DeviceDataset(
             shape(np.uint8, count, *splits.image_shape, spread=True), shape(np.int32, count, spread=True)
         )
         order = shape(np.int32, experiment.steps_per_epoch, config.batch_size)
         program = compile_resident_step(step, devices, steps, options)
-        lowered = program.lower(state, resident, order, np.uint32(0))  # type: ignore[attr-defined]
+        lowered = program.lower(state, device_dataset, order, np.uint32(0))  # type: ignore[attr-defined]
     return lowered.compile(), state
 
 

@@ -34,9 +34,9 @@ def weights_from_data(experiment: Experiment) -> dict[str, Any]:
         return given
     leaves, tree = jax.tree.flatten(given)
     # Another machine's linear algebra may round in another way, and turn the sign of an eigenvector.
-    lead = [hosts.gather(f"first weights {i}", leaf.tobytes().hex())[0] for i, leaf in enumerate(leaves)]
+    of_primary = [hosts.all_gather(f"first weights {i}", leaf.tobytes().hex())[0] for i, leaf in enumerate(leaves)]
     theirs = [
         np.frombuffer(bytes.fromhex(one), leaf.dtype).reshape(leaf.shape)
-        for one, leaf in zip(lead, leaves, strict=True)
+        for one, leaf in zip(of_primary, leaves, strict=True)
     ]
     return jax.tree.unflatten(tree, theirs)

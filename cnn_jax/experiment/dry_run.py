@@ -4,7 +4,8 @@ import ml_collections
 
 from cnn_jax.experiment.compile import steps_per_call
 from cnn_jax.experiment.costs import measure_costs
-from cnn_jax.experiment.fitting import memory_said, read_start
+from cnn_jax.experiment.fitting import read_start
+from cnn_jax.experiment.out_of_memory import explain_out_of_memory
 from cnn_jax.experiment.setup import build
 from cnn_jax.runtime.sizes import describe_size
 
@@ -13,7 +14,7 @@ def describe_costs(config: ml_collections.ConfigDict) -> str:
     """The costs as lines for people; raises InputError where the compiler finds that there is too little memory."""
     experiment = build(config)
     read_start(experiment)  # for what it refuses
-    with memory_said(experiment.config):
+    with explain_out_of_memory(experiment.config):
         costs = measure_costs(experiment)
     config, devices = experiment.config, experiment.devices
     calls = steps_per_call(experiment)

@@ -11,31 +11,26 @@ from cnn_jax.cli.progress import announce
 from cnn_jax.experiment.compile import make_statistics
 from cnn_jax.experiment.setup import Experiment
 from cnn_jax.optimization.schedules import PlateauState, plateau_arguments, plateau_step
-from cnn_jax.training.evaluation import Between, lagging
-from cnn_jax.training.plan import Averages
+from cnn_jax.training.evaluation import Fetch
 from cnn_jax.training.state import TrainState
-from cnn_jax.training.swa import enter_average
+from cnn_jax.training.swa import update_average
 
 
-def make_averages(experiment: Experiment) -> Averages:
-    """The averages that a config asks for, for the loop."""
-    config = experiment.config
-    return Averages() if config.swa_start is None else _make_swa(experiment, config.swa_start)
-
-
-def _make_swa(experiment: Experiment, first_epoch: int) -> Averages:
-    """Equal averages of the weights that epochs from `first_epoch` on end with.
+def make_update_averages(experiment: Experiment) -> Callable[[TrainState, int, Fetch], TrainState]:
+    """For the loop: with `swa_start`, equal averages of the weights that epochs from that one on end with.
 
     How many they are follows from the epoch's number, and the pass for BatchNorm's statistics sees the batches of the
     epoch that ends: so a run that goes on from any checkpoint makes the same averages.
     """
-    steps = experiment.steps_per_epoch
+    first_epoch, steps = experiment.config.swa_start, experiment.steps_per_epoch
+    if first_epoch is None:
+        return lambda state, epoch, fetch: state
     replicated = experiment.devices.replicated
-    enter = jax.jit(enter_average, out_shardings=replicated)
+    enter = jax.jit(update_average, out_shardings=replicated)
     copy = jax.jit(lambda tree: jax.tree.map(lambda leaf: leaf.copy(), tree), out_shardings=replicated)
     program, feed = make_statistics(experiment)
 
-    def update(state: TrainState, epoch: int, between: Between) -> TrainState:
+    def update(state: TrainState, epoch: int, fetch: Fetch) -> TrainState:
         if epoch < first_epoch:
             return state
         params = enter(state.ema["params"], state.params, np.int32(epoch - first_epoch))
@@ -46,17 +41,17 @@ def _make_swa(experiment: Experiment, first_epoch: int) -> Averages:
         start = TrainState(jax.device_put(np.int32(first), replicated), params, copy(state.batch_stats), ())
         last = [start]
 
-        def calls() -> Iterator[tuple[Any, Any]]:
-            with feed(first, first + steps) as works:
-                for work, _ in works:
-                    last[0], sums = program(last[0], work)
-                    yield sums, between.ask()
+        def calls() -> Iterator[Any]:
+            with feed(first, first + steps) as batches:
+                for batch, _ in batches:
+                    last[0], sums = program(last[0], batch)
+                    yield sums
 
-        for _, answer in lagging(calls()):
-            between.act(int(answer))
+        for _ in fetch(calls()):
+            pass
         return dataclasses.replace(state, ema={"params": last[0].params, "batch_stats": last[0].batch_stats})
 
-    return Averages("swa", first_epoch, update)
+    return update
 
 
 def make_after_epoch(

@@ -1,10 +1,9 @@
 """Where everything meets: config, data, model, optimizer and steps go through the loop into a run directory."""
 
-import contextlib
 import json
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,13 +14,13 @@ import numpy as np
 
 from cnn_jax import data
 from cnn_jax.cli.progress import announce
-from cnn_jax.cli.signals import StopSignals
-from cnn_jax.config.model_keys import MODELS
+from cnn_jax.cli.signals import Shutdown, StopSignals
 from cnn_jax.config.tree import to_json, validate
 from cnn_jax.distributed import hosts
-from cnn_jax.errors import InputError, Interrupted, NonFiniteError, SaveError
+from cnn_jax.errors import Interrupted, NonFiniteError, SaveError
 from cnn_jax.experiment.compile import initial_state, make_evaluation, make_training, state_shapes
-from cnn_jax.experiment.epoch_callbacks import make_after_epoch, make_averages, rate_factor
+from cnn_jax.experiment.epoch_callbacks import make_after_epoch, make_update_averages, rate_factor
+from cnn_jax.experiment.out_of_memory import explain_out_of_memory
 from cnn_jax.experiment.setup import Experiment, build
 from cnn_jax.experiment.warm_start import WarmStart, read_init_from, warm_start
 from cnn_jax.pictures import reports
@@ -36,16 +35,21 @@ from cnn_jax.runs.directory import (
 )
 from cnn_jax.runs.metrics_file import read_rows
 from cnn_jax.tracking import Trackers, check_packages, make_trackers, no_trackers
-from cnn_jax.training.evaluation import Between, compile_evaluation, evaluate
-from cnn_jax.training.loop import train
-from cnn_jax.training.plan import Plan, Progress
+from cnn_jax.training.checkpointing import Checkpointer
+from cnn_jax.training.evaluation import Fetch, compile_evaluation, evaluate
+from cnn_jax.training.loop import Trainer
+from cnn_jax.training.loop_state import LoopState
 from cnn_jax.training.profile import profiled
+from cnn_jax.training.program import LoopConfig, Program, WeightAveraging
+from cnn_jax.training.requests import Request, Requests
 from cnn_jax.training.state import TrainState
 
 __all__ = ["Experiment", "build", "fit", "initial_state"]
 
 
-def fit(config: ml_collections.ConfigDict, workdir: str | Path, profile: int = 0) -> dict[str, Any]:
+def fit(
+    config: ml_collections.ConfigDict, workdir: str | Path, profile: int = 0, shutdown: Shutdown | None = None
+) -> dict[str, Any]:  # fmt: skip
     """Trains what the config describes in a run directory, and returns its summary.
 
     The same call on the same directory resumes; on a finished run it returns the summary and does nothing; a finished
@@ -55,6 +59,7 @@ def fit(config: ml_collections.ConfigDict, workdir: str | Path, profile: int = 0
       config: see `config.keys`.
       workdir: the run directory.
       profile: how many compiled calls of the training step to trace into WORKDIR/profile.
+      shutdown: of a script, which ends on signals by itself; it learns when something is unsaved.
 
     Raises:
       InputError: the config or the data cannot work, or the directory belongs to another config.
@@ -62,7 +67,7 @@ def fit(config: ml_collections.ConfigDict, workdir: str | Path, profile: int = 0
       NonFiniteError: the loss is NaN or infinite; the last good checkpoint is kept.
       SaveError: the disk is full or cannot be written; the last whole checkpoint is kept.
     """
-    config, workdir = validate(config), Path(workdir)
+    config, workdir, shutdown = validate(config), Path(workdir), shutdown or Shutdown()
     check_packages(config.tracking)
     started = time.monotonic()
     finished = finished_summary(config, workdir)
@@ -71,49 +76,25 @@ def fit(config: ml_collections.ConfigDict, workdir: str | Path, profile: int = 0
         return finished
     begun = has_checkpoints(workdir)
     began = read_run_file(workdir, "config.json").get("resolved", {}) if begun else {}
-    hosts.agree("the config", json.dumps([to_json(config), began]), f"another config, or sees another {workdir},")
+    hosts.assert_equal(
+        "the config", json.dumps([to_json(config), began]), f"another config, or sees another {workdir},"
+    )
     experiment = build(config, began.get("loading"))
     start = None if begun else read_start(experiment)
     with StopSignals() as stop:
-        with hosts.lead_first("the run directory"):
-            if hosts.lead():
+        with hosts.primary_first("the run directory"):
+            if hosts.is_primary():
                 open_run_directory(workdir, config, experiment.resolved)
-        hosts.agree("the run directory", identity(workdir), f"another {workdir} (all must share it)")
+        hosts.assert_equal("the run directory", identity(workdir), f"another {workdir} (all must share it)")
         announce(experiment.describe())
         try:
-            with memory_said(config):
-                return _run(experiment, workdir, stop, started, profile, start)
+            with explain_out_of_memory(config):
+                return _run(experiment, workdir, stop, shutdown, started, profile, start)
         except NonFiniteError as error:
             with open_checkpoints(workdir / "checkpoints", read_only=True) as checkpoints:
                 last = checkpoints.last()
             kept = "no epoch had been finished" if last is None else f"the checkpoint of step {last} is kept"
             raise NonFiniteError(f"{error}; {kept} in {workdir}") from None
-
-
-@contextlib.contextmanager
-def memory_said(config: ml_collections.ConfigDict) -> Iterator[None]:
-    """A device that has not enough memory, as one line."""
-    try:
-        yield
-    except jax.errors.JaxRuntimeError as error:
-        if "RESOURCE_EXHAUSTED" not in str(error):
-            raise
-        raise InputError(out_of_memory(config, error)) from None
-
-
-def out_of_memory(config: ml_collections.ConfigDict, error: Exception) -> str:
-    """What to do where a device has not so much memory, the cheapest way first; as one line."""
-    ways = [f"a smaller config.batch_size (it is {config.batch_size})"]
-    if config.precision in ("float32", "float64"):
-        ways.append(f"config.precision=bfloat16 (it is {config.precision})")
-    if config.batch_size % (2 * config.accumulate_steps * jax.device_count()) == 0:
-        ways.append(f"config.accumulate_steps={2 * config.accumulate_steps} (it is {config.accumulate_steps})")
-    if config.remat == "none" and MODELS[config.model.name].stages:
-        ways.append("config.remat=stage (it is none)")
-    if config.data.loading != "streamed":
-        ways.append(f"config.data.loading=streamed (it is {config.data.loading})")
-    reason = str(error).partition("RESOURCE_EXHAUSTED:")[2].strip().splitlines()
-    return f"the device has not enough memory for this ({' '.join(reason[:1])[:120]}); ways out: {', '.join(ways)}"
 
 
 def read_start(experiment: Experiment) -> WarmStart | None:
@@ -127,54 +108,74 @@ def read_start(experiment: Experiment) -> WarmStart | None:
 
 
 def _run(
-    experiment: Experiment, workdir: Path, stop: StopSignals, started: float, profile: int, start: WarmStart | None
-) -> dict[str, Any]:
+    experiment: Experiment, workdir: Path, stop: StopSignals, shutdown: Shutdown, started: float, profile: int,
+    start: WarmStart | None,
+) -> dict[str, Any]:  # fmt: skip
     config, splits = experiment.config, experiment.splits
     train_step, feed = make_training(experiment)
-    schedule = jax.jit(experiment.schedule)  # else each of its operations would be a program
     measure, warm_up = _make_measure(experiment, make_evaluation(experiment))
+    requests = Requests(stop, hosts.max_over_hosts(experiment.devices.mesh))
     with (
         open_checkpoints(workdir / "checkpoints", config.checkpoint.keep) as checkpoints,
         profiled(train_step, workdir / "profile", profile) as train_step,
     ):
-        state, progress = _begin(experiment, checkpoints, workdir, start)
-        before = progress.wall_seconds
-        plan = Plan(
-            train_step=train_step,
-            feed=feed,
-            evaluate=None if splits.validation is None else partial(measure, splits.validation),
-            learning_rate=lambda step, state: _short(float(schedule(step)) * rate_factor(state)),
-            steps_per_epoch=experiment.steps_per_epoch,
-            num_epochs=config.num_epochs,
-            patience=config.patience,
-            checkpoint_every=config.checkpoint.every,
-            checkpoint_unit=config.checkpoint.unit,
-            metric=config.checkpoint.metric,
-            wall_seconds=lambda: before + time.monotonic() - started,
-            config=to_json(config),
-            on_nonfinite=config.on_nonfinite,
-            ask=hosts.ask(experiment.devices.mesh),
-            averages=make_averages(experiment),
-            after_epoch=make_after_epoch(experiment),
-        )
+        state, loop_state = _begin(experiment, checkpoints, workdir, start)
+        before = loop_state.wall_seconds
+
+        def wall_seconds() -> float:
+            return before + time.monotonic() - started
+
+        program = _make_program(experiment, train_step, feed, measure)
         announce("compiling")
         warm_up(state.variables)  # before there is anything to lose
         trackers = no_trackers()
-        if hosts.lead():
-            trackers = make_trackers(workdir, to_json(config), progress.epoch)
+        if hosts.is_primary():
+            trackers = make_trackers(workdir, to_json(config), loop_state.epoch, shutdown)
+        checkpointer = Checkpointer(checkpoints, loop_state, wall_seconds, to_json(config), program.learning_rate)
         try:
-            state = train(state, progress, plan, checkpoints, trackers.log, stop)
+            state = Trainer(
+                state, loop_state, _loop_config(experiment), program, checkpointer, requests, trackers.log, shutdown
+            ).train()
             test = None
             if splits.test is not None:
-                between = Between(lambda: plan.ask(stop.received or 0), _leave_test)
-                test = _test(checkpoints, state, progress, partial(measure, splits.test, between=between))
-                trackers.log(int(state.step), {"epoch": progress.epoch, "split": "test", **test})
+                fetch = partial(_fetch_or_leave, requests)
+                test = _test(checkpoints, state, loop_state, partial(measure, splits.test, fetch=fetch))
+                trackers.log(int(state.step), {"epoch": loop_state.epoch, "split": "test", **test})
         except Exception:
             trackers.finish({})
             raise
-    summary = _summary(experiment, progress, int(state.step), test, plan.wall_seconds())
+    summary = _summary(experiment, loop_state, int(state.step), test, wall_seconds())
     _write_end(workdir, trackers, summary)
     return summary
+
+
+def _loop_config(experiment: Experiment) -> LoopConfig:
+    config = experiment.config
+    return LoopConfig(
+        steps_per_epoch=experiment.steps_per_epoch,
+        num_epochs=config.num_epochs,
+        patience=config.patience,
+        metric=config.checkpoint.metric,
+        on_nonfinite=config.on_nonfinite,
+        checkpoint_every=config.checkpoint.every,
+        checkpoint_unit=config.checkpoint.unit,
+        averaging=WeightAveraging() if config.swa_start is None else WeightAveraging("swa", config.swa_start),
+    )
+
+
+def _make_program(
+    experiment: Experiment, train_step: Callable[..., Any], feed: Callable[..., Any], measure: Callable[..., Any]
+) -> Program:
+    validation = experiment.splits.validation
+    schedule = jax.jit(experiment.schedule)  # else each of its operations would be a program
+    return Program(
+        train_step=train_step,
+        feed=feed,
+        evaluate=None if validation is None else partial(measure, validation),
+        learning_rate=lambda step, state: _short(float(schedule(step)) * rate_factor(state)),
+        update_averages=make_update_averages(experiment),
+        after_epoch=make_after_epoch(experiment),
+    )
 
 
 def _short(rate: float) -> float:
@@ -183,14 +184,14 @@ def _short(rate: float) -> float:
 
 
 def _make_measure(experiment: Experiment, program: Callable[..., Any]) -> tuple[Callable[..., Any], Callable[..., Any]]:
-    """(split, variables, between) -> its metrics; and what compiles that, from variables."""
+    """(split, variables, fetch) -> its metrics; and what compiles that, from variables."""
     config, splits, devices = experiment.config, experiment.splits, experiment.devices
     held_out = [part for part in (splits.validation, splits.test) if part is not None]
     batch_size = min(config.eval_batch_size, max(map(len, held_out), default=1))
     batch_size += -batch_size % devices.count
 
-    def measure(examples: data.Split, variables: Any, between: Between) -> dict[str, float]:
-        return evaluate(program, variables, examples, batch_size, between)
+    def measure(examples: data.Split, variables: Any, fetch: Fetch) -> dict[str, float]:
+        return evaluate(program, variables, examples, batch_size, fetch)
 
     def warm_up(variables: Any) -> None:
         if held_out:
@@ -201,29 +202,29 @@ def _make_measure(experiment: Experiment, program: Callable[..., Any]) -> tuple[
 
 def _begin(
     experiment: Experiment, checkpoints: Checkpoints, workdir: Path, start: WarmStart | None
-) -> tuple[TrainState, Progress]:
+) -> tuple[TrainState, LoopState]:
     """Where the run goes on, or its beginning."""
     restored = checkpoints.restore_last(state_shapes(experiment), workdir / "damaged")
     if restored is not None:
-        state, progress = restored[0], Progress(**restored[1])
-        done = f"epoch {progress.epoch} of {experiment.config.num_epochs} done"
+        state, loop_state = restored[0], LoopState(**restored[1])
+        done = f"epoch {loop_state.epoch} of {experiment.config.num_epochs} done"
         announce(f"resuming from step {int(state.step)} ({done})")
-        return state, progress
+        return state, loop_state
     state, start = initial_state(experiment), start or read_start(experiment)
     if start is not None:
         announce("\n".join(start.notes))
         state = warm_start(state, experiment.optimizer, start)
-    return state, Progress()
+    return state, LoopState()
 
 
 def _test(
-    checkpoints: Checkpoints, state: TrainState, progress: Progress, measure: Callable[..., dict[str, float]]
+    checkpoints: Checkpoints, state: TrainState, loop_state: LoopState, measure: Callable[..., dict[str, float]]
 ) -> dict[str, float]:
     """The one look at the test split, with the best weights."""
     best = checkpoints.restore_best(state.variables)
     assert best is not None
-    if progress.best is not None and best.step != progress.best["step"]:
-        progress.best = None  # it is damaged; so these are the weights of the end
+    if loop_state.best is not None and best.step != loop_state.best["step"]:
+        loop_state.best = None  # it is damaged; so these are the weights of the end
     test = measure(variables=best.variables)
     if not math.isfinite(test["loss"]):
         raise NonFiniteError(f"the test loss became {test['loss']} with the weights of step {best.step}")
@@ -232,7 +233,7 @@ def _test(
 
 def _write_end(workdir: Path, trackers: Trackers, summary: dict[str, Any]) -> None:
     try:
-        if hosts.lead():
+        if hosts.is_primary():
             curves = reports.plot_curves(read_rows(workdir / "metrics.jsonl"), workdir / "plots" / "curves.png")
             trackers.log_artifact(curves)
             write_json(workdir / "summary.json", summary)
@@ -245,26 +246,30 @@ def _write_end(workdir: Path, trackers: Trackers, summary: dict[str, Any]) -> No
     trackers.finish(summary)
 
 
-def _leave_test(answer: int) -> None:
-    if answer:
-        raise Interrupted("stopped in the final evaluation; everything is saved", answer)
+def _fetch_or_leave(requests: Requests, values: Iterable[Any]) -> Iterator[Any]:
+    """The values on the host; raises Interrupted as soon as all hosts agreed to stop."""
+    for value in requests.fetch(values):
+        if requests.agreed is Request.STOP:
+            assert requests.stop_signal is not None
+            raise Interrupted("stopped in the final evaluation; everything is saved", requests.stop_signal)
+        yield value
 
 
 def _summary(
-    experiment: Experiment, progress: Progress, steps: int, test: Mapping[str, float] | None, wall_seconds: float
+    experiment: Experiment, loop_state: LoopState, steps: int, test: Mapping[str, float] | None, wall_seconds: float
 ) -> dict[str, Any]:
     config = experiment.config
-    best = progress.best
+    best = loop_state.best
     return {
         **({f"test_{name}": value for name, value in test.items()} if test else {}),
         **({f"validation_{name}": value for name, value in best["metrics"].items()} if best else {}),
-        "best_epoch": best["epoch"] if best else progress.epoch,
-        "weights": progress.weights,
-        "epochs": progress.epoch,
+        "best_epoch": best["epoch"] if best else loop_state.epoch,
+        "weights": loop_state.weights,
+        "epochs": loop_state.epoch,
         "steps": steps,
         "skipped_images": len(experiment.splits.skipped),
-        "skipped_steps": progress.skipped_steps,
-        "stopped_early": progress.epoch < config.num_epochs,
+        "skipped_steps": loop_state.skipped_steps,
+        "stopped_early": loop_state.epoch < config.num_epochs,
         "parameters": experiment.table.parameters,
         "devices": {
             "count": experiment.devices.count,
@@ -273,5 +278,5 @@ def _summary(
         },
         "seed": config.seed,
         "wall_seconds": round(wall_seconds, 3),
-        "images_per_second": round(progress.timed_examples / max(progress.timed_seconds, 1e-9), 1),
+        "images_per_second": round(loop_state.timed_examples / max(loop_state.timed_seconds, 1e-9), 1),
     }

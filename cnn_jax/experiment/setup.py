@@ -12,7 +12,7 @@ from cnn_jax import data
 from cnn_jax.cli.progress import announce
 from cnn_jax.config.tree import validate
 from cnn_jax.data.augment.pipeline import CROP, Augment, crop_while_decoding, make_augment
-from cnn_jax.data.feeding.device_dataset import Resident, place
+from cnn_jax.data.feeding.device_dataset import DeviceDataset, put_on_device
 from cnn_jax.data.normalize import Normalization, make_normalization
 from cnn_jax.distributed import hosts
 from cnn_jax.errors import InputError
@@ -47,10 +47,10 @@ class Experiment:
     devices: Devices
 
     @functools.cached_property
-    def resident(self) -> Resident:
+    def device_dataset(self) -> DeviceDataset:
         """The training split on the devices: placed there once, for all programs that work on it."""
-        assert not isinstance(self.splits.train, data.Pictures)
-        return place(self.splits.train, self.devices)
+        assert not isinstance(self.splits.train, data.ImageDataset)
+        return put_on_device(self.splits.train, self.devices)
 
     @property
     def resolved(self) -> dict[str, Any]:
@@ -126,12 +126,12 @@ def _make_optimizer(
 
 
 def _load_on_all_hosts(config: ml_collections.ConfigDict, loading: str | None) -> data.Splits:
-    """The same data fed in the same way on all hosts; what can be cached, the lead caches for all."""
-    with hosts.lead_first("the data"):
+    """The same data fed in the same way on all hosts; the primary host fills the cache for all."""
+    with hosts.primary_first("the data"):
         splits = data.load(config.data, loading)
-    if "streamed" in hosts.gather("the loading", splits.loading) and splits.loading != "streamed":
+    if "streamed" in hosts.all_gather("the loading", splits.loading) and splits.loading != "streamed":
         splits = data.load(config.data, "streamed")  # another host has less memory
-    hosts.agree("the fingerprints", str(splits.fingerprint), "other data (config.data)")
+    hosts.assert_equal("the fingerprints", str(splits.fingerprint), "other data (config.data)")
     return splits
 
 

@@ -45,7 +45,7 @@ def predict_files(run: Run, paths: Sequence[str | Path], top: int) -> Iterator[P
 
 
 def table_row(prediction: Prediction) -> list[str]:
-    """Image, class and probability for a CSV file, of which a spreadsheet takes nothing for a formula.
+    """Image, class and probability for a CSV file; cells starting with = + - @ are quoted (CSV injection).
 
     `./` before a path leaves it the same path; an apostrophe before a class marks it as text.
     """

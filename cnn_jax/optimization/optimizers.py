@@ -122,7 +122,7 @@ def has_momentum(optimizer: Mapping[str, Any]) -> bool:
 
 
 class FollowingState(NamedTuple):
-    """Of an optimizer whose momentum cycles or whose rate follows a metric.
+    """State of an optimizer with scheduled momentum or ReduceLROnPlateau.
 
     Attributes:
       count: updates made so far, where the momentum cycles; else ().

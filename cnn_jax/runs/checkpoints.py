@@ -108,7 +108,7 @@ class Checkpoints:
             checksums = self._checksums(step)
             if checksums is not None and checksums["progress"] != json_checksum(values):
                 raise ValueError("its progress is not what was saved")
-            return values
+            return _with_current_names(values)
 
     def restore(self, step: int, like: Any) -> Any:
         """The state with the structure, types and shardings of `like` (arrays or `jax.ShapeDtypeStruct`)."""
@@ -148,7 +148,7 @@ class Checkpoints:
                 raise InputError(f"{path}: this is a symbolic link, not a checkpoint of this run; remove it")
 
     def _agree(self, step: int | None) -> None:
-        hosts.agree("the checkpoint to go on from", str(step), "another newest whole checkpoint")
+        hosts.assert_equal("the checkpoint to go on from", str(step), "another newest whole checkpoint")
 
     def restore_best(self, like: Any) -> Restored | None:
         """The best weights that can be read, as in `like`; None where no epoch is finished.
@@ -170,7 +170,7 @@ class Checkpoints:
             if progress["epoch"] == 0:
                 unfinished = True
                 continue
-            without = (last, progress.get("averages", "ema") if progress.get("averaged") else "raw")
+            without = (last, progress.get("averaged_weights") or "raw")
             best = progress["best"]
             for step, weights in ((int(best["step"]), best.get("weights", "raw")), without) if best else (without,):
                 if step in damaged:
@@ -244,7 +244,7 @@ class Checkpoints:
 
     def _move(self, step: int, target: Path) -> None:
         """Renames a checkpoint, seen by all hosts."""
-        if jax.process_index() == 0:
+        if hosts.is_primary():
             target.parent.mkdir(parents=True, exist_ok=True)
             os.replace(self._folder / str(step), target)
         ocp.multihost.sync_global_processes(f"cnn_jax moved the checkpoint of step {step}")
@@ -255,7 +255,7 @@ class Checkpoints:
 
     def _clean_up(self) -> None:
         """Removes what saving left half done; a checkpoint that was to be replaced and was not comes back."""
-        if self._read_only or jax.process_index() != 0:
+        if self._read_only or not hosts.is_primary():
             return
         for partial in self._folder.glob("*.orbax-checkpoint-tmp*"):
             shutil.rmtree(partial, ignore_errors=True)
@@ -284,6 +284,14 @@ def open_checkpoints(folder: Path, keep: int = 2, read_only: bool = False) -> It
         yield checkpoints
     finally:
         checkpoints.close()
+
+
+def _with_current_names(progress: dict[str, Any]) -> dict[str, Any]:
+    """Older checkpoints have `averaged` (bool) and `averages` ("ema" or "swa") for `averaged_weights`."""
+    if "averaged" not in progress:
+        return progress
+    renamed = {name: value for name, value in progress.items() if name not in ("averaged", "averages")}
+    return {**renamed, "averaged_weights": progress.get("averages", "ema") if progress["averaged"] else None}
 
 
 def _free_name(folder: Path, step: int) -> Path:

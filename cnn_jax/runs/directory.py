@@ -59,7 +59,7 @@ def finished_summary(config: ml_collections.ConfigDict, workdir: Path) -> dict[s
 
 
 def identity(workdir: Path) -> str:
-    """What a host finds there that the lead has just written; other folders of that name differ."""
+    """What a host finds there that the primary host has just written; other folders of that name differ."""
     written = workdir / "environment.json"
     deadline = time.monotonic() + _SECONDS_UNTIL_SEEN
     while not written.exists() and time.monotonic() < deadline:

@@ -10,6 +10,8 @@ from typing import Any
 
 import jax
 
+from cnn_jax.distributed import hosts
+
 _PACKAGES = ("cnn_jax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "ml_collections", "numpy", "pillow",
              "tensorflow-datasets", "scikit-learn", "pandas", "optuna", "wandb", "mlflow", "tensorboardX")  # fmt: skip
 _LONGEST_DIFF = 1_000_000
@@ -24,7 +26,7 @@ def describe_environment() -> dict[str, Any]:
         "platform": platform.platform(),
         "packages": {name: version for name in _PACKAGES if (version := _version(name)) is not None},
         "devices": [f"{device.platform}: {device.device_kind}" for device in jax.devices()],
-        "hosts": jax.process_count(),
+        "hosts": hosts.count(),
         "git_commit": _git("rev-parse", "HEAD"),
         "git_diff": _git("diff", "HEAD"),
     }

@@ -74,7 +74,7 @@ def comparison(records: Sequence[Record], names: Sequence[str], width: int) -> s
 
 
 def write_csv(records: Sequence[Record], path: str | Path) -> None:
-    """All columns of all records, of which a spreadsheet takes nothing for a formula; raises InputError."""
+    """Writes all columns as CSV; cells starting with = + - @ are quoted (CSV injection). Raises InputError."""
     columns = column_names(records)
     try:
         with open(path, "w", newline="", encoding="utf-8") as file:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from cnn_jax.cli import stopping
+from cnn_jax.cli.signals import Shutdown
 from cnn_jax.errors import InputError
 from cnn_jax.runs.search import search_runs
 from cnn_jax.tracking.background import Background
@@ -36,8 +36,8 @@ class Tracker(Protocol):
 class Trackers:
     """Passes everything on to several trackers; one that fails is dropped with a warning, training goes on."""
 
-    def __init__(self, local: Tracker, others: Sequence[Tracker]):
-        self._local = local
+    def __init__(self, local: Tracker, others: Sequence[Tracker], shutdown: Shutdown | None = None):
+        self._local, self._shutdown = local, shutdown or Shutdown()
         self._others = list(others)
 
     def log(self, step: int, metrics: Mapping[str, Any]) -> None:
@@ -50,11 +50,8 @@ class Trackers:
 
     def finish(self, summary: Mapping[str, Any]) -> None:
         self._local.finish(summary)
-        stopping.closing.set()
-        try:
+        with self._shutdown.close_services():
             self._pass_on(lambda tracker: tracker.finish(summary))
-        finally:
-            stopping.closing.clear()
 
     def _pass_on(self, call: Callable[[Tracker], None]) -> None:
         for tracker in list(self._others):
@@ -77,7 +74,7 @@ class _Nobody:
 
 
 def no_trackers() -> Trackers:
-    """Those of a host that is not the lead."""
+    """For all hosts but the primary one."""
     return Trackers(_Nobody(), [])
 
 
@@ -92,29 +89,34 @@ def check_packages(settings: Mapping[str, Any]) -> None:
             )
 
 
-def make_trackers(workdir: Path, config: Mapping[str, Any], epoch: int) -> Trackers:
+def make_trackers(
+    workdir: Path, config: Mapping[str, Any], epoch: int, shutdown: Shutdown | None = None
+) -> Trackers:  # fmt: skip
     """The trackers of a run that has finished `epoch` epochs.
 
     Those that talk to a server or a database do so in threads of their own. One that knows this run already is not
     told again what it was told before the run was stopped; one that does not is told all of it.
     """
+    shutdown = shutdown or Shutdown()
     local = LocalTracker(workdir / "metrics.jsonl", epoch)
     settings = config["tracking"]
     others: list[Tracker] = []
     mode = wandb_mode(settings["wandb"])
     if mode is not None:
         known = (workdir / "wandb_id").exists()
-        others.append(_resumed(Background("wandb", lambda sent: WandbTracker(workdir, config, mode)), local, known))
+        wandb = Background("wandb", lambda sent: WandbTracker(workdir, config, mode), shutdown)
+        others.append(_resumed(wandb, local, known))
     if mlflow_is_on(settings["mlflow"]):
         known = (workdir / "mlflow_id").exists()
-        others.append(_resumed(Background("MLflow", lambda sent: MlflowTracker(workdir, config, sent)), local, known))
+        mlflow = Background("MLflow", lambda sent: MlflowTracker(workdir, config, sent), shutdown)
+        others.append(_resumed(mlflow, local, known))
     if settings["tensorboard"]:
         known = (workdir / "tensorboard").exists()
         try:
             others.append(_resumed(TensorboardTracker(workdir, config), local, known))
         except Exception as error:
             warnings.warn(f"TensorBoard could not start and is left out: {error}", stacklevel=2)
-    return Trackers(local, others)
+    return Trackers(local, others, shutdown)
 
 
 class _Once:

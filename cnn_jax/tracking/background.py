@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-from cnn_jax.cli import stopping
+from cnn_jax.cli.signals import Shutdown
 
 PATIENCE = 30.0  # seconds without any progress, at the end
 _MOST_WAITING = 10_000  # calls
@@ -25,7 +25,7 @@ class Background:
     """Makes a tracker and passes every call on to it, in order, in a thread that nobody waits for.
 
     What goes wrong there is raised by the next call here. `finish` waits until everything is passed on, or until
-    nothing has moved for `patience` seconds. The thread is a daemon, and `stopping.stuck` is set where it hangs: a
+    nothing has moved for `patience` seconds. The thread is a daemon, and `shutdown.stuck` is set where it hangs: a
     process ends all the same.
 
     Args:
@@ -33,8 +33,11 @@ class Background:
       start: makes the tracker; it is given a function to call whenever something has been sent.
     """
 
-    def __init__(self, name: str, start: Callable[[Callable[[], None]], _Tracker], patience: float | None = None):
-        self.name = name
+    def __init__(
+        self, name: str, start: Callable[[Callable[[], None]], _Tracker], shutdown: Shutdown,
+        patience: float | None = None,
+    ):  # fmt: skip
+        self.name, self._shutdown = name, shutdown
         self._patience = PATIENCE if patience is None else patience
         self._calls: queue.Queue[Callable[[_Tracker], None] | None] = queue.Queue(_MOST_WAITING)
         self._error: BaseException | None = None
@@ -58,7 +61,7 @@ class Background:
             self._thread.join(0.05)
         self._raise()
         if self._thread.is_alive():
-            stopping.stuck.set()
+            self._shutdown.stuck.set()
             raise TimeoutError(f"nothing has moved for {self._patience:g} s")
 
     def _put(self, call: Callable[[_Tracker], None] | None) -> None:
@@ -66,7 +69,7 @@ class Background:
         try:
             self._calls.put_nowait(call)
         except queue.Full:
-            stopping.stuck.set()
+            self._shutdown.stuck.set()
             raise TimeoutError(f"{_MOST_WAITING:,} rows wait for it") from None
 
     def _raise(self) -> None:

@@ -3,209 +3,244 @@
 import contextlib
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NoReturn
 
 import jax
 import numpy as np
 
-from cnn_jax.cli import stopping
 from cnn_jax.cli.progress import progress_bar
-from cnn_jax.cli.signals import StopSignals
+from cnn_jax.cli.signals import Shutdown
+from cnn_jax.distributed import hosts
 from cnn_jax.errors import InputError, Interrupted, NonFiniteError
-from cnn_jax.runs.checkpoints import Checkpoints
-from cnn_jax.training.evaluation import Between, lagging
-from cnn_jax.training.metrics import add, averages
-from cnn_jax.training.plan import SAVE, Plan, Progress, close_epoch, is_finished
-from cnn_jax.training.saving import Saver, check_finite
+from cnn_jax.training.checkpointing import Checkpointer, CheckpointSchedule, check_finite
+from cnn_jax.training.loop_state import LoopState, close_epoch, is_finished
+from cnn_jax.training.metrics import add, finalize
+from cnn_jax.training.program import LoopConfig, Program
+from cnn_jax.training.requests import Request, Requests
 from cnn_jax.training.state import TrainState
 
 Log = Callable[[int, Mapping[str, Any]], None]
 
 
-def train(
-    state: TrainState, progress: Progress, plan: Plan, checkpoints: Checkpoints, log: Log, stop: StopSignals
-) -> TrainState:
-    """Trains to the end, from wherever `state` and `progress` (which is updated) stand.
+class Trainer:
+    """A run under way.
 
-    Raises:
-      Interrupted: a signal came; everything up to that step is saved.
-      InputError: an image cannot be read any more; likewise, unless there are several hosts.
-      NonFiniteError: the loss of a step or of an evaluation, or a gradient, is not finite; checkpoints stay as they
-        were.
-      SaveError: the run cannot be saved, three times in a row or at its end; older checkpoints stay as they were.
+    Args:
+      state, loop_state: where the run stands; `train` goes on from there and updates both.
+      config, program: see `training.program`.
+      checkpointer: saves `loop_state` with each state.
+      requests: what signals and other hosts ask for.
+      log: is given (step, row of figures).
+      shutdown: that of the script.
     """
-    with (
-        _nothing_unsaved_at_the_end(),
-        progress_bar(plan.total_steps, "training", "step", initial=int(state.step)) as bar,
-        plan.feed(int(state.step), plan.total_steps) as works,
-    ):
-        loop = _Loop(state, progress, plan, Saver(checkpoints, progress, plan), stop, bar, works)
-        while not is_finished(progress, plan):
-            loop.finish_epoch(log)
-        loop.saver.finish(loop.state)
-    return loop.state
-
-
-class _Loop:
-    """A run under way; `answer` is what all hosts have agreed on and not done yet."""
 
     def __init__(
-        self, state: TrainState, progress: Progress, plan: Plan, saver: Saver, stop: StopSignals, bar: Any,
-        works: Iterator[tuple[Any, int]],
+        self, state: TrainState, loop_state: LoopState, config: LoopConfig, program: Program,
+        checkpointer: Checkpointer, requests: Requests, log: Log, shutdown: Shutdown | None = None,
     ):  # fmt: skip
-        self.state, self.saver = state, saver
-        self._progress, self._plan, self._stop, self._bar, self._works = progress, plan, stop, bar, works
-        self._answer = 0
-        self._seen: set[int] = set()  # how many steps the calls so far made: another number is another program
-        self._compiling = 0.0
-        self._failure: InputError | None = None
-        progress.averages = plan.averages.name
+        self.state, self.loop_state = state, loop_state
+        self._config, self._program, self._log = config, program, log
+        self._checkpointer, self._schedule = checkpointer, CheckpointSchedule(config)
+        self._requests, self._shutdown = requests, shutdown or Shutdown()
+        self._step_timer = _StepTimer()
+        self._input_error: InputError | None = None
 
-    def finish_epoch(self, log: Log) -> None:
-        """The rest of the current epoch, its evaluation and, where it is due, its checkpoint."""
-        plan, progress = self._plan, self._progress
-        end = (progress.epoch + 1) * plan.steps_per_epoch
-        began = int(self.state.step)
-        while int(self.state.step) < end:
-            began = int(self.state.step)
-            self._make_steps(min(end, self.saver.next_stop(began)))
-            self._leave_if_asked()
-            if int(self.state.step) < end and (self._answer == SAVE or self.saver.due(began, int(self.state.step))):
+    @property
+    def step(self) -> int:
+        return int(self.state.step)
+
+    def train(self) -> TrainState:
+        """Trains to the end.
+
+        Raises:
+          Interrupted: a signal came; everything up to that step is saved.
+          InputError: an image cannot be read any more; likewise, unless there are several hosts.
+          NonFiniteError: the loss of a step or of an evaluation, or a gradient, is not finite; checkpoints stay as they
+            were.
+          SaveError: the run cannot be saved, three times in a row or at its end; older checkpoints stay as they were.
+        """
+        total = self._config.total_steps
+        try:
+            with (
+                progress_bar(total, "training", "step", initial=self.step) as self._bar,
+                self._program.feed(self.step, total) as self._calls,
+            ):
+                while not is_finished(self.loop_state, self._config):
+                    self.end_epoch(save=self.train_epoch())
+                self._finish()
+        finally:
+            self._shutdown.unsaved.clear()  # what is not saved by now cannot be saved any more
+        return self.state
+
+    def train_epoch(self) -> bool:
+        """Makes the rest of the epoch's steps and saves where it is due; whether it is due at the end of the epoch."""
+        end = (self.loop_state.epoch + 1) * self._config.steps_per_epoch
+        is_due = self._schedule.is_due(self.step - 1, self.step)
+        while self.step < end:
+            before = self.step
+            self._run_steps(min(end, self._schedule.next_step(before)))
+            self._stop_if_requested()
+            is_due = self._schedule.is_due(before, self.step)
+            if self.step < end and (is_due or self._requests.agreed is Request.SAVE):
                 self._save()
-        self._leave_if_asked()
-        step = int(self.state.step)
+        self._stop_if_requested()
+        return is_due
+
+    def end_epoch(self, save: bool) -> None:
+        """Evaluates, logs, finds out whether the epoch is the best, and saves if that is due or asked for."""
+        config, loop_state, step = self._config, self.loop_state, self.step
         state, metrics = self._evaluate()
-        close_epoch(progress, metrics, step, plan.metric)
+        close_epoch(loop_state, metrics, step, config)
         for split, figures in metrics.items():
-            log(step, {"epoch": progress.epoch, "split": split, **figures})
-        self._bar.write(_line(progress.epoch, plan.num_epochs, metrics, plan.metric), file=sys.stderr)
-        self.state = plan.after_epoch(state, metrics)  # what it has to say comes after its epoch's line
-        is_best = progress.best is not None and progress.best["epoch"] == progress.epoch
-        if is_best or self._answer == SAVE or self.saver.due(min(began, step - 1), step) or is_finished(progress, plan):
+            self._log(step, {"epoch": loop_state.epoch, "split": split, **figures})
+        self._bar.write(_line(loop_state.epoch, config.num_epochs, metrics, config.metric), file=sys.stderr)
+        self.state = self._program.after_epoch(state, metrics)  # what it has to say comes after its epoch's line
+        is_best = loop_state.best is not None and loop_state.best["epoch"] == loop_state.epoch
+        if save or is_best or self._requests.agreed is Request.SAVE or is_finished(loop_state, config):
             self._save()
 
-    def _make_steps(self, end: int) -> None:
-        """Steps until `end`, or until there is something else to do; at its end nothing is under way."""
-        mark = time.monotonic() if self._seen else None
-        for first, sums, answer in lagging(self._dispatch(end)):
-            self._answer = max(self._answer, int(answer))
-            self._count(first, sums)
-            now = time.monotonic()
-            if mark is not None:
-                self._progress.timed_seconds += now - mark - self._compiling
-                self._progress.timed_examples += int(sums["count"].sum())
-            mark, self._compiling = now, 0.0
-            if sums["count"].sum():
+    def _run_steps(self, end: int) -> None:
+        """Steps until `end`, or until a host asks for something; when it returns, no step is under way."""
+        self._step_timer.start()
+        for first_step, sums in self._requests.fetch(self._dispatch_steps(end), self._save_is_due):
+            check_step_sums(sums, first_step, self.state, self.loop_state, self._config, self._program.learning_rate)
+            totals = {name: np.asarray(value, np.float64).sum(axis=0) for name, value in sums.items()}
+            self.loop_state.totals = add(self.loop_state.totals, totals)
+            self._step_timer.add(int(sums["count"].sum()), self.loop_state)
+            if totals["count"]:
                 self._bar.set_postfix(loss=f"{sums['loss'].sum() / sums['count'].sum():.4f}", refresh=False)
             self._bar.update(len(sums["count"]))
-            self.saver.poll()
+            self._checkpointer.poll()
 
-    def _dispatch(self, end: int) -> Iterator[tuple[int, Mapping[str, jax.Array], Any]]:
-        step = int(self.state.step)
-        while step < end and not self._answer and not (self._stop.received and _alone()):
+    def _dispatch_steps(self, end: int) -> Iterator[tuple[int, Mapping[str, jax.Array]]]:
+        """(number of a call's first step, its sums); the sums are still being computed."""
+        step = self.step
+        while step < end and self._requests.agreed is Request.NONE and self._requests.stop_signal is None:
             try:
-                work, steps = next(self._works)
+                batches, steps = next(self._calls)
             except InputError as error:
-                self._failure = error
+                self._input_error = error
                 return
-            began = time.monotonic()
-            self.state, sums = self._plan.train_step(self.state, work)
-            if steps not in self._seen:
-                self._seen.add(steps)
-                self._compiling += time.monotonic() - began
-            stopping.unsaved.set()
-            yield step, sums, self._ask()
+            with self._step_timer.dispatch(steps):
+                self.state, sums = self._program.train_step(self.state, batches)
+            self._shutdown.unsaved.set()
+            yield step, sums
             step += steps
-
-    def _count(self, first: int, sums: Mapping[str, Any]) -> None:
-        """Adds what the steps of a call gave; those that were left out have sums of 0."""
-        plan, progress = self._plan, self._progress
-        bad = np.asarray(sums.get("nonfinite", np.zeros(len(sums["count"]))))
-        for step, (loss, left_out) in enumerate(zip(sums["loss"], bad, strict=True), first):
-            if not left_out or plan.on_nonfinite == "stop":
-                check_finite(float(loss), "the training loss", step, self.state, plan)
-            if left_out and plan.on_nonfinite == "stop":
-                check_finite(np.nan, "a gradient", step, self.state, plan)
-            progress.skipped_steps += int(left_out)
-            progress.skipped_in_a_row = progress.skipped_in_a_row + 1 if left_out else 0
-            if progress.skipped_in_a_row >= plan.steps_per_epoch:
-                raise NonFiniteError(
-                    f"the loss or a gradient was not finite in {progress.skipped_in_a_row} steps in a row, up to step "
-                    f"{step}, all of which were left out; a lower optimizer.learning_rate would help"
-                )
-        progress.totals = add(progress.totals, {k: np.asarray(v, np.float64).sum(axis=0) for k, v in sums.items()})
 
     def _evaluate(self) -> tuple[TrainState, dict[str, dict[str, float]]]:
         """The state with averages of this epoch, and {"train", "validation", "validation_ema"}: metrics.
 
         `self.state` stays as it is: what a signal saves on the way is an epoch that is not closed.
         """
-        plan, progress = self._plan, self._progress
-        step, between = int(self.state.step), Between(self._ask, self._act)
+        program, averaging, epoch, step = self._program, self._config.averaging, self.loop_state.epoch + 1, self.step
         metrics = {"train": self._training_figures(step)}
         try:
-            state = plan.averages.update(self.state, progress.epoch + 1, between)
-            averaged = getattr(state, "averaged", None) if progress.epoch + 1 >= plan.averages.first_epoch else None
-            candidates = {"validation": state.variables, f"validation_{plan.averages.name}": averaged}
+            state = program.update_averages(self.state, epoch, self._fetch_or_stop)
+            averaged = getattr(state, "averaged", None) if epoch >= averaging.first_epoch else None
+            candidates = {"validation": state.variables, f"validation_{averaging.kind}": averaged}
             for split, variables in candidates.items():
-                if plan.evaluate is not None and variables is not None:
-                    metrics[split] = plan.evaluate(variables, between)
-                    check_finite(metrics[split]["loss"], "the validation loss", step, state, plan)
+                if program.evaluate is not None and variables is not None:
+                    metrics[split] = program.evaluate(variables, self._fetch_or_stop)
+                    check_finite(metrics[split]["loss"], "the validation loss", step, state, program.learning_rate)
         except InputError as error:
-            self._give_up(error)
-        progress.averaged = averaged is not None
+            self._raise_saved(error)
+        self.loop_state.averaged_weights = averaging.kind if averaged is not None else None
         return state, metrics
 
     def _training_figures(self, step: int) -> dict[str, float]:
-        totals = self._progress.totals
-        figures = averages(totals) if totals.get("count") else {}  # every step may have been left out
-        figures["learning_rate"] = self._plan.learning_rate(step - 1, self.state)
+        totals = self.loop_state.totals
+        figures = finalize(totals) if totals.get("count") else {}  # every step may have been left out
+        figures["learning_rate"] = self._program.learning_rate(step - 1, self.state)
         if totals.get("nonfinite"):
             figures["skipped_steps"] = int(totals["nonfinite"])
         return figures
 
-    def _ask(self) -> Any:
-        """What this host wants, on its way to all; the clock is the lead host's."""
-        clock = SAVE if jax.process_index() == 0 and self.saver.due_by_clock() else 0
-        return self._plan.ask(self._stop.received or clock)
+    def _save_is_due(self) -> bool:
+        """By the clock of the primary host."""
+        return hosts.is_primary() and self._schedule.is_due_by_clock(self._checkpointer.seconds_since_save)
 
-    def _act(self, answer: int) -> None:
-        self._answer = max(self._answer, answer)
-        self._leave_if_asked()
+    def _fetch_or_stop(self, values: Iterable[Any]) -> Iterator[Any]:
+        """For evaluations: the values on the host; saves and raises Interrupted as soon as all hosts agreed to stop."""
+        for value in self._requests.fetch(values, self._save_is_due):
+            self._stop_if_requested()
+            yield value
 
-    def _leave_if_asked(self) -> None:
-        number = self._answer if self._answer > SAVE else self._stop.received if _alone() else None
+    def _stop_if_requested(self) -> None:
+        number = self._requests.stop_signal
         if number:
-            self.saver.finish(self.state)
-            where = f"step {int(self.state.step)} of {self._plan.total_steps}"
+            self._finish()
+            where = f"step {self.step} of {self._config.total_steps}"
             raise Interrupted(f"stopped at {where}; everything is saved", number)
-        if self._failure is not None:
-            self._give_up(self._failure)
+        if self._input_error is not None:
+            self._raise_saved(self._input_error)
 
-    def _give_up(self, failure: InputError) -> NoReturn:
-        if not _alone():
-            raise failure  # the other hosts are in the middle of a step: they would not come to save with this one
-        self.saver.finish(self.state)
-        raise InputError(f"{failure}; everything up to step {int(self.state.step)} is saved")
+    def _raise_saved(self, error: InputError) -> NoReturn:
+        if hosts.count() > 1:
+            raise error  # the other hosts are in the middle of a step: they would not come to save with this one
+        self._finish()
+        raise InputError(f"{error}; everything up to step {self.step} is saved")
 
     def _save(self) -> None:
-        self._answer = 0
-        self.saver.save(self.state)
+        self._requests.saved()
+        self._checkpointer.save(self.state)
+
+    def _finish(self) -> None:
+        self._checkpointer.finish(self.state)
+        self._shutdown.unsaved.clear()
 
 
-@contextlib.contextmanager
-def _nothing_unsaved_at_the_end() -> Iterator[None]:
-    """However it came: what is not saved by then cannot be saved any more."""
-    try:
+class _StepTimer:
+    """Seconds and examples of steps, without the first call of the process and without compiling."""
+
+    def __init__(self) -> None:
+        self._lengths: set[int] = set()  # of the calls so far, in steps: another length is another program
+        self._compiling = 0.0
+        self._last: float | None = None
+
+    def start(self) -> None:
+        self._last = time.monotonic() if self._lengths else None
+
+    @contextlib.contextmanager
+    def dispatch(self, steps: int) -> Iterator[None]:
+        began = time.monotonic()
         yield
-    finally:
-        stopping.unsaved.clear()
+        if steps not in self._lengths:
+            self._lengths.add(steps)
+            self._compiling += time.monotonic() - began
+
+    def add(self, examples: int, loop_state: LoopState) -> None:
+        """Counts a call whose sums have arrived."""
+        now = time.monotonic()
+        if self._last is not None:
+            loop_state.timed_seconds += now - self._last - self._compiling
+            loop_state.timed_examples += examples
+        self._last, self._compiling = now, 0.0
 
 
-def _alone() -> bool:
-    """A host that need not agree with others may stop sooner."""
-    return jax.process_count() == 1
+def check_step_sums(
+    sums: Mapping[str, Any], first_step: int, state: TrainState, loop_state: LoopState, config: LoopConfig,
+    learning_rate: Callable[[int, TrainState], float],
+) -> None:  # fmt: skip
+    """Counts the steps of a call that were left out; their sums are 0.
+
+    Raises:
+      NonFiniteError: a loss or gradient is not finite, or (`on_nonfinite="skip"`) as many steps in a row as an epoch
+        has were left out.
+    """
+    left_out = np.asarray(sums.get("nonfinite", np.zeros(len(sums["count"]))))
+    for step, (loss, is_left_out) in enumerate(zip(sums["loss"], left_out, strict=True), first_step):
+        if not is_left_out or config.on_nonfinite == "stop":
+            check_finite(float(loss), "the training loss", step, state, learning_rate)
+        if is_left_out and config.on_nonfinite == "stop":
+            check_finite(np.nan, "a gradient", step, state, learning_rate)
+        loop_state.skipped_steps += int(is_left_out)
+        loop_state.skipped_in_a_row = loop_state.skipped_in_a_row + 1 if is_left_out else 0
+        if loop_state.skipped_in_a_row >= config.steps_per_epoch:
+            raise NonFiniteError(
+                f"the loss or a gradient was not finite in {loop_state.skipped_in_a_row} steps in a row, up to step "
+                f"{step}, all of which were left out; a lower optimizer.learning_rate would help"
+            )
 
 
 def _line(epoch: int, num_epochs: int, metrics: Mapping[str, Mapping[str, float]], metric: str) -> str:

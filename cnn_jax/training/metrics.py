@@ -58,7 +58,7 @@ def add(totals: Mapping[str, Any], sums: Sums) -> dict[str, Any]:
     return {name: value if value.ndim else float(value) for name, value in added.items()}
 
 
-def averages(totals: Mapping[str, Any]) -> dict[str, float]:
+def finalize(totals: Mapping[str, Any]) -> dict[str, float]:
     """{"loss", "accuracy"} and, where it was counted, {"top5_accuracy", "balanced_accuracy"}.
 
     Balanced accuracy is the mean over the classes that occur of the share of their examples that was recognised

@@ -14,7 +14,8 @@ from jax import lax
 from jax.experimental import multihost_utils
 from jax.sharding import PartitionSpec
 
-from cnn_jax.data.feeding.device_dataset import Resident, take
+from cnn_jax.data.feeding.device_dataset import DeviceDataset, gather_batch
+from cnn_jax.distributed import hosts
 from cnn_jax.runtime.devices import AXIS, Devices
 from cnn_jax.training.state import TrainState
 from cnn_jax.training.step import Batch, Sums
@@ -38,18 +39,18 @@ def compile_train_step(
 
 def compile_resident_step(
     train_step: TrainStep, devices: Devices, steps: int = 1, options: Options = None
-) -> Callable[[TrainState, Resident, Any, Any], tuple[TrainState, Sums]]:
+) -> Callable[[TrainState, DeviceDataset, Any, Any], tuple[TrainState, Sums]]:
     """(state, data, order, seed) -> (state, sums [steps]), with the batches gathered inside.
 
     `order` is an epoch's [number of steps, batch_size] of indices; the state's step says which row is next.
     """
 
-    def one(state: TrainState, data: Resident, order: jax.Array, seed: jax.Array) -> tuple[TrainState, Sums]:
+    def one(state: TrainState, data: DeviceDataset, order: jax.Array, seed: jax.Array) -> tuple[TrainState, Sums]:
         index = order[state.step % order.shape[0]]
-        return train_step(state, _take(data, index, devices), seed)
+        return train_step(state, _gather_batch(data, index, devices), seed)
 
     def program(
-        state: TrainState, data: Resident, order: jax.Array, seed: jax.Array
+        state: TrainState, data: DeviceDataset, order: jax.Array, seed: jax.Array
     ) -> tuple[TrainState, Sums]:  # the data are arguments: what a program closes over is folded into it as constants
         if steps == 1:
             state, sums = one(state, data, order, seed)
@@ -81,11 +82,11 @@ def map_parts(function: Callable[..., Any], devices: Devices) -> Callable[..., A
     return mapped
 
 
-def _take(data: Resident, index: jax.Array, devices: Devices) -> Batch:
+def _gather_batch(data: DeviceDataset, index: jax.Array, devices: Devices) -> Batch:
     if devices.axis is not None or devices.count == 1:
-        return take(data, index, devices.axis)
+        return gather_batch(data, index, devices.axis)
     spread = jax.shard_map(
-        partial(take, axis=AXIS), mesh=devices.mesh, in_specs=(_PART, _WHOLE), out_specs=_PART, check_vma=False
+        partial(gather_batch, axis=AXIS), mesh=devices.mesh, in_specs=(_PART, _WHOLE), out_specs=_PART, check_vma=False
     )
     return spread(data, index)
 
@@ -113,7 +114,7 @@ def _pmap(program: Callable[..., Any], devices: Devices, specs: tuple[PartitionS
         devices=list(devices.mesh.devices.flat), donate_argnums=0,
     )  # fmt: skip
 
-    if jax.process_count() == 1:
+    if hosts.count() == 1:
         return mapped
     # What pmap gives back on several hosts is each host's own.
     return lambda *arguments: multihost_utils.host_local_array_to_global_array(mapped(*arguments), devices.mesh, _WHOLE)

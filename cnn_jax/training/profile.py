@@ -8,6 +8,7 @@ from typing import Any
 import jax
 
 from cnn_jax.cli.progress import announce
+from cnn_jax.distributed import hosts
 
 Step = Callable[[Any, Any], tuple[Any, Any]]
 
@@ -27,7 +28,7 @@ def profiled(train_step: Step, folder: Path, calls: int, warm_up: int = WARM_UP)
         the first one traces its own devices.
       calls: 0 traces nothing.
     """
-    if calls < 1 or jax.process_index() != 0:
+    if calls < 1 or not hosts.is_primary():
         yield train_step
         return
     trace = _Trace(folder, calls, warm_up)

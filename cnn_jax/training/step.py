@@ -66,16 +66,18 @@ def make_train_step(
       an argument so that another seed needs no other program. `sums["nonfinite"]` is 1 where the loss or a gradient
       was not finite.
     """
-    differentiate = _make_differentiate(model, loss, options)
+    grad_fn = make_grad_fn(model, loss, options)
 
     def train_step(state: TrainState, batch: Batch, seed: jax.Array) -> tuple[TrainState, Sums]:
         images, labels = preprocess(batch, seed, state.step)
         key = stream_key(seed, "dropout", state.step)
         if options.axis is not None:
             key = jax.random.fold_in(key, lax.axis_index(options.axis))
-        gradients, batch_stats, sums = differentiate(state, images, labels, batch["mask"], key)
+        gradients, batch_stats, sums = grad_fn(state, images, labels, batch["mask"], key)
         finite = jnp.isfinite(sums["loss"]) & _all_finite(gradients)
-        new = _updated(state, gradients, batch_stats, optimizer)
+        updates, opt_state = optimizer.update(gradients, state.opt_state, state.params)
+        params = optax.apply_updates(state.params, updates)
+        new = dataclasses.replace(state, params=params, batch_stats=batch_stats, opt_state=opt_state)
         if options.ema_decay is not None:
             new = dataclasses.replace(new, ema=update_ema(state.ema, new.variables, options.ema_decay, state.step))
         if options.skip_nonfinite or state.loss_scale:
@@ -91,7 +93,7 @@ def make_train_step(
     return train_step
 
 
-def _make_differentiate(model: nn.Module, loss: Loss, options: StepOptions) -> Callable[..., tuple[Any, Any, Sums]]:
+def make_grad_fn(model: nn.Module, loss: Loss, options: StepOptions) -> Callable[..., tuple[Any, Any, Sums]]:
     """(state, images, labels, mask, key) -> (gradients of the mean loss, batch statistics, sums) of the whole batch."""
 
     def objective(
@@ -106,18 +108,18 @@ def _make_differentiate(model: nn.Module, loss: Loss, options: StepOptions) -> C
         sums = batch_sums(logits, labels, mask, losses)
         return (losses * mask).sum() * weight.astype(losses.dtype), (sums, updated.get("batch_stats", {}))
 
-    def differentiate(
+    def grad_fn(
         state: TrainState, images: jax.Array, labels: jax.Array, mask: jax.Array, key: jax.Array
     ) -> tuple[Any, Any, Sums]:
         scale = state.loss_scale.get("scale", jnp.float32(1))
-        weight = scale / total(mask.sum(), options.axis)
+        weight = scale / psum_over(mask.sum(), options.axis)
         gradient = jax.grad(objective, has_aux=True)
         if options.accumulate_steps == 1:
             gradients, (sums, stats) = gradient(state.params, state.batch_stats, (images, labels, mask), key, weight)
         else:
-            parts = jax.tree.map(lambda x: in_parts(x, options.accumulate_steps), (images, labels, mask))
+            parts = jax.tree.map(lambda x: split_microbatches(x, options.accumulate_steps), (images, labels, mask))
             gradients, sums, stats = _accumulate(gradient, state, parts, key, weight, options)
-        gradients, sums = total((gradients, sums), options.axis)
+        gradients, sums = psum_over((gradients, sums), options.axis)
         if state.loss_scale:
             gradients = jax.tree.map(lambda g: g / scale.astype(g.dtype), gradients)
         if options.average_stats and options.axis is not None:
@@ -126,10 +128,10 @@ def _make_differentiate(model: nn.Module, loss: Loss, options: StepOptions) -> C
             stats = jax.tree.map(jnp.add, state.batch_stats, change)
         return gradients, stats, sums
 
-    return differentiate
+    return grad_fn
 
 
-def in_parts(x: jax.Array, count: int) -> jax.Array:
+def split_microbatches(x: jax.Array, count: int) -> jax.Array:
     """[B, ...] -> [count, B / count, ...]; part i takes every count-th row from i on.
 
     So each part is spread over the devices as the batch is, and nothing moves between them.
@@ -155,16 +157,8 @@ def _accumulate(
     return gradients, sums, stats
 
 
-def _updated(
-    state: TrainState, gradients: Any, batch_stats: Any, optimizer: optax.GradientTransformation
-) -> TrainState:
-    updates, opt_state = optimizer.update(gradients, state.opt_state, state.params)
-    params = optax.apply_updates(state.params, updates)
-    return dataclasses.replace(state, params=params, batch_stats=batch_stats, opt_state=opt_state)
-
-
-def total(tree: Any, axis: str | None) -> Any:
-    """Summed over the devices, inside a program for each of them."""
+def psum_over(tree: Any, axis: str | None) -> Any:
+    """The sum over the devices, inside a program for each of them; the tree itself without an axis."""
     return tree if axis is None else lax.psum(tree, axis)
 
 

@@ -11,10 +11,10 @@ from jax import lax
 from cnn_jax.models import Classifier
 from cnn_jax.random.keys import stream_key
 from cnn_jax.training.state import TrainState
-from cnn_jax.training.step import Batch, Preprocess, StepOptions, Sums, in_parts, total
+from cnn_jax.training.step import Batch, Preprocess, StepOptions, Sums, psum_over, split_microbatches
 
 
-def enter_average(average: Any, newest: Any, count: jax.Array) -> Any:
+def update_average(average: Any, newest: Any, count: jax.Array) -> Any:
     """The mean of `count` trees and one more: average + (newest - average) / (count + 1), as PyTorch's AveragedModel.
 
     Without any before it, it is the newest itself, to the bit.
@@ -55,12 +55,12 @@ def make_statistics_step(
             newest = updated["batch_stats"]
             if options.average_stats and options.axis is not None:
                 newest = lax.pmean(newest, options.axis)
-            return enter_average(stats, newest, state.step % steps_per_epoch * parts + number), None
+            return update_average(stats, newest, state.step % steps_per_epoch * parts + number), None
 
         parts = options.accumulate_steps
-        numbered = (jnp.arange(parts), in_parts(images, parts))
+        numbered = (jnp.arange(parts), split_microbatches(images, parts))
         stats, _ = lax.scan(enter, state.batch_stats, numbered, unroll=options.unroll)
-        count = total(batch["mask"].sum(), options.axis)
+        count = psum_over(batch["mask"].sum(), options.axis)
         return dataclasses.replace(state, batch_stats=stats, step=state.step + 1), {"count": count}
 
     return statistics_step

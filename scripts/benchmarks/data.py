@@ -18,7 +18,7 @@ import psutil
 from benchmarks.timing import Settings
 from cnn_jax.cli.progress import announce
 from cnn_jax.data.feeding.stream import Batches, stream
-from cnn_jax.data.reading.image_dataset import Files, Pictures
+from cnn_jax.data.reading.image_dataset import Files, ImageDataset
 from cnn_jax.data.reading.images import decode, ignore_pillows_warnings, quiet
 from cnn_jax.data.reading.memory import cores
 from cnn_jax.errors import InputError
@@ -95,7 +95,7 @@ def measure_streams(paths: list[str], rounds: int) -> dict[str, Any]:
 
 def _crops(paths: list[str]) -> Batches:
     rows = np.arange(len(paths))
-    pictures = Pictures(Files("/", paths), rows, (rows % 10).astype(np.int32), _SHAPE, "crop")
+    pictures = ImageDataset(Files("/", paths), rows, (rows % 10).astype(np.int32), _SHAPE, "crop")
     return Batches(pictures, 0, _BATCH_SIZE, crop=(_AREA, 0))
 
 
@@ -155,7 +155,7 @@ def _start(batches: Batches) -> None:
 def _loop(count: int) -> int:
     """Decodes so many batches in this process, and throws them away."""
     assert _batches is not None
-    return sum(len(_batches.work(step).read()["image"]) for step in range(count))
+    return sum(len(_batches.task(step).read()["image"]) for step in range(count))
 
 
 def _pillow(content: bytes, draft: bool = False) -> np.ndarray:

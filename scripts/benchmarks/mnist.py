@@ -14,7 +14,7 @@ from benchmarks.processes import run
 from benchmarks.timing import ROOT, Settings
 from cnn_jax.cli.progress import announce
 from cnn_jax.config.tree import load_config
-from cnn_jax.data import Pictures, Split, Splits, load
+from cnn_jax.data import ImageDataset, Split, Splits, load
 from cnn_jax.errors import InputError
 
 _EPOCHS = 4  # of PyTorch's example: two and a half minutes on two cores
@@ -121,4 +121,4 @@ def _train_torch(interpreter: str, splits: Splits) -> list[Reached]:
 
 
 def _images(part: Split) -> np.ndarray:
-    return part.read(np.arange(len(part))) if isinstance(part, Pictures) else part.images
+    return part.read(np.arange(len(part))) if isinstance(part, ImageDataset) else part.images

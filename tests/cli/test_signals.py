@@ -10,17 +10,16 @@ import pytest
 
 SCRIPT = """
 import hashlib, sys, threading, time
-from cnn_jax.cli import stopping
-from cnn_jax.cli.command_line import run
+from cnn_jax.cli.command_line import run_with_shutdown
 
-def main(argv):
+def main(argv, shutdown):
     try:
         print("ready", flush=True)
         {body}
     finally:
         print("finally", flush=True)
 
-run(main)
+run_with_shutdown(main)
 """
 # As a compiler does it: Python's lock is free, but its signal handlers have to wait.
 STUCK = "hashlib.pbkdf2_hmac('sha256', b'', b'', 500_000_000)"
@@ -61,7 +60,7 @@ def test_a_script_that_is_stuck_ends_after_two_seconds(tmp_path: Path) -> None:
 
 
 def test_what_is_unsaved_is_waited_for_unless_a_second_signal_comes(tmp_path: Path) -> None:
-    process = begin(tmp_path, f"stopping.unsaved.set(); {STUCK}")
+    process = begin(tmp_path, f"shutdown.unsaved.set(); {STUCK}")
     process.send_signal(signal.SIGTERM)
     with pytest.raises(subprocess.TimeoutExpired):
         process.wait(3.5)
@@ -74,7 +73,7 @@ def test_what_is_unsaved_is_waited_for_unless_a_second_signal_comes(tmp_path: Pa
 def test_a_library_user_keeps_his_handlers() -> None:
     code = """
 import signal, threading
-import cnn_jax.experiment, cnn_jax.training.loop, cnn_jax.cli.stopping
+import cnn_jax.experiment, cnn_jax.training.loop, cnn_jax.cli.signals
 assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
 assert signal.set_wakeup_fd(-1) == -1
 assert threading.active_count() == 1, threading.enumerate()

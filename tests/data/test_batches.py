@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from cnn_jax.data.feeding.batches import padded_batches
-from cnn_jax.data.feeding.device_dataset import place, take
+from cnn_jax.data.feeding.device_dataset import gather_batch, put_on_device
 from cnn_jax.data.feeding.order import epoch_order, in_order
 from cnn_jax.data.splits import Examples
 from cnn_jax.runtime.devices import choose_devices
@@ -26,7 +26,7 @@ def test_a_batch_keeps_the_contract_and_masks_padding() -> None:
     assert in_order(5, 3).tolist() == [[0, 1, 2], [3, 4, 5]]
     padded = list(padded_batches(examples, 3))[1]
     assert padded["mask"].tolist() == [True, True, False]
-    batch = take(place(examples, choose_devices(count=1)), jnp.array([3, 4, 1]))
+    batch = gather_batch(put_on_device(examples, choose_devices(count=1)), jnp.array([3, 4, 1]))
     assert batch["label"].tolist() == batch["index"].tolist() == [3, 4, 1]
     assert batch["mask"].all()
     assert batch["image"].dtype == jnp.uint8

@@ -9,19 +9,19 @@ import pytest
 
 from cnn_jax import data
 from cnn_jax.data.reading import cache
-from cnn_jax.data.reading.image_dataset import Pictures
-from cnn_jax.data.reading.scan import survey
+from cnn_jax.data.reading.image_dataset import ImageDataset
+from cnn_jax.data.reading.scan import scan
 from cnn_jax.errors import InputError
 from tests.support.helpers import InMemory, data_settings
 
 
-def pictures(count: int = 3, value: int = 7) -> Pictures:
+def pictures(count: int = 3, value: int = 7) -> ImageDataset:
     images = np.full((count, 2, 2, 1), value, np.uint8)
-    return Pictures(InMemory(images, "mine"), np.arange(count), np.ones(count, np.int32), (2, 2, 1), "crop")
+    return ImageDataset(InMemory(images, "mine"), np.arange(count), np.ones(count, np.int32), (2, 2, 1), "crop")
 
 
-def kept(key: str, of: Pictures | None = None) -> np.ndarray:
-    found = survey(of or pictures(), key, "reading", True, ())
+def kept(key: str, of: ImageDataset | None = None) -> np.ndarray:
+    found = scan(of or pictures(), key, "reading", True, ())
     assert found.images is not None
     return np.load(found.images, mmap_mode="r")
 

@@ -184,7 +184,7 @@ def test_a_split_without_any_good_image_is_said(photos: Path) -> None:
 
 def test_resident_and_streamed_are_the_same_pictures(photos: Path) -> None:
     resident, streamed = (load_folder(photos, loading=loading, image_size=9) for loading in ("resident", "streamed"))
-    assert isinstance(streamed.train, data.Pictures)
+    assert isinstance(streamed.train, data.ImageDataset)
     assert (resident.mean, resident.std) == (streamed.mean, streamed.std)
     everything = np.arange(16)
     assert np.array_equal(resident.train.read(everything), streamed.train.read(everything))

@@ -11,8 +11,8 @@ from sklearn.model_selection import StratifiedShuffleSplit
 
 from cnn_jax import data
 from cnn_jax.data.normalize import Normalization, make_normalization, normalize
-from cnn_jax.data.reading.image_dataset import Pictures
-from cnn_jax.data.reading.scan import pixel_statistics, survey
+from cnn_jax.data.reading.image_dataset import ImageDataset
+from cnn_jax.data.reading.scan import pixel_statistics, scan
 from cnn_jax.data.splits import Source, check_labels, stratified_split
 from cnn_jax.errors import InputError
 from tests.support.helpers import InMemory, data_settings
@@ -70,7 +70,7 @@ def test_no_validation_and_no_test() -> None:
 @pytest.mark.parametrize(("wrong", "shown"), [(10, "10"), (-1, "-1")])
 def test_labels_outside_the_classes_are_refused(wrong: int, shown: str) -> None:
     labels = np.array([0, 1, wrong, wrong], np.int32)
-    pictures = Pictures(InMemory(np.zeros((4, 2, 2, 1), np.uint8), "mine"), np.arange(4), labels, (2, 2, 1), "crop")
+    pictures = ImageDataset(InMemory(np.zeros((4, 2, 2, 1), np.uint8), "mine"), np.arange(4), labels, (2, 2, 1), "crop")
     with pytest.raises(InputError, match=rf"2 labels of split 'train' lie outside 0\.\.1, the first of them {shown}"):
         check_labels(Source("mine", ("a", "b"), {"train": pictures}, "mine", "1", "1"), "train")
 
@@ -89,8 +89,8 @@ def test_statistics_are_exact(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     images = np.random.default_rng(0).integers(0, 256, (50, 7, 5, 3), np.uint8)
     images[..., 2] = 9
-    pictures = Pictures(InMemory(images, "mine"), np.arange(50), np.zeros(50, np.int32), (7, 5, 3), "crop")
-    mean, std = pixel_statistics(survey(pictures, "mine", "reading", False, ()).moments, 35)
+    pictures = ImageDataset(InMemory(images, "mine"), np.arange(50), np.zeros(50, np.int32), (7, 5, 3), "crop")
+    mean, std = pixel_statistics(scan(pictures, "mine", "reading", False, ()).moments, 35)
     np.testing.assert_allclose(mean, (images / 255.0).mean((0, 1, 2)), rtol=1e-12)
     np.testing.assert_allclose(std[:2], (images / 255.0).std((0, 1, 2))[:2], rtol=1e-12)
     assert std[2] == 1.0

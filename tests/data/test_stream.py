@@ -22,19 +22,19 @@ from cnn_jax.data.augment.draws import Draws, uniform
 from cnn_jax.data.augment.geometry import flip
 from cnn_jax.data.augment.pipeline import crop_while_decoding, make_augment
 from cnn_jax.data.feeding.batches import padded_batches, read_ahead
-from cnn_jax.data.feeding.loader import on_devices
-from cnn_jax.data.feeding.order import distinct, epoch_order
+from cnn_jax.data.feeding.loader import prefetch_to_devices
+from cnn_jax.data.feeding.order import epoch_order, unique_example_ids
 from cnn_jax.data.feeding.stream import Batches, stream
-from cnn_jax.data.reading.image_dataset import Pictures
+from cnn_jax.data.reading.image_dataset import ImageDataset
 from cnn_jax.errors import InputError
 from cnn_jax.runtime.devices import choose_devices
 from tests.support.helpers import ROOT, data_settings
 
 
-def pictures(count: int = 40, **changes: Any) -> data.Pictures:
+def pictures(count: int = 40, **changes: Any) -> data.ImageDataset:
     defaults = {"examples": count, "classes": 4, "image_size": 8, "loading": "streamed", "validation": 0, "test": 0}
     splits = data.load(data_settings(source="synthetic", **{**defaults, **changes}))
-    assert isinstance(splits.train, data.Pictures)
+    assert isinstance(splits.train, data.ImageDataset)
     return splits.train
 
 
@@ -52,7 +52,7 @@ def equal(first: list[dict[str, np.ndarray]], second: list[dict[str, np.ndarray]
 @pytest.mark.parametrize("workers", [0, 1, 3])
 def test_any_number_of_workers_gives_the_same_batches(workers: int) -> None:
     batches = Batches(pictures(), seed=3, batch_size=8)
-    expected = [batches.work(step).read() for step in range(2, 13)]
+    expected = [batches.task(step).read() for step in range(2, 13)]
     assert equal(taken(batches, 2, 13, workers), expected)
     for epoch in range(2):
         order = epoch_order(3, epoch, 40, 8)
@@ -71,9 +71,9 @@ def test_hosts_share_each_batch(hosts: int) -> None:
     whole = Batches(pictures(), seed=0, batch_size=8, balanced=True)
     parts = [Batches(pictures(), seed=0, batch_size=8, balanced=True, host=host, hosts=hosts) for host in range(hosts)]
     for step in (0, 4, 7):
-        expected = whole.work(step).read()
+        expected = whole.task(step).read()
         for key in ("index", "image", "label"):
-            assert np.array_equal(np.concatenate([part.work(step).read()[key] for part in parts]), expected[key])
+            assert np.array_equal(np.concatenate([part.task(step).read()[key] for part in parts]), expected[key])
 
 
 @pytest.mark.parametrize(("hosts", "batch_size"), [(2, 16), (4, 12), (3, 60)])
@@ -91,19 +91,19 @@ def test_hosts_share_each_batch_of_an_evaluation(hosts: int, batch_size: int) ->
 @pytest.mark.parametrize("hosts", [2, 4])
 def test_a_host_decodes_only_its_part(hosts: int, monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[int] = []
-    original = Pictures.read
+    original = ImageDataset.read
 
-    def noted(self: Pictures, rows: np.ndarray, *more: Any) -> np.ndarray:
+    def noted(self: ImageDataset, rows: np.ndarray, *more: Any) -> np.ndarray:
         read.extend(self.labels[rows])
         return original(self, rows, *more)
 
-    monkeypatch.setattr(Pictures, "read", noted)
+    monkeypatch.setattr(ImageDataset, "read", noted)
     split = pictures()
     for batch in padded_batches(split, 20, 1, hosts):
         assert len(batch["image"]) == 20 // hosts
     assert len(read) == 40 // hosts
     read.clear()
-    Batches(split, seed=0, batch_size=8, host=1, hosts=hosts).work(0).read()
+    Batches(split, seed=0, batch_size=8, host=1, hosts=hosts).task(0).read()
     assert len(read) == 8 // hosts
 
 
@@ -132,7 +132,7 @@ def test_a_picture_that_went_bad_is_one_line(tmp_path: Path) -> None:
         Image.new("L", (4, 4), i).save(tmp_path / "ab"[i % 2] / f"{i}.png")
     splits = data.load(data_settings(source="folder", dir=str(tmp_path), loading="streamed", validation=0, test=0))
     (tmp_path / "a/4.png").unlink()
-    assert isinstance(splits.train, data.Pictures)
+    assert isinstance(splits.train, data.ImageDataset)
     for workers in (0, 1):
         with pytest.raises(InputError, match=r"a/4\.png: there is no such file"):
             taken(Batches(splits.train, 0, 12), 0, 1, workers)
@@ -233,7 +233,7 @@ def test_crops_while_decoding_are_those_of_the_compiled_step() -> None:
     batches = Batches(pictures(image_size=(24, 20)), seed=5, batch_size=8, crop=((0.2, 1.0), 0))
     plain = Batches(batches.pictures, seed=5, batch_size=8)
     step = 7
-    whole, cropped = plain.work(step).read(), batches.work(step).read()
+    whole, cropped = plain.task(step).read(), batches.task(step).read()
     assert np.array_equal(whole["index"], cropped["index"])
     draws = Draws(5, step, 1, jnp.asarray(whole["index"]))
     uniforms = uniform(draws.keys(0), shape=(10, 4))
@@ -243,7 +243,7 @@ def test_crops_while_decoding_are_those_of_the_compiled_step() -> None:
         box = (left, top, left + width, top + height)
         theirs = Image.fromarray(image).resize((20, 24), Image.Resampling.BILINEAR, box=box)
         assert np.abs(ours.astype(int) - np.asarray(theirs)).max() <= 1
-    assert not np.array_equal(batches.work(step + 5).read()["image"], cropped["image"])
+    assert not np.array_equal(batches.task(step + 5).read()["image"], cropped["image"])
 
 
 def test_where_a_crop_may_stand() -> None:
@@ -263,9 +263,9 @@ def test_leaving_out_the_crop_changes_no_other_draws() -> None:
 
 def test_a_rare_example_does_not_look_the_same_twice_in_a_step() -> None:
     index = np.array([4, 7, 4, 4, 9], np.int32)
-    assert distinct(index, 100, np).tolist() == [4, 7, 104, 204, 9]
-    assert np.array_equal(distinct(jnp.asarray(index), 100, jnp), distinct(index, 100, np))
-    assert np.array_equal(distinct(np.arange(9), 9, np), np.arange(9))
+    assert unique_example_ids(index, 100, np).tolist() == [4, 7, 104, 204, 9]
+    assert np.array_equal(unique_example_ids(jnp.asarray(index), 100, jnp), unique_example_ids(index, 100, np))
+    assert np.array_equal(unique_example_ids(np.arange(9), 9, np), np.arange(9))
 
 
 def test_workers_are_quiet_and_small(capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:
@@ -276,11 +276,11 @@ def test_workers_are_quiet_and_small(capfd: pytest.CaptureFixture[str], tmp_path
         Image.new("L", size, i).save(tmp_path / "ab"[i % 2] / f"{i}.png")
     block = data_settings(source="folder", dir=str(tmp_path), image_size=4, loading="streamed", validation=0, test=0)
     small = data.load(block).train
-    assert isinstance(small, data.Pictures)
+    assert isinstance(small, data.ImageDataset)
     assert len(taken(Batches(small, 0, 4), 0, 2, 1)) == 2
     assert "Warning" not in capfd.readouterr().err
     tenfold = small.subset(np.resize(np.arange(8), 8000))
-    assert len(pickle.dumps(Batches(tenfold, 0, 4).work(0))) < 1.1 * len(pickle.dumps(Batches(small, 0, 4).work(0)))
+    assert len(pickle.dumps(Batches(tenfold, 0, 4).task(0))) < 1.1 * len(pickle.dumps(Batches(small, 0, 4).task(0)))
 
 
 def test_hosts_must_share_evenly() -> None:
@@ -293,7 +293,7 @@ def test_what_was_read_before_a_failure_is_handed_out() -> None:
         yield from ({"index": np.array([i])} for i in range(4))
         raise InputError("gone")
 
-    handed_out = on_devices(failing(), choose_devices(count=1))
+    handed_out = prefetch_to_devices(failing(), choose_devices(count=1))
     assert [int(next(handed_out)["index"][0]) for _ in range(4)] == [0, 1, 2, 3]
     with pytest.raises(InputError, match="gone"):
         next(handed_out)

@@ -13,7 +13,7 @@ import pytest
 from jax.sharding import Mesh
 
 from cnn_jax.distributed import hosts
-from cnn_jax.distributed.rendezvous import Roll, call_roll
+from cnn_jax.distributed.rendezvous import Rendezvous, rendezvous
 from cnn_jax.errors import HostsError, InputError
 from tests.support.processes import DEVICES_EACH, Ended, Variables, by_flags, ended, free_port, own_lines, start
 
@@ -66,8 +66,8 @@ def test_a_job_of_one_is_no_job(count: int, num_hosts: int | None, monkeypatch: 
         monkeypatch.setenv(name, value)
     with hosts.connected(num_hosts=num_hosts):  # the flag counts more than what the scheduler says
         assert not jax.distributed.is_initialized()
-        assert (hosts.index(), hosts.count(), hosts.lead()) == (0, 1, True)
-        assert hosts.ask(Mesh(jax.devices(), ("data",)))(7) == 7
+        assert (hosts.index(), hosts.count(), hosts.is_primary()) == (0, 1, True)
+        assert hosts.max_over_hosts(Mesh(jax.devices(), ("data",)))((7, 0)) == (7, 0)
         hosts.barrier("alone", 0.1)
 
 
@@ -164,14 +164,14 @@ def test_a_task_takes_one_gpu_or_all(monkeypatch: pytest.MonkeyPatch, variables:
 
 
 def called(calls: list[tuple[int, int]], timeout: float = 5) -> list[object]:
-    """What each call of the roll, (host, number of hosts), gave."""
+    """What each call, (host, number of hosts), gave."""
     port = free_port()
     results: list[object] = [None] * len(calls)
 
     def call(place: int) -> None:
         host, count = calls[place]
         try:
-            results[place] = call_roll(f"127.0.0.1:{port}", count, host, timeout)
+            results[place] = rendezvous(f"127.0.0.1:{port}", count, host, timeout)
         except Exception as error:
             results[place] = error
 
@@ -184,26 +184,26 @@ def called(calls: list[tuple[int, int]], timeout: float = 5) -> list[object]:
 
 
 def test_a_roll_of_many_that_come_in_any_order() -> None:
-    rolls = called([(host, 9) for host in (4, 1, 8, 3, 2, 0, 7, 6, 5)])
-    for roll in rolls:
-        assert isinstance(roll, Roll)
-        roll.close()
+    meetings = called([(host, 9) for host in (4, 1, 8, 3, 2, 0, 7, 6, 5)])
+    for meeting in meetings:
+        assert isinstance(meeting, Rendezvous)
+        meeting.close()
 
 
 def test_the_roll_tells_who_went_without_a_word() -> None:
-    rolls = called([(0, 4), (1, 4), (2, 4), (3, 4)])
+    meetings = called([(0, 4), (1, 4), (2, 4), (3, 4)])
     gone: dict[int, list[int]] = {0: [], 1: [], 2: [], 3: []}
-    for host, roll in enumerate(rolls):
-        assert isinstance(roll, Roll)
-        roll.watch(gone[host].append)
-    rolls[1].leave()  # type: ignore[attr-defined]
-    rolls[2]._calls[0].shutdown(socket.SHUT_RDWR)  # type: ignore[attr-defined]
+    for host, meeting in enumerate(meetings):
+        assert isinstance(meeting, Rendezvous)
+        meeting.watch(gone[host].append)
+    meetings[1].leave()  # type: ignore[attr-defined]
+    meetings[2]._calls[0].shutdown(socket.SHUT_RDWR)  # type: ignore[attr-defined]
     deadline = time.monotonic() + 5
     while not (gone[0] and gone[3]) and time.monotonic() < deadline:
         time.sleep(0.01)
     assert (gone[0], gone[3]) == ([2], [2])
-    for roll in rolls:
-        roll.close()  # type: ignore[attr-defined]
+    for meeting in meetings:
+        meeting.close()  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize(
@@ -234,7 +234,7 @@ def test_a_port_that_is_taken() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
         with pytest.raises(InputError, match=f"port {port} cannot be opened here .*in use"):
-            call_roll(f"127.0.0.1:{port}", 2, 0, 1)
+            rendezvous(f"127.0.0.1:{port}", 2, 0, 1)
 
 
 def test_strangers_at_the_port_do_no_harm() -> None:
@@ -242,7 +242,7 @@ def test_strangers_at_the_port_do_no_harm() -> None:
 
     def lead() -> None:
         try:
-            results.append(call_roll(f"127.0.0.1:{port}", 2, 0, 2))
+            results.append(rendezvous(f"127.0.0.1:{port}", 2, 0, 2))
         except HostsError as error:
             results.append(error)
 

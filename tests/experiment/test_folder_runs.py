@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from cnn_jax.config.tree import override
-from cnn_jax.data import Pictures
+from cnn_jax.data import ImageDataset
 from cnn_jax.errors import InputError, Interrupted
 from cnn_jax.experiment.fitting import build, fit
 from cnn_jax.inference.evaluation import load_split
@@ -184,7 +184,7 @@ def test_photographs_are_predicted_as_they_are_evaluated(
     run = load_run(tmp_path / "run")
     evaluated = run.logits(load_split(run, "test"))
     files = build(override(config, [("data.loading", "streamed")])).splits.test  # the same split knows its files
-    assert isinstance(files, Pictures)
+    assert isinstance(files, ImageDataset)
     predicted = run.logits(np.stack([run.read(files.name(i)) for i in range(len(files))]))
     np.testing.assert_allclose(predicted, evaluated, atol=1e-5)
     assert len(np.unique(predicted, axis=0)) == len(files) == 30

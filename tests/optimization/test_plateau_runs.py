@@ -20,8 +20,11 @@ from cnn_jax.experiment.fitting import build, fit, initial_state
 from cnn_jax.optimization.optimizers import make_optimizer
 from cnn_jax.optimization.schedules import plateau_arguments, plateau_start
 from cnn_jax.runs.metrics_file import read_rows
-from cnn_jax.training.loop import train
-from cnn_jax.training.plan import Plan, Progress
+from cnn_jax.training.checkpointing import Checkpointer
+from cnn_jax.training.loop import Trainer
+from cnn_jax.training.loop_state import LoopState
+from cnn_jax.training.program import LoopConfig, Program
+from cnn_jax.training.requests import Requests
 from cnn_jax.training.state import TrainState
 from tests.support.helpers import tiny_config
 from tests.support.runs import assert_same_run, final_state, signal_at
@@ -76,18 +79,19 @@ def test_rates_fall_in_the_loop_as_pytorchs_do(recorded_cycling: dict[str, np.nd
     watched, epochs = config.schedule.metric.removeprefix("validation_"), iter(metrics)
     rows: list[Any] = []
 
-    def evaluate(variables: Any, between: Any) -> dict[str, float]:
+    def evaluate(variables: Any, fetch: Any) -> dict[str, float]:
         return {"loss": 9.0, "accuracy": 9.0, "balanced_accuracy": 9.0} | {watched: float(next(epochs))}
 
-    plan = Plan(
-        train_step=count_the_step, feed=one_step_a_call, evaluate=evaluate,
-        learning_rate=lambda step, state: 0.4 * rate_factor(state),
-        steps_per_epoch=1, num_epochs=len(metrics), patience=None, checkpoint_every=1.0, checkpoint_unit="epochs",
-        metric="validation_accuracy", wall_seconds=lambda: 0.0, config={}, after_epoch=make_after_epoch(experiment),
+    program = Program(
+        count_the_step, one_step_a_call, evaluate, learning_rate=lambda step, state: 0.4 * rate_factor(state),
+        after_epoch=make_after_epoch(experiment),
     )  # fmt: skip
-    state = train(
-        state, Progress(), plan, Nowhere(), lambda step, row: rows.append(row), StopSignals()  # type: ignore[arg-type]
-    )  # fmt: skip
+    loop_state, requests = LoopState(), Requests(StopSignals())
+    checkpointer = Checkpointer(Nowhere(), loop_state, lambda: 0.0, {}, program.learning_rate)  # type: ignore[arg-type]
+    state = Trainer(
+        state, loop_state, LoopConfig(1, len(metrics)), program, checkpointer, requests,
+        lambda step, row: rows.append(row),
+    ).train()  # fmt: skip
     logged = [row["learning_rate"] for row in rows if row["split"] == "train"]
     np.testing.assert_allclose(logged, [0.4, *rates[:-1]], rtol=1e-5)
     np.testing.assert_allclose(0.4 * rate_factor(state), rates[-1], rtol=1e-5)

@@ -1,11 +1,6 @@
-"""Checkpoints that are damaged, cannot be written, are due, replaced and kept: nothing whole is ever lost."""
+"""Checkpoints that are damaged, replaced, due and kept: nothing whole is ever lost."""
 
-import gc
-import os
 import shutil
-import subprocess
-import time
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,29 +10,19 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from cnn_jax.errors import DamagedError, InputError, Interrupted, SaveError
+from cnn_jax.errors import DamagedError, InputError, Interrupted
 from cnn_jax.experiment import fitting as experiment_module
 from cnn_jax.experiment.fitting import fit
 from cnn_jax.inference.run import load_run
 from cnn_jax.runs.checkpoints import Checkpoints, open_checkpoints
 from cnn_jax.runs.checksums import array_checksums
-from cnn_jax.runs.directory import write_json
-from cnn_jax.runs.metrics_file import read_rows
-from cnn_jax.tracking.local import LocalTracker
-from tests.support.helpers import read_json, tiny_config
+from cnn_jax.training.loop_state import LoopState
+from tests.support.checkpoints import STEPS, small, steps_in
+from tests.support.helpers import read_json
 from tests.support.runs import assert_same_run, at_call, signal_at
 
 # Where a disk is full, threads of Orbax go on for a while and fail by themselves.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-
-STEPS = 11  # an epoch of 1,438 digits in batches of 128
-
-
-def small(**changes: Any) -> Any:
-    """Softmax regression: quick to compile."""
-    return tiny_config(
-        **{"model__name": "linear", "data__validation": 0, "augment": (), "optimizer__learning_rate": 0.01, **changes}
-    )
 
 
 def state(value: float) -> dict[str, Any]:
@@ -56,15 +41,8 @@ def saved(folder: Path, steps: tuple[int, ...] = (1, 2), keep: int = 2) -> Path:
     return folder
 
 
-def steps_in(folder: Path) -> list[int]:
-    return sorted(int(path.name) for path in folder.iterdir() if path.name.isdigit())
-
-
 def equal(first: Any, second: Any) -> bool:
     return bool(jax.tree.all(jax.tree.map(np.array_equal, first, second)))
-
-
-# Damage
 
 
 def damages(content: bytes) -> Iterator[bytes | None]:
@@ -165,9 +143,6 @@ def test_a_run_goes_on_from_the_checkpoint_before_a_damaged_one(
     assert_same_run(tmp_path / "whole", tmp_path / "run", small(num_epochs=3))
 
 
-# What is kept
-
-
 def test_the_best_of_every_kept_checkpoint_is_kept(tmp_path: Path) -> None:
     with open_checkpoints(tmp_path / "checkpoints", keep=2) as checkpoints:
         for step, best in ((1, 1), (2, 1), (3, 1)):
@@ -199,7 +174,32 @@ def test_a_checkpoint_that_is_replaced_is_never_gone(tmp_path: Path, monkeypatch
     assert sorted(path.name for path in folder.iterdir()) == ["1"]
 
 
-# When
+@pytest.mark.parametrize(
+    ("older", "averaged_weights"),
+    [
+        ({"averaged": False, "averages": "ema"}, None),
+        ({"averaged": True, "averages": "ema"}, "ema"),
+        ({"averaged": True, "averages": "swa"}, "swa"),
+    ],
+)
+def test_older_names_in_a_checkpoint_are_understood(
+    tmp_path: Path, older: dict[str, Any], averaged_weights: str | None
+) -> None:
+    """The whole loop state as former versions wrote it."""
+    written = {
+        "epoch": 1, "totals": {}, "best": None, "epochs_without_better": 0, **older, "skipped_steps": 0,
+        "skipped_in_a_row": 0, "wall_seconds": 1.5, "timed_seconds": 1.0, "timed_examples": 9,
+    }  # fmt: skip
+    with open_checkpoints(tmp_path / "checkpoints") as checkpoints:
+        checkpoints.save(1, {**state(1), "ema": {"params": state(2)["params"], "batch_stats": {}}}, written, {})
+    with open_checkpoints(tmp_path / "checkpoints") as checkpoints:
+        loop_state = LoopState(**checkpoints.progress(1))
+        restored = checkpoints.restore_best({"params": state(0)["params"], "batch_stats": {}})
+    expected = LoopState(1, averaged_weights=averaged_weights, wall_seconds=1.5, timed_seconds=1.0, timed_examples=9)
+    assert loop_state == expected
+    assert restored is not None
+    assert restored.weights == (averaged_weights or "raw")
+    assert equal(restored.variables["params"], state(2 if averaged_weights else 1)["params"])
 
 
 @pytest.mark.parametrize(
@@ -243,149 +243,6 @@ def test_checkpoints_by_the_clock(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     fit(small(num_epochs=2, checkpoint__unit="minutes", checkpoint__every=10, checkpoint__keep=9), tmp_path / "run")
     # What is asked with a step is answered two steps later; both of these are done before the save.
     assert steps_in(tmp_path / "run/checkpoints") == [6, 10, 2 * STEPS]
-
-
-# Full and unwritable disks
-
-
-@pytest.fixture
-def disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 3 MiB."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    if os.geteuid() != 0 or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=3m", "none", folder]).returncode:
-        pytest.skip("no file system can be mounted here")
-    yield folder
-    subprocess.run(["umount", folder], check=True)
-    with warnings.catch_warnings():  # Orbax's coroutines that were never awaited must not be found in another test
-        warnings.simplefilter("ignore")
-        gc.collect()
-
-
-def after_the_first_checkpoint(disk: Path) -> None:
-    deadline = time.monotonic() + 60
-    while not (disk / f"run/checkpoints/{STEPS}").exists():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-    time.sleep(1)  # what Orbax removes after that would leave room for the next one
-
-
-def fill(disk: Path) -> None:
-    with open(disk / "filler", "wb", buffering=0) as file:
-        try:
-            while True:
-                file.write(bytes(4096))
-        except OSError:
-            pass
-
-
-@pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    workdir = tmp_path_factory.mktemp("undisturbed") / "run"
-    fit(small(num_epochs=5), workdir)
-    return workdir
-
-
-def test_a_disk_that_is_full_for_a_while(
-    undisturbed: Path, disk: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    def fill_it() -> None:
-        after_the_first_checkpoint(disk)
-        fill(disk)
-
-    def make_room() -> None:
-        time.sleep(1)  # else the checkpoint before might find it, too
-        (disk / "filler").unlink()
-
-    with monkeypatch.context() as patch:
-        at_call(patch, {2 * STEPS - 1: fill_it, 4 * STEPS - 1: make_room})
-        fit(small(num_epochs=5), disk / "run")
-    said = capsys.readouterr().err
-    for step in (2 * STEPS, 3 * STEPS):
-        words = f"the checkpoint of step {step} could not be saved (No space left on device); that of step {STEPS} is"
-        assert said.count(words) == 1
-    assert steps_in(disk / "run/checkpoints") == [4 * STEPS, 5 * STEPS]
-    assert_same_run(undisturbed, disk / "run", small(num_epochs=5))
-
-
-@pytest.mark.parametrize("how", ["full", "read-only"])
-def test_a_disk_that_stays_unwritable(
-    undisturbed: Path, disk: Path, monkeypatch: pytest.MonkeyPatch, how: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    def remount(mode: str) -> None:
-        subprocess.run(["mount", "-o", f"remount,{mode}", disk], check=True)
-
-    def close_it() -> None:
-        after_the_first_checkpoint(disk)
-        fill(disk) if how == "full" else remount("ro")
-
-    with monkeypatch.context() as patch:
-        at_call(patch, {2 * STEPS - 1: close_it})
-        with pytest.raises(SaveError, match=r"\((No space left|Read-only).*that of step 11 is kept.*third failure"):
-            fit(small(num_epochs=9), disk / "run")
-    assert "Traceback" not in capsys.readouterr().err
-    (disk / "filler").unlink() if how == "full" else remount("rw")
-    # The failed one's temporary folder may be there until the next start clears it away.
-    assert [path.name for path in (disk / "run/checkpoints").iterdir() if path.name.isdigit()] == [str(STEPS)]
-    load_run(disk / "run")
-    fit(small(num_epochs=9), disk / "run")
-    assert read_json(disk / "run/summary.json")["epochs"] == 9
-
-
-def test_the_last_checkpoint_must_be_saved(disk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fill_it() -> None:
-        after_the_first_checkpoint(disk)
-        fill(disk)
-
-    with monkeypatch.context() as patch:
-        at_call(patch, {STEPS + 5: fill_it})
-        with pytest.raises(SaveError, match="the last steps could not be saved: that of step 11 is kept"):
-            fit(small(num_epochs=2), disk / "run")
-    assert SaveError.exit_status == 4
-
-
-def test_a_stop_on_a_full_disk_is_no_traceback(disk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with monkeypatch.context() as patch:
-        at_call(patch, {2: lambda: fill(disk)})
-        signal_at(patch, 4, which=0)
-        with pytest.raises(SaveError, match="there is no older one"):
-            fit(small(num_epochs=2), disk / "run")
-
-
-def test_the_best_is_never_one_that_was_not_saved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The second epoch is the best, and its checkpoint fails: the first one's weights are the result so far."""
-    original = Checkpoints.save
-
-    def save(self: Checkpoints, step: int, *arguments: Any) -> None:
-        if step == 20:
-            raise OSError(28, "No space left on device")
-        original(self, step, *arguments)
-
-    monkeypatch.setattr(Checkpoints, "save", save)
-    config = small(
-        num_epochs=3, data__validation=0.1, schedule__name="MultiStepLR", schedule__milestones=(2,),
-        schedule__gamma=1e3, checkpoint__metric="validation_loss",
-    )  # fmt: skip
-    summary = fit(config, tmp_path / "run")
-    rows = [row for row in read_rows(tmp_path / "run/metrics.jsonl") if row["split"] == "validation"]
-    assert min(rows, key=lambda row: row["loss"])["epoch"] == 2
-    assert summary["best_epoch"] == 1
-    assert steps_in(tmp_path / "run/checkpoints") == [10, 30]
-
-
-def test_rows_and_files_on_a_full_disk(disk: Path) -> None:
-    tracker = LocalTracker(disk / "metrics.jsonl", 0)
-    for epoch in range(1, 4):
-        if epoch == 2:
-            fill(disk)
-            with pytest.raises(OSError, match="No space left"):
-                write_json(disk / "summary.json", {"a": "b" * 5000})
-        tracker.log(epoch, {"epoch": epoch, "split": "train", "text": "x" * 4096})
-    assert len(read_rows(disk / "metrics.jsonl")) == 1
-    (disk / "filler").unlink()
-    tracker.finish({})
-    assert [row["epoch"] for row in read_rows(disk / "metrics.jsonl")] == [1, 2, 3]
-    assert [path.name for path in disk.iterdir()] == ["metrics.jsonl"]
 
 
 def test_what_may_change_on_resume(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

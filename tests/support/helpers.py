@@ -14,7 +14,7 @@ import pytest
 
 from cnn_jax import data
 from cnn_jax.config.tree import default_config, override
-from cnn_jax.data.reading.image_dataset import Whole
+from cnn_jax.data.reading.image_dataset import InMemoryReader
 from cnn_jax.errors import InputError
 
 ROOT = Path(__file__).parents[2]
@@ -49,7 +49,7 @@ def load_folder(folder: Path, **changes: Any) -> data.Splits:
     return data.load(data_settings(source="folder", dir=str(folder), **{"validation": 0, "test": 0, **changes}))
 
 
-class InMemory(Whole):
+class InMemory(InMemoryReader):
     """A source of decoded images uint8 [N, H, W, C]."""
 
     def __init__(self, images: np.ndarray, source: str):

@@ -49,11 +49,12 @@ def load_cold() -> None:
 
 def do(what: str) -> None:
     mesh = Mesh(jax.devices(), ("data",))
-    ask = hosts.ask(mesh)
+    max_over_hosts = hosts.max_over_hosts(mesh)
     here = hosts.index()
-    answers = [jax.device_get(ask(value)) for value in (0, 15 * here, 0, 7 - here)]
-    assert hosts.gather("names", f"host {here}") == [f"host {host}" for host in range(hosts.count())]
-    facts = (here, hosts.count(), hosts.lead(), jax.device_count(), *map(int, answers))
+    pairs = [jax.device_get(max_over_hosts((value, 1 - here))) for value in (0, 15 * here, 0, 7 - here)]
+    assert [int(second) for _, second in pairs] == [1, 1, 1, 1]
+    assert hosts.all_gather("names", f"host {here}") == [f"host {host}" for host in range(hosts.count())]
+    facts = (here, hosts.count(), hosts.is_primary(), jax.device_count(), *(int(first) for first, _ in pairs))
     print("JOINED", *facts, file=sys.stderr, flush=True)
     if what == "killed" and here == 1:
         os.kill(os.getpid(), signal.SIGTERM)  # the distributed runtime would catch it
@@ -69,7 +70,7 @@ def do(what: str) -> None:
         hosts.barrier("the data", 1)
     if what in ("killed", "lead_killed", "one_fails"):
         for _ in range(100):
-            jax.device_get(ask(0))
+            jax.device_get(max_over_hosts((0,)))
 
 
 if __name__ == "__main__":

@@ -32,4 +32,4 @@ def make_training(built: Any) -> Any:
 
 if __name__ == "__main__":
     experiment.make_training = make_training
-    command_line.run(train.main)
+    command_line.run_with_shutdown(train.main)

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from cnn_jax import tracking
-from cnn_jax.cli import stopping
+from cnn_jax.cli.signals import Shutdown
 from cnn_jax.errors import InputError
 from cnn_jax.experiment.fitting import fit
 from cnn_jax.runs.metrics_file import read_rows
@@ -65,41 +65,39 @@ class Slow:
         self.calls.append(summary)
 
 
-def test_nobody_waits_for_a_slow_tracker(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stopping, "stuck", threading.Event())
-    slow = Slow()
-    behind = background.Background("slow", lambda sent: slow, patience=0.2)
+def test_nobody_waits_for_a_slow_tracker() -> None:
+    slow, shutdown = Slow(), Shutdown()
+    behind = background.Background("slow", lambda sent: slow, shutdown, patience=0.2)
     for step in range(100):
         behind.log(step, {"split": "train", "epoch": 1})
     started = time.monotonic()
     with pytest.raises(TimeoutError, match=r"nothing has moved for 0\.2 s"):
         behind.finish({"x": 1})
     assert 0.2 <= time.monotonic() - started < 5
-    assert stopping.stuck.is_set()
+    assert shutdown.stuck.is_set()
     slow.go.set()
     behind._thread.join(10)
     assert slow.calls == [*range(100), {"x": 1}]
 
 
 def test_nobody_waits_for_a_tracker_with_a_full_queue(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stopping, "stuck", threading.Event())
     monkeypatch.setattr(background, "_MOST_WAITING", 5)
-    slow = Slow()
-    full = background.Background("slow", lambda sent: slow)
+    slow, shutdown = Slow(), Shutdown()
+    full = background.Background("slow", lambda sent: slow, shutdown)
     for _ in range(5):
         full.log(1, {})
     with contextlib.suppress(TimeoutError):
         full.log(1, {})  # the thread may have taken one
     with pytest.raises(TimeoutError, match="5 rows wait for it"):
         full.log(1, {})
-    assert stopping.stuck.is_set()
+    assert shutdown.stuck.is_set()
     slow.go.set()
 
 
 def test_a_process_ends_although_a_service_waits_at_its_end() -> None:
     code = (
-        "import atexit, time; from cnn_jax.cli import stopping; atexit.register(time.sleep, 60); print('done');"
-        "stopping.stuck.set(); stopping.leave(7)"
+        "import atexit, time; from cnn_jax.cli.signals import Shutdown, leave; shutdown = Shutdown();"
+        "atexit.register(time.sleep, 60); print('done'); shutdown.stuck.set(); leave(7, shutdown)"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30)
     assert (result.returncode, result.stdout) == (7, "done\n"), result.stderr
@@ -109,7 +107,7 @@ def test_what_goes_wrong_behind_is_raised_by_the_next_call() -> None:
     def start(sent: Any) -> Any:
         raise ConnectionError("no network\nat all")
 
-    behind = background.Background("broken", start)
+    behind = background.Background("broken", start, Shutdown())
     behind._thread.join(10)
     for call in (lambda: behind.log(1, {}), lambda: behind.finish({})):
         with pytest.raises(RuntimeError, match=r"^no network at all$"):

@@ -3,7 +3,7 @@
 import dataclasses
 import runpy
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +16,15 @@ from cnn_jax.config.tree import override
 from cnn_jax.data.feeding.order import epoch_order
 from cnn_jax.data.normalize import normalize
 from cnn_jax.errors import InputError, Interrupted
-from cnn_jax.experiment import epoch_callbacks as epoch_ends
-from cnn_jax.experiment.epoch_callbacks import make_averages
+from cnn_jax.experiment import epoch_callbacks
+from cnn_jax.experiment.epoch_callbacks import make_update_averages
 from cnn_jax.experiment.fitting import build, fit, initial_state
 from cnn_jax.inference.evaluation import assess
 from cnn_jax.inference.run import load_run
 from cnn_jax.runs.checkpoints import open_checkpoints
 from cnn_jax.runs.metrics_file import read_rows
-from cnn_jax.training.evaluation import Between
-from cnn_jax.training.swa import enter_average
+from cnn_jax.training.evaluation import device_get_delayed
+from cnn_jax.training.swa import update_average
 from tests.support.helpers import ROOT, read_json, tiny_config
 from tests.support.runs import assert_same_run, final_state, signal_at
 
@@ -54,7 +54,7 @@ def test_entering_is_the_mean() -> None:
     trees = [{"w": np.random.RandomState(i).normal(size=(3, 2)).astype(np.float32)} for i in range(7)]
     mean: Any = jax.tree.map(lambda leaf: leaf + np.float32(np.nan), trees[0])  # what was there before counts nothing
     for count, tree in enumerate(trees):
-        mean = enter_average(mean, tree, jnp.int32(count))
+        mean = update_average(mean, tree, jnp.int32(count))
         if count == 0:
             np.testing.assert_array_equal(mean["w"], tree["w"])
     np.testing.assert_allclose(mean["w"], np.mean([tree["w"] for tree in trees], axis=0), rtol=1e-5, atol=1e-7)
@@ -105,10 +105,15 @@ def test_statistics_are_the_means_over_the_batches_of_the_epoch(changes: dict[st
     config = tiny_config(swa_start=1, augment=(), model__filters=(8,), **changes)
     experiment = build(config)
     state = initial_state(experiment)
-    asked = []
-    between = Between(lambda: asked.append(0) or 0)  # type: ignore[func-returns-value]
-    new = make_averages(experiment).update(state, 2, between)
-    assert len(asked) == (4 if "steps_per_call" in changes else 10)
+    fetched = []
+
+    def fetch(values: Iterable[Any]) -> Iterator[Any]:
+        for value in device_get_delayed(values):
+            fetched.append(value)
+            yield value
+
+    new = make_update_averages(experiment)(state, 2, fetch)
+    assert len(fetched) == (4 if "steps_per_call" in changes else 10)
     expected = direct_statistics(config, state.params, 2)
     assert_close(new.ema["batch_stats"]["block1"]["norm1"], expected, 1e-4)
     other = direct_statistics(config, state.params, 3)
@@ -122,7 +127,7 @@ def test_statistics_of_each_device_are_averaged() -> None:
     parted = override(config, [("parallel.batch_norm", "per_device"), ("parallel.devices", 4)])
     experiment = build(parted)
     state = initial_state(experiment)
-    new = make_averages(experiment).update(state, 1, Between())
+    new = make_update_averages(experiment)(state, 1, device_get_delayed)
     expected = direct_statistics(config, state.params, 1)["mean"]
     # The mean of the parts' means is that of the whole; the parts' variances lack what lies between them.
     stats = new.ema["batch_stats"]["block1"]["norm1"]
@@ -134,7 +139,7 @@ def test_what_is_frozen_keeps_its_statistics() -> None:
     experiment = build(tiny_config(swa_start=1, freeze="block1"))
     state = initial_state(experiment)
     state = dataclasses.replace(state, batch_stats=jax.tree.map(lambda leaf: leaf + 0.25, state.batch_stats))
-    stats = make_averages(experiment).update(state, 1, Between()).ema["batch_stats"]
+    stats = make_update_averages(experiment)(state, 1, device_get_delayed).ema["batch_stats"]
     jax.tree.map(np.testing.assert_array_equal, stats["block1"], state.batch_stats["block1"])
     assert not np.allclose(stats["block2"]["norm1"]["var"], state.batch_stats["block2"]["norm1"]["var"])
 
@@ -142,11 +147,11 @@ def test_what_is_frozen_keeps_its_statistics() -> None:
 def test_without_batchnorm_no_pass_is_made() -> None:
     experiment = build(tiny_config(swa_start=1, model__norm="group", model__norm_groups=4))
 
-    def never() -> int:
+    def never(values: Iterable[Any]) -> Iterator[Any]:
         raise AssertionError("a batch was looked at")
 
     state = initial_state(experiment)
-    new = make_averages(experiment).update(state, 1, Between(never))
+    new = make_update_averages(experiment)(state, 1, never)
     assert new.ema["batch_stats"] == {}
     jax.tree.map(np.testing.assert_array_equal, new.ema["params"], state.params)
 
@@ -175,7 +180,7 @@ def test_without_validation_data_the_average_is_the_result(tmp_path: Path) -> No
 
 def in_the_pass(patch: pytest.MonkeyPatch, call: int) -> None:
     """A signal in the given call of the program that takes statistics."""
-    original = epoch_ends.make_statistics
+    original = epoch_callbacks.make_statistics
 
     def make(experiment: Any) -> tuple[Callable[..., Any], Any]:
         (program, feed), count = original(experiment), 0
@@ -189,7 +194,7 @@ def in_the_pass(patch: pytest.MonkeyPatch, call: int) -> None:
 
         return counted, feed
 
-    patch.setattr(epoch_ends, "make_statistics", make)
+    patch.setattr(epoch_callbacks, "make_statistics", make)
 
 
 def test_stopped_at_the_end_of_an_epoch_it_goes_on_to_the_same_run(

@@ -10,7 +10,7 @@ from sklearn.utils.class_weight import compute_class_weight
 from cnn_jax.inference.evaluation import measure
 from cnn_jax.inference.run import softmax
 from cnn_jax.optimization.losses import balanced_weights, cross_entropy
-from cnn_jax.training.metrics import add, averages, batch_sums, evaluation_sums
+from cnn_jax.training.metrics import add, batch_sums, evaluation_sums, finalize
 
 RANDOM = np.random.default_rng(0)
 LOGITS = RANDOM.standard_normal((40, 8)).astype(np.float32) * 2
@@ -24,7 +24,7 @@ def sums(logits: np.ndarray, labels: np.ndarray, mask: np.ndarray | None = None)
 
 
 def test_sums_are_sklearns() -> None:
-    figures = averages(sums(LOGITS, LABELS))
+    figures = finalize(sums(LOGITS, LABELS))
     assert figures["accuracy"] == pytest.approx((LOGITS.argmax(1) == LABELS).mean())
     assert figures["loss"] == pytest.approx(log_loss(LABELS, softmax(LOGITS), labels=range(8)), rel=1e-5)
     assert figures["top5_accuracy"] == pytest.approx(top_k_accuracy_score(LABELS, LOGITS, k=5, labels=range(8)))
@@ -38,7 +38,7 @@ def test_balanced_accuracy_is_sklearns() -> None:
         for part in (slice(0, 16), slice(16, 40))
     )
     expected = [(LOGITS.argmax(1) == labels)[mask & (labels == k)].mean() for k in range(3)]
-    figures = averages(add(add({}, first), second))
+    figures = finalize(add(add({}, first), second))
     assert figures["balanced_accuracy"] == pytest.approx(np.mean(expected))
     predictions = np.minimum(LOGITS.argmax(1), 2)
     assert measure(np.eye(8)[predictions], labels, "abcdefgh")["balanced_accuracy"] == pytest.approx(

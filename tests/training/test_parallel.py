@@ -12,7 +12,7 @@ import optax
 import pytest
 
 from cnn_jax.config.tree import override
-from cnn_jax.data.feeding.loader import resident_feed
+from cnn_jax.data.feeding.loader import resident_loader
 from cnn_jax.data.feeding.order import epoch_order
 from cnn_jax.errors import InputError
 from cnn_jax.experiment.compile import compile_training, make_training
@@ -185,9 +185,9 @@ def test_images_go_where_they_are_needed_and_nowhere_else(strategy: str) -> None
 
 def test_calls_of_several_steps_end_with_the_epoch() -> None:
     labels, devices = np.zeros(110, np.int32), choose_devices(count=1)
-    with resident_feed(labels, 0, 10, False, 4, devices, 0, 33) as works:
+    with resident_loader(labels, 0, 10, False, 4, devices, 0, 33) as works:
         assert [count for _, count in works] == [4, 4, 3] * 3
-    with resident_feed(labels, 0, 10, False, 4, devices, 6, 22) as works:  # goes on within a call
+    with resident_loader(labels, 0, 10, False, 4, devices, 6, 22) as works:  # goes on within a call
         assert [count for _, count in works] == [2, 3, 4, 4, 3]
 
 

@@ -10,7 +10,7 @@ import optax
 import pytest
 
 from cnn_jax.data.feeding.batches import padded_batches
-from cnn_jax.data.feeding.device_dataset import place, take
+from cnn_jax.data.feeding.device_dataset import gather_batch, put_on_device
 from cnn_jax.data.normalize import Normalization
 from cnn_jax.data.splits import Examples
 from cnn_jax.experiment.compile import make_steps
@@ -19,8 +19,8 @@ from cnn_jax.inference.run import make_apply, softmax
 from cnn_jax.models.mlp import MLP, Linear
 from cnn_jax.optimization.losses import cross_entropy
 from cnn_jax.runtime.devices import choose_devices
-from cnn_jax.training.evaluation import evaluate, lagging
-from cnn_jax.training.metrics import averages
+from cnn_jax.training.evaluation import device_get_delayed, evaluate
+from cnn_jax.training.metrics import finalize
 from cnn_jax.training.parallel import compile_eval_step, compile_resident_step
 from cnn_jax.training.state import TrainState, init_state
 from cnn_jax.training.step import Batch, make_eval_step, make_train_step
@@ -84,7 +84,7 @@ def resident_step(experiment: Experiment) -> Any:
 
 def test_training_compiles_once(experiment: Experiment) -> None:
     train = resident_step(experiment)
-    state, resident = initial_state(experiment), place(experiment.splits.train, ONE)
+    state, resident = initial_state(experiment), put_on_device(experiment.splits.train, ONE)
     order = jnp.arange(experiment.steps_per_epoch * 128, dtype=jnp.int32).reshape(-1, 128)
     for seed in (0, 0, 1):
         state, _ = train(state, resident, order, jnp.uint32(seed))
@@ -98,7 +98,7 @@ def test_the_gradient_step_is_the_closed_form() -> None:
     model = Linear(num_classes=3)
     step = make_train_step(model, optax.sgd(0.5), cross_entropy, pixels)
     state = init_state(model, optax.sgd(0.5), (8, 8, 1), 0)
-    pieces = take(place(batch, ONE), jnp.arange(16))
+    pieces = gather_batch(put_on_device(batch, ONE), jnp.arange(16))
     new, sums = step(state, pieces, jnp.uint32(0))
     x = batch.images.reshape(16, 64) / 255.0
     kernel = np.asarray(state.params["head"]["logits"]["kernel"], np.float64)
@@ -113,7 +113,7 @@ def test_masked_examples_have_no_part_in_an_update() -> None:
     model = MLP(num_classes=3, hidden=(4,))
     step = jax.jit(make_train_step(model, optax.sgd(0.5), cross_entropy, pixels))
     state = init_state(model, optax.sgd(0.5), (8, 8, 1), 0)
-    batch = take(place(examples(6, classes=3), ONE), jnp.arange(6))
+    batch = gather_batch(put_on_device(examples(6, classes=3), ONE), jnp.arange(6))
     whole, _ = step(state, batch, 0)
     twice_more = jnp.array([0, 1, 2, 3, 4, 5, 0, 0])
     padded, sums = step(state, {k: v[twice_more] for k, v in batch.items()} | {"mask": jnp.arange(8) < 6}, 0)
@@ -124,7 +124,7 @@ def test_masked_examples_have_no_part_in_an_update() -> None:
 
 def test_a_step_is_a_function_of_its_arguments(experiment: Experiment) -> None:
     train = resident_step(experiment)
-    resident = place(experiment.splits.train, ONE)
+    resident = put_on_device(experiment.splits.train, ONE)
     order = jnp.arange(experiment.steps_per_epoch * 128, dtype=jnp.int32).reshape(-1, 128)
 
     def after(seed: int) -> TrainState:
@@ -142,10 +142,10 @@ def test_sums_are_added_in_order_and_divided_once() -> None:
     assert counts == [4, 4, 2]
     seen = np.concatenate([batch["label"][batch["mask"]] for batch in padded_batches(held_out, 4)])
     assert np.array_equal(seen, held_out.labels)
-    assert averages({"count": 10.0, "loss": 5.0, "correct": 7.0}) == {"loss": 0.5, "accuracy": 0.7}
+    assert finalize({"count": 10.0, "loss": 5.0, "correct": 7.0}) == {"loss": 0.5, "accuracy": 0.7}
 
 
-def test_lagging_keeps_order_and_loses_nothing() -> None:
+def test_device_get_delayed_keeps_order() -> None:
     asked: list[int] = []
 
     def source() -> object:
@@ -154,7 +154,7 @@ def test_lagging_keeps_order_and_loses_nothing() -> None:
             yield i
 
     received = []
-    for value in lagging(source(), lag=2):  # type: ignore[arg-type]
+    for value in device_get_delayed(source(), delay=2):  # type: ignore[arg-type]
         received.append(value)
         assert len(asked) - len(received) <= 2
     assert received == list(range(6))
@@ -175,7 +175,7 @@ def test_data_programs_do_not_hold_the_data_as_constants() -> None:
     """A closed-over array would be folded into the program, at the price of minutes of compiling."""
     model = Linear(num_classes=10)
     step = make_train_step(model, optax.sgd(0.1), cross_entropy, pixels)
-    resident = place(examples(2000), ONE)
+    resident = put_on_device(examples(2000), ONE)
     order = jnp.zeros((1, 4), jnp.int32)
     state = init_state(model, optax.sgd(0.1), (8, 8, 1), 0)
     lowered = compile_resident_step(step, ONE).lower(state, resident, order, jnp.uint32(0))  # type: ignore[attr-defined]
@@ -187,7 +187,7 @@ def test_smoothing_is_for_training_only(experiment: Experiment) -> None:
     model = Linear(num_classes=10)
     step = make_train_step(model, optax.sgd(0.1), smooth, pixels)
     state = init_state(model, optax.sgd(0.1), (8, 8, 1), 0)
-    batch = take(place(examples(12), ONE), jnp.arange(12))
+    batch = gather_batch(put_on_device(examples(12), ONE), jnp.arange(12))
     _, sums = step(state, batch, 0)
     plain = make_eval_step(make_apply(model, UNIT))(state.variables, batch)
     assert float(sums["loss"]) != pytest.approx(float(plain["loss"]), rel=1e-3)

@@ -1,16 +1,16 @@
 """Whole splits in order, in batches of one shape: what evaluations go through."""
 
-import collections
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 
 from cnn_jax.data.feeding.order import in_order
-from cnn_jax.data.reading.image_dataset import Pictures
+from cnn_jax.data.reading.image_dataset import ImageDataset
 from cnn_jax.data.reading.images import quiet
 from cnn_jax.data.reading.memory import cores
 from cnn_jax.data.splits import Split
+from cnn_jax.runtime.prefetch import prefetch
 
 _PICTURES_AT_ONCE = 16
 _BATCHES_AHEAD = 2
@@ -35,22 +35,17 @@ def read_ahead(split: Split, batches: Iterable[np.ndarray]) -> Iterator[np.ndarr
     Raises:
       InputError: a picture cannot be read any more.
     """
-    if not isinstance(split, Pictures):
+    if not isinstance(split, ImageDataset):
         yield from map(split.read, batches)
         return
-    waiting: collections.deque[list[Future[np.ndarray]]] = collections.deque()
     with quiet(), ThreadPoolExecutor(cores()) as pool:
+
+        def submit(indices: np.ndarray) -> list[Future[np.ndarray]]:
+            parts = np.split(indices, range(_PICTURES_AT_ONCE, len(indices), _PICTURES_AT_ONCE))
+            return [pool.submit(split.read, part) for part in parts]
+
         try:
-            for indices in batches:
-                parts = np.split(indices, range(_PICTURES_AT_ONCE, len(indices), _PICTURES_AT_ONCE))
-                waiting.append([pool.submit(split.read, part) for part in parts])
-                if len(waiting) > _BATCHES_AHEAD:
-                    yield _joined(waiting.popleft())
-            while waiting:
-                yield _joined(waiting.popleft())
+            for parts in prefetch(map(submit, batches), _BATCHES_AHEAD):
+                yield np.concatenate([part.result() for part in parts])
         finally:
             pool.shutdown(cancel_futures=True)
-
-
-def _joined(parts: list[Future[np.ndarray]]) -> np.ndarray:
-    return np.concatenate([part.result() for part in parts])

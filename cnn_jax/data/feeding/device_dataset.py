@@ -17,19 +17,20 @@ from cnn_jax.runtime.devices import Devices
 Batch = dict[str, jax.Array]
 
 
-class Resident(NamedTuple):
+class DeviceDataset(NamedTuple):
     """Images uint8 [N, H, W, C] and labels int32 [N] on the devices, N a multiple of their number."""
 
     images: Any
     labels: Any
 
 
-def place(examples: Examples, devices: Devices) -> Resident:
+def put_on_device(examples: Examples, devices: Devices) -> DeviceDataset:
+    """The examples on the devices, an equal part on each."""
     labels = np.asarray(examples.labels, np.int32)
-    return Resident(*(devices.spread_rows(rows, devices.folded) for rows in (examples.images, labels)))
+    return DeviceDataset(*(devices.spread_rows(rows, devices.folded) for rows in (examples.images, labels)))
 
 
-def take(data: Resident, index: jax.Array, axis: str | None = None) -> Batch:
+def gather_batch(data: DeviceDataset, index: jax.Array, axis: str | None = None) -> Batch:
     """The batch of the examples with these indices.
 
     Args:

@@ -1,6 +1,5 @@
 """What the training loop takes a step's data from: decoded data on the device, or a stream."""
 
-import collections
 import contextlib
 from collections.abc import Iterator
 from typing import Any
@@ -10,14 +9,14 @@ import numpy as np
 
 from cnn_jax.data.feeding.order import epoch_order
 from cnn_jax.data.feeding.stream import Batches, stream
-from cnn_jax.errors import InputError
 from cnn_jax.runtime.devices import Devices
+from cnn_jax.runtime.prefetch import prefetch
 
 _BATCHES_AHEAD = 2
 
 
 @contextlib.contextmanager
-def resident_feed(
+def resident_loader(
     labels: np.ndarray, seed: int, batch_size: int, balanced: bool, steps_per_call: int, devices: Devices,
     first: int, end: int,
 ) -> Iterator[Iterator[tuple[tuple[jax.Array, int], int]]]:  # fmt: skip
@@ -39,23 +38,14 @@ def resident_feed(
 
 
 @contextlib.contextmanager
-def streamed_feed(
+def streaming_loader(
     batches: Batches, workers: int | None, devices: Devices, first: int, end: int
 ) -> Iterator[Iterator[tuple[Any, int]]]:
     """For each call: (its batch, 1 step)."""
     with stream(batches, first, end, workers) as decoded:
-        yield ((batch, 1) for batch in on_devices(decoded, devices))
+        yield ((batch, 1) for batch in prefetch_to_devices(decoded, devices))
 
 
-def on_devices(batches: Iterator[Any], devices: Devices) -> Iterator[Any]:
+def prefetch_to_devices(batches: Iterator[Any], devices: Devices) -> Iterator[Any]:
     """The batches, two of them on their way to the devices while a third is worked on."""
-    ahead: collections.deque[Any] = collections.deque()
-    try:
-        for batch in batches:
-            ahead.append(devices.spread(batch, devices.folded))
-            if len(ahead) > _BATCHES_AHEAD:
-                yield ahead.popleft()
-    except InputError:
-        yield from ahead  # what was read before can be trained on
-        raise
-    yield from ahead
+    return prefetch((devices.spread(batch, devices.folded) for batch in batches), _BATCHES_AHEAD)

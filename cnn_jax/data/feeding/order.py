@@ -43,7 +43,7 @@ def _balanced(key: np.ndarray, classes: np.ndarray, order: np.ndarray) -> np.nda
     return balanced
 
 
-def distinct(index: Any, count: int, xp: ModuleType) -> Any:
+def unique_example_ids(index: Any, count: int, xp: ModuleType) -> Any:
     """Numbers [B] by which the examples of one step draw: their indices, and others where one comes again.
 
     Balanced sampling may show a rare example several times in a step; it should not look the same each time.

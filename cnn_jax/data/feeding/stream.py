@@ -18,13 +18,13 @@ from multiprocessing import connection, get_context, parent_process
 import numpy as np
 
 from cnn_jax.data.augment.boxes import ATTEMPTS, resized_crop_boxes
-from cnn_jax.data.feeding.order import distinct, epoch_order
-from cnn_jax.data.reading.image_dataset import Pictures
+from cnn_jax.data.feeding.order import epoch_order, unique_example_ids
+from cnn_jax.data.reading.image_dataset import ImageDataset
 from cnn_jax.data.reading.images import Box, ignore_pillows_warnings, quiet
 from cnn_jax.data.reading.memory import cores
-from cnn_jax.data.reading.prefetch import ahead
 from cnn_jax.errors import InputError
 from cnn_jax.random import host as host_random
+from cnn_jax.runtime.prefetch import prefetch
 
 Batch = dict[str, np.ndarray]
 
@@ -32,8 +32,8 @@ _CORES_FOR_THREADS = 8
 
 
 @dataclasses.dataclass(frozen=True)
-class Work:
-    """What it takes to read one batch, and no more: it is sent to whoever reads it.
+class BatchTask:
+    """All that a worker needs to read one batch, and no more: it is sent to the worker.
 
     Attributes:
       pictures: those of the batch, in its order.
@@ -42,7 +42,7 @@ class Work:
       area: its least and most share of the area.
     """
 
-    pictures: Pictures
+    pictures: ImageDataset
     index: np.ndarray
     uniforms: np.ndarray | None
     area: tuple[float, float]
@@ -76,7 +76,7 @@ class Batches:
       InputError: the hosts cannot share a batch evenly.
     """
 
-    pictures: Pictures
+    pictures: ImageDataset
     seed: int
     batch_size: int
     balanced: bool = False
@@ -89,18 +89,18 @@ class Batches:
         if self.batch_size % self.hosts:
             raise InputError(f"config.batch_size={self.batch_size}: {self.hosts} hosts must be able to share it evenly")
 
-    def work(self, step: int) -> Work:
-        """What is to be read here for a step."""
+    def task(self, step: int) -> BatchTask:
+        """What this host reads for a step."""
         row = self._row(step)
         share = self.batch_size // self.hosts
         own = slice(self.host * share, (self.host + 1) * share)
         uniforms, area = None, (0.0, 1.0)
         if self.crop is not None:
             area, position = self.crop
-            numbers = distinct(row, len(self.pictures), np)[own]
+            numbers = unique_example_ids(row, len(self.pictures), np)[own]
             keys = host_random.fold_in(host_random.stream_key(self.seed, "augment", step), numbers)
             uniforms = host_random.uniform(host_random.fold_in(keys, position), (ATTEMPTS, 4))
-        return Work(self.pictures.alone(row[own]), row[own], uniforms, area)
+        return BatchTask(self.pictures.detach(row[own]), row[own], uniforms, area)
 
     def _row(self, step: int) -> np.ndarray:
         """Which examples the step sees: int32 [batch_size]."""
@@ -147,16 +147,17 @@ def _pool(processes: int, threads: int) -> Iterator[Executor]:
 
 def _in_order(pool: Executor, batches: Batches, steps: range, count: int) -> Iterator[Batch]:
     def submit(step: int) -> Future[Batch]:
-        work = batches.work(step)
+        task = batches.task(step)
         # A process that this may start must not be hit by Ctrl-C before it has learnt to ignore it.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
         try:
-            return pool.submit(Work.read, work)
+            return pool.submit(BatchTask.read, task)
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
     try:
-        yield from ahead(submit, steps, count)
+        for future in prefetch(map(submit, steps), count):
+            yield future.result()
     except BrokenProcessPool as error:
         raise InputError(
             "a process that decodes images ended: killed, out of memory (choose fewer data.workers), or started by a "

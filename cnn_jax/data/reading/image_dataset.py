@@ -1,4 +1,4 @@
-"""Pictures that are read and decoded when somebody asks for them: what every source delivers."""
+"""Images that are read and decoded when somebody asks for them: what every source delivers."""
 
 import dataclasses
 import functools
@@ -22,13 +22,13 @@ class Reader(Protocol):
     def name(self, row: int) -> str:
         """What people call a picture."""
 
-    def only(self, rows: np.ndarray) -> tuple["Reader", np.ndarray]:
-        """A reader for these rows that is small to send, and their numbers in it."""
+    def select(self, rows: np.ndarray) -> tuple["Reader", np.ndarray]:
+        """A reader for these rows alone that is small to send, and their numbers in it."""
 
 
 @dataclasses.dataclass(frozen=True)
-class Pictures:
-    """Labelled pictures of one split.
+class ImageDataset:
+    """Labelled images of one split.
 
     Attributes:
       reader: delivers the rows.
@@ -48,12 +48,12 @@ class Pictures:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def subset(self, indices: np.ndarray) -> "Pictures":
+    def subset(self, indices: np.ndarray) -> "ImageDataset":
         return dataclasses.replace(self, rows=self.rows[indices], labels=self.labels[indices])
 
-    def alone(self, indices: np.ndarray) -> "Pictures":
-        """The subset with a reader that knows no more than it."""
-        reader, rows = self.reader.only(self.rows[indices])
+    def detach(self, indices: np.ndarray) -> "ImageDataset":
+        """The subset, with a reader for it alone: small to send to a worker."""
+        reader, rows = self.reader.select(self.rows[indices])
         return dataclasses.replace(self, reader=reader, rows=rows, labels=self.labels[indices])
 
     def name(self, index: int) -> str:
@@ -113,21 +113,21 @@ class Files:
     def read(self, rows: Sequence[int]) -> list[bytes | np.ndarray]:
         return [read_file(self.path(row)) for row in rows]
 
-    def only(self, rows: np.ndarray) -> tuple["Files", np.ndarray]:
+    def select(self, rows: np.ndarray) -> tuple["Files", np.ndarray]:
         return Files(self._root, [self.path(int(row)) for row in rows]), np.arange(len(rows))
 
     def name(self, row: int) -> str:
         return shown(self.path(row))
 
 
-class Whole:
-    """A reader that is small as it is."""
+class InMemoryReader:
+    """A reader that is small to send as it is, so that it selects nothing."""
 
-    def only(self, rows: np.ndarray) -> tuple[Any, np.ndarray]:
+    def select(self, rows: np.ndarray) -> tuple[Any, np.ndarray]:
         return self, rows
 
 
-class Arrays(Whole):
+class Arrays(InMemoryReader):
     """Decoded images uint8 [N, H, W, C] in a .npy file, which every process maps into its memory by itself."""
 
     def __init__(self, path: Path, source: str):

@@ -16,11 +16,11 @@ import numpy as np
 
 from cnn_jax.cli.progress import progress_bar
 from cnn_jax.data.reading import cache
-from cnn_jax.data.reading.image_dataset import Pictures
+from cnn_jax.data.reading.image_dataset import ImageDataset
 from cnn_jax.data.reading.images import look, quiet
 from cnn_jax.data.reading.memory import cores
-from cnn_jax.data.reading.prefetch import ahead
 from cnn_jax.errors import InputError
+from cnn_jax.runtime.prefetch import prefetch
 
 _ATTEMPTS = 3
 _VERSION = 1  # of what an entry holds; another one makes all former entries useless
@@ -30,7 +30,7 @@ Result = TypeVar("Result")
 
 
 @dataclasses.dataclass(frozen=True)
-class Survey:
+class ScanResult:
     """What the pass over one split found.
 
     Attributes:
@@ -54,8 +54,8 @@ class _Part(NamedTuple):
     bad: list[str]
 
 
-def survey(pictures: Pictures, key: str, description: str, keep: bool, read_off: Sequence[str]) -> Survey:
-    """The survey of a split, from the cache where it was made before.
+def scan(pictures: ImageDataset, key: str, description: str, keep: bool, read_off: Sequence[str]) -> ScanResult:
+    """Reads every picture of a split once; the result comes from the cache if these data were scanned before.
 
     Args:
       key: names the state of the data and how they are decoded.
@@ -77,7 +77,7 @@ def survey(pictures: Pictures, key: str, description: str, keep: bool, read_off:
             bad = tuple(json.loads((folder / "bad.json").read_text()))
             good = np.load(folder / "good.npy", allow_pickle=False)
             moments = np.load(folder / "moments.npy", allow_pickle=False)
-            return Survey(good, moments, bad, folder / "images.npy" if keep else None)
+            return ScanResult(good, moments, bad, folder / "images.npy" if keep else None)
     raise InputError(f"{pictures.name(0)} and the others: these files change while they are read; try again later")
 
 
@@ -85,7 +85,7 @@ def pixel_statistics(moments: np.ndarray, pixels: int) -> tuple[tuple[float, ...
     """Mean and standard deviation per channel of pixels in [0, 1], exact.
 
     Args:
-      moments: int64 [N, C, 2] of a survey.
+      moments: int64 [N, C, 2] of a scan.
       pixels: height x width.
 
     A channel that never changes gets a standard deviation of 1, so that normalising it gives zeros.
@@ -99,7 +99,7 @@ def pixel_statistics(moments: np.ndarray, pixels: int) -> tuple[tuple[float, ...
     return tuple(means), tuple(stds)
 
 
-def _write(folder: Path, pictures: Pictures, description: str, keep: bool, read_off: Sequence[str]) -> None:
+def _write(folder: Path, pictures: ImageDataset, description: str, keep: bool, read_off: Sequence[str]) -> None:
     count = len(pictures)
     images = cache.allocate(folder / "images.npy", (count, *pictures.image_shape)) if keep else None
     readable = np.zeros(count, bool)
@@ -123,7 +123,7 @@ def _write(folder: Path, pictures: Pictures, description: str, keep: bool, read_
     (folder / "bad.json").write_text(json.dumps(bad))
 
 
-def _is_whole(folder: Path, pictures: Pictures, keep: bool) -> bool:
+def _is_whole(folder: Path, pictures: ImageDataset, keep: bool) -> bool:
     try:
         good = np.load(folder / "good.npy", allow_pickle=False)
         bad = json.loads((folder / "bad.json").read_text())
@@ -142,12 +142,13 @@ def in_threads(work: Callable[[int], Result], starts: Iterable[int]) -> Iterator
     threads = cores()
     with ThreadPoolExecutor(threads) as pool:
         try:
-            yield from ahead(lambda start: pool.submit(work, start), starts, 2 * threads)
+            for future in prefetch((pool.submit(work, start) for start in starts), 2 * threads):
+                yield future.result()
         finally:
             pool.shutdown(cancel_futures=True)
 
 
-def _part(pictures: Pictures, start: int, read_off: Sequence[str], keep: bool) -> _Part:
+def _part(pictures: ImageDataset, start: int, read_off: Sequence[str], keep: bool) -> _Part:
     indices = np.arange(start, min(start + _PICTURES_AT_ONCE, len(pictures)))
     images = np.zeros((len(indices), *pictures.image_shape), np.uint8)
     readable = np.ones(len(indices), bool)
@@ -169,7 +170,7 @@ def _part(pictures: Pictures, start: int, read_off: Sequence[str], keep: bool) -
     return _Part(start, images if keep else None, readable, np.stack([sums, squares], axis=-1), bad)
 
 
-def contents_or_errors(pictures: Pictures, indices: np.ndarray) -> list[bytes | np.ndarray | InputError]:
+def contents_or_errors(pictures: ImageDataset, indices: np.ndarray) -> list[bytes | np.ndarray | InputError]:
     """The pictures as their reader has them; in place of what it cannot deliver, the error."""
     try:
         return list(pictures.contents(indices))

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from cnn_jax.data.reading.image_dataset import Pictures
+from cnn_jax.data.reading.image_dataset import ImageDataset
 from cnn_jax.data.splits import Source
 from cnn_jax.errors import InputError
 
@@ -45,7 +45,7 @@ def source_from_arrays(
     if "train" not in splits or not set(splits) <= {"train", "validation", "test"}:
         raise InputError(f"{name}: its splits are {', '.join(splits)}; they must be train, perhaps validation and test")
     digest = hashlib.sha256("\0".join(class_names).encode())
-    taken: dict[str, Pictures] = {}
+    taken: dict[str, ImageDataset] = {}
     for split, (images, labels) in splits.items():
         images, labels = np.asarray(images), np.asarray(labels)
         if images.dtype != np.uint8 or images.ndim not in (3, 4) or images.shape[3:] not in ((), (1,), (3,)):
@@ -61,7 +61,7 @@ def source_from_arrays(
         height, width = data.image_size or images.shape[1:3]
         shape = (int(height), int(width), int(data.channels or images.shape[3]))
         rows, reader = np.arange(len(images)), _InMemory(images, f"{name} {split}")
-        taken[split] = Pictures(reader, rows, labels.astype(np.int32), shape, data.resize, data.center_crop)
+        taken[split] = ImageDataset(reader, rows, labels.astype(np.int32), shape, data.resize, data.center_crop)
     if len({pictures.image_shape for pictures in taken.values()}) > 1:
         raise InputError(f"{name}: the images of its splits differ in size; set data.image_size and data.channels")
     version = digest.hexdigest()[:12]

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from cnn_jax.data.reading.image_dataset import Files, Pictures
+from cnn_jax.data.reading.image_dataset import Files, ImageDataset
 from cnn_jax.data.sources.folder import SPLIT_NAMES, check_file, file_state, fingerprint, identity, place
 from cnn_jax.data.sources.shape import settle_shape
 from cnn_jax.data.splits import Source
@@ -53,7 +53,7 @@ def load_csv(data: Any) -> Source:
     files = {split: Files(manifest.parent, [row.path for row in part]) for split, part in parts.items() if part}
     shape, read_off = settle_shape(data, list(files.values()), f"images of {manifest.name}")
     splits = {
-        split: Pictures(
+        split: ImageDataset(
             part, np.arange(len(part)), np.array([numbers[row.label] for row in parts[split]], np.int32), shape,
             data.resize, data.center_crop,
         )

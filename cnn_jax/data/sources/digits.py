@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 
 from cnn_jax.data.reading import cache
-from cnn_jax.data.reading.image_dataset import Pictures, Whole
+from cnn_jax.data.reading.image_dataset import ImageDataset, InMemoryReader
 from cnn_jax.data.splits import Source
 
 
-class _Digits(Whole):
+class _Digits(InMemoryReader):
     """Read from scikit-learn by each process that needs them."""
 
     def read(self, rows: Sequence[int]) -> list[bytes | np.ndarray]:
@@ -27,7 +27,7 @@ def load_digits(data: Any) -> Source:
     """All digits as one training split, resized where `data.image_size` or `data.channels` asks for it."""
     height, width = data.image_size or (8, 8)
     labels = cache.array("digits-1-labels", lambda: _bunch().target.astype(np.int32))  # scikit-learn starts slowly
-    pictures = Pictures(
+    pictures = ImageDataset(
         _Digits(), np.arange(len(labels)), labels, (height, width, data.channels or 1), data.resize, data.center_crop
     )
     return Source("digits", tuple("0123456789"), {"train": pictures}, "digits", "1", "1")

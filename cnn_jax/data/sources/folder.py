@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from cnn_jax.cli.progress import announce
-from cnn_jax.data.reading.image_dataset import Files, Pictures
+from cnn_jax.data.reading.image_dataset import Files, ImageDataset
 from cnn_jax.data.sources.shape import settle_shape
 from cnn_jax.data.splits import Source
 from cnn_jax.errors import InputError, shown
@@ -57,7 +57,7 @@ def load_folder(data: Any) -> Source:
     name = shown(Path(root).name)
     shape, read_off = settle_shape(data, [Files(root, paths) for paths in listing.paths.values()], f"images of {name}")
     splits = {
-        split: Pictures(
+        split: ImageDataset(
             Files(root, paths), np.arange(len(paths)), listing.labels[split], shape, data.resize, data.center_crop
         )
         for split, paths in listing.paths.items()

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from cnn_jax.data.reading import cache
-from cnn_jax.data.reading.image_dataset import Arrays, Pictures
+from cnn_jax.data.reading.image_dataset import Arrays, ImageDataset
 from cnn_jax.data.sources.folder import SPLIT_NAMES, check_file, file_state, fingerprint, identity, place
 from cnn_jax.data.splits import Source
 from cnn_jax.errors import InputError, shown
@@ -58,7 +58,8 @@ def load_npz(data: Any) -> Source:
             f"{path}: its classes are {', '.join(names[:5])}; a classifier needs two or more different ones"
         )
     splits = {
-        split: Pictures(reader, row, labels[row], shape, data.resize, data.center_crop) for split, row in rows.items()
+        split: ImageDataset(reader, row, labels[row], shape, data.resize, data.center_crop)
+        for split, row in rows.items()
     }
     return Source(path.name, names, splits, here, fingerprint(states), identity(states), states=states)
 

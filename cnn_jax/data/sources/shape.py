@@ -15,7 +15,7 @@ _LOOKED_AT = 64
 def settle_shape(data: Any, files: Sequence[Files], what: str) -> tuple[tuple[int, int, int], tuple[str, ...]]:
     """(height, width, channels), and which of image_size and channels were read off some of the pictures.
 
-    The survey checks what is read off here against all the others.
+    The scan checks what is read off here against all the others.
 
     Args:
       data: the config's `data` block; its image_size and channels go before.
@@ -44,7 +44,7 @@ def settle_shape(data: Any, files: Sequence[Files], what: str) -> tuple[tuple[in
 
 
 def _some_looks(files: Files) -> list[Looks]:
-    """Of pictures spread over the whole list; those that cannot be read are left to the survey."""
+    """Of pictures spread over the whole list; those that cannot be read are left to the scan."""
     looks = []
     for row in np.unique(np.linspace(0, len(files) - 1, _LOOKED_AT).astype(int)) if len(files) else ():
         try:

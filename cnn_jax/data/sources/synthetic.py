@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from cnn_jax.data.reading.image_dataset import Pictures, Whole
+from cnn_jax.data.reading.image_dataset import ImageDataset, InMemoryReader
 from cnn_jax.data.splits import Source
 from cnn_jax.errors import InputError
 
 
 @dataclasses.dataclass(frozen=True)
-class _Waves(Whole):
+class _Waves(InMemoryReader):
     """Each class is a direction and a color of waves; phase, wavelength and noise differ from picture to picture."""
 
     num_classes: int
@@ -47,7 +47,7 @@ def load_synthetic(data: Any) -> Source:
     shape = (*(data.image_size or (32, 32)), data.channels or 3)
     rows = np.arange(data.examples)
     labels = (rows % data.classes).astype(np.int32)
-    pictures = Pictures(_Waves(data.classes, shape), rows, labels, shape, data.resize, data.center_crop)
+    pictures = ImageDataset(_Waves(data.classes, shape), rows, labels, shape, data.resize, data.center_crop)
     names = tuple(f"class{k:0{len(str(data.classes - 1))}}" for k in range(data.classes))
     version = f"1-{data.examples}-{data.classes}"
     return Source("synthetic", names, {"train": pictures}, "synthetic", version, version)

@@ -13,7 +13,7 @@ import numpy as np
 from cnn_jax.cli.progress import command, progress_bar
 from cnn_jax.config.rules import did_you_mean
 from cnn_jax.data.reading import cache
-from cnn_jax.data.reading.image_dataset import Pictures, Whole
+from cnn_jax.data.reading.image_dataset import ImageDataset, InMemoryReader
 from cnn_jax.data.sources.tfds_files import read_description
 from cnn_jax.data.splits import Source
 from cnn_jax.errors import InputError, shown
@@ -50,7 +50,7 @@ def load_tfds(data: Any) -> Source:
     facts = cache.facts(f"{key}-facts", lambda: _facts(folder, data.name))
     shape = _image_shape(data, facts["image_shape"])
     place = f"tfds-{facts['full_name']}"
-    splits: dict[str, Pictures] = {}
+    splits: dict[str, ImageDataset] = {}
     for split in ("train", "validation", "test"):
         if split not in facts["splits"]:
             continue
@@ -58,7 +58,7 @@ def load_tfds(data: Any) -> Source:
         saying = f"reading labels of {data.name} {split}"
         labels = _labels(folder, reader, facts["label_key"], f"{place}-{split}-{fingerprint}", saying)
         if split == "train" or not np.all(labels == -1):  # -1: TFDS's sign for labels that were never published
-            splits[split] = Pictures(reader, np.arange(len(labels)), labels, shape, data.resize, data.center_crop)
+            splits[split] = ImageDataset(reader, np.arange(len(labels)), labels, shape, data.resize, data.center_crop)
     if "train" not in splits:
         raise InputError(f"{data.name} has no split 'train'; it has {', '.join(facts['splits'])}")
     names = tuple(map(shown, facts["class_names"]))
@@ -84,7 +84,7 @@ def _facts(folder: Path, name: str) -> dict[str, Any]:
     }
 
 
-class _Records(Whole):
+class _Records(InMemoryReader):
     """The records of one split, with their pictures as they were encoded; each process opens them for itself."""
 
     def __init__(self, folder: str, split: str, image_key: str):

@@ -18,12 +18,13 @@ import numpy as np
 from cnn_jax import data
 from cnn_jax.cli.progress import progress_bar
 from cnn_jax.config.tree import override, to_json
-from cnn_jax.data.feeding.device_dataset import place
+from cnn_jax.data.feeding.device_dataset import put_on_device
 from cnn_jax.data.feeding.order import epoch_order
 from cnn_jax.data.reading.memory import free_device_bytes
 from cnn_jax.errors import InputError
 from cnn_jax.experiment.costs import compile_with_costs
-from cnn_jax.experiment.fitting import initial_state, memory_said, read_start
+from cnn_jax.experiment.fitting import initial_state, read_start
+from cnn_jax.experiment.out_of_memory import explain_out_of_memory
 from cnn_jax.experiment.setup import Experiment, build
 from cnn_jax.runs.directory import write_json
 from cnn_jax.runs.environment import describe_environment
@@ -103,7 +104,7 @@ def find_batch_size(
     margin = _MARGIN if device.memory_stats() else _MARGIN_OF_SHARED
     there = free_device_bytes(device) * margin
     budget = there if memory is None else memory * _MARGIN
-    with memory_said(config), progress_bar(_MOST_COMPILED, "compiling batch sizes", "size") as bar:
+    with explain_out_of_memory(config), progress_bar(_MOST_COMPILED, "compiling batch sizes", "size") as bar:
         trials = _Trials(experiment, min(there, budget), clock, bar)
         rates, ended = _throughput(trials, unit, top, budget)
         fine = math.lcm(8 * experiment.devices.count, unit)
@@ -178,7 +179,7 @@ class _Trials:
         """What a call takes beside the state and the seed: real images, in memory already."""
         config, devices, train = experiment.config, experiment.devices, experiment.splits.train
         size = config.batch_size
-        if isinstance(train, data.Pictures):
+        if isinstance(train, data.ImageDataset):
             batch = {
                 "image": np.zeros((size, *experiment.splits.image_shape), np.uint8),
                 "label": np.asarray(train.labels[:size], np.int32),
@@ -187,7 +188,7 @@ class _Trials:
             }
             return (devices.spread(batch, devices.folded),)
         if self._resident is None:
-            self._resident = place(train, devices)
+            self._resident = put_on_device(train, devices)
         return self._resident, devices.copy(epoch_order(config.seed, 0, len(train), size))
 
 

@@ -17,7 +17,8 @@ from cnn_jax.cli.progress import progress_bar
 from cnn_jax.config.tree import override, to_json
 from cnn_jax.errors import InputError
 from cnn_jax.experiment.compile import compile_initial_state, make_seeded_training
-from cnn_jax.experiment.fitting import memory_said, read_start
+from cnn_jax.experiment.fitting import read_start
+from cnn_jax.experiment.out_of_memory import explain_out_of_memory
 from cnn_jax.experiment.setup import Experiment, build
 from cnn_jax.experiment.warm_start import warm_start
 from cnn_jax.optimization.optimizers import make_optimizer
@@ -107,7 +108,7 @@ def find_learning_rate(config: ml_collections.ConfigDict, settings: LrSettings, 
     settings.check()
     folder = check_output(output)
     rates = make_rates(settings.start, settings.end, settings.steps)
-    with memory_said(config):
+    with explain_out_of_memory(config):
         losses = sweep_config(config, rates, settings.seeds)
     readings = {seed: read_sweep(rates, found) for seed, found in losses.items()}
     good = [reading for reading in readings.values() if reading.problem is None]

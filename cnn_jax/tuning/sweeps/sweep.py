@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from cnn_jax.cli.progress import announce
+from cnn_jax.cli.signals import Shutdown
 from cnn_jax.errors import InputError
 from cnn_jax.tuning.sweeps import file as sweep_file
 from cnn_jax.tuning.sweeps import table as sweep_table
@@ -37,11 +38,13 @@ class Outcome(NamedTuple):
     status: int
 
 
-def run_sweep(path: Path | str, workdir: Path | str, options: Options) -> Outcome:
+def run_sweep(
+    path: Path | str, workdir: Path | str, options: Options, shutdown: Shutdown | None = None
+) -> Outcome:  # fmt: skip
     """Runs the trials of a sweep file that are not finished yet.
 
     The same call again goes on where an earlier one was stopped or killed; a larger `trials` makes a sweep longer;
-    several processes may work on one sweep, in one directory or with one storage.
+    several processes may work on one sweep, in one directory or with one storage. `shutdown` is that of the script.
 
     Raises:
       InputError: the file, the storage or the directory cannot be used.
@@ -69,7 +72,8 @@ def run_sweep(path: Path | str, workdir: Path | str, options: Options) -> Outcom
     book = open_directory(sweep, options.seed, folder, shown)
     described = describe(sweep, options.seed)
     store = Store(sweep, options.seed, folder, book["id"], options.storage, book["study"], described)
-    began = Worker(sweep, store, pruner, folder, book, total, options.jobs).run()
+    worker = Worker(sweep, store, pruner, folder, book, total, options.jobs, shutdown or Shutdown())
+    began = worker.run()
     rows = store.rows()
     report = write_report(sweep, folder)
     return Outcome(_lines(sweep, folder, rows, began, report), 1 if _fruitless(sweep, rows) else 0)

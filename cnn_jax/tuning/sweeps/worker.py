@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import optuna
 
 from cnn_jax.cli.progress import progress_bar
+from cnn_jax.cli.signals import Shutdown, SweepStopSignals
 from cnn_jax.errors import Interrupted, SaveError
 from cnn_jax.runs.directory import write_json
 from cnn_jax.tuning.sweeps import file as sweep_file
@@ -17,7 +18,6 @@ from cnn_jax.tuning.sweeps import table as sweep_table
 from cnn_jax.tuning.sweeps.agent_command import is_own_program
 from cnn_jax.tuning.sweeps.database import reason
 from cnn_jax.tuning.sweeps.directory import best_of
-from cnn_jax.tuning.sweeps.signals import Signals
 from cnn_jax.tuning.sweeps.store import Claim, Store
 from cnn_jax.tuning.sweeps.trial_process import TrialProcess, final_metric, metric_by_epoch
 from cnn_jax.tuning.sweeps.types import Sweep
@@ -42,14 +42,15 @@ class Worker:
       book: the content of its `sweep.json`.
       total: trials with numbers below it are run.
       jobs: the most trials at once.
+      shutdown: is told that trials have to save before this process may end.
     """
 
     def __init__(
         self, sweep: Sweep, store: Store, pruner: optuna.pruners.BasePruner | None, folder: Path,
-        book: Mapping[str, Any], total: int, jobs: int,
+        book: Mapping[str, Any], total: int, jobs: int, shutdown: Shutdown,
     ):  # fmt: skip
         self._sweep, self._store, self._pruner, self._folder, self._book = sweep, store, pruner, folder, book
-        self._total, self._jobs = total, jobs
+        self._total, self._jobs, self._shutdown = total, jobs, shutdown
         self._running: list[_Running] = []
         self._began = self._counted = 0
         self._ask_from = 0.0
@@ -62,7 +63,11 @@ class Worker:
           SaveError: the storage or the disk takes no more; the same.
         """
         self._counted = self._done(self._store.rows())
-        with Signals() as signals, progress_bar(self._total, "sweep", "trial", initial=self._counted) as self._bar:
+        with (
+            self._shutdown.close_services(),
+            SweepStopSignals() as signals,
+            progress_bar(self._total, "sweep", "trial", initial=self._counted) as self._bar,
+        ):
             try:
                 self._note()
                 self._work(signals)
@@ -76,7 +81,7 @@ class Worker:
                 self._stop_all()
         return self._began
 
-    def _work(self, signals: Signals) -> None:
+    def _work(self, signals: SweepStopSignals) -> None:
         waited = False
         while signals.received is None:
             self._start_more()
