@@ -85,7 +85,7 @@ def _make_preprocess(experiment: Experiment) -> Preprocess:
             numbers = own_part(distinct(whole, examples, jnp), axis)
         draws = Draws(seed, step, step // experiment.steps_per_epoch, numbers, axis)
         images, labels = experiment.augment(batch["image"], batch["label"], draws)
-        return normalize(images, experiment.normalization, experiment.model.setting.param_dtype), labels
+        return normalize(images, experiment.normalization, experiment.model.compute.param_dtype), labels
 
     return preprocess if axis == experiment.devices.axis else map_parts(preprocess, experiment.devices)
 

@@ -34,7 +34,7 @@ def make_apply(model: Classifier, normalization: Normalization, views: Sequence[
     """
 
     def apply(variables: Any, images: jax.Array) -> jax.Array:
-        inputs = normalize(images, normalization, model.setting.param_dtype)
+        inputs = normalize(images, normalization, model.compute.param_dtype)
         logits: jax.Array = model.apply(variables, inputs, train=False)  # type: ignore[assignment]
         return logits
 
@@ -73,7 +73,7 @@ class Run:
         model = make_model(self.config.model, len(self.class_names), self.config.precision)
 
         def embed(variables: Any, images: jax.Array) -> jax.Array:
-            inputs = normalize(images, self.normalization, model.setting.param_dtype)
+            inputs = normalize(images, self.normalization, model.compute.param_dtype)
             features: jax.Array = model.apply(variables, inputs, method="embed")  # type: ignore[assignment]
             return features
 

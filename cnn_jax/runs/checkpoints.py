@@ -11,11 +11,11 @@ from typing import Any, NamedTuple
 import jax
 import orbax.checkpoint as ocp
 
+from cnn_jax.cli.progress import announce
 from cnn_jax.distributed import hosts
-from cnn_jax.runs.checksums import array_checksums, json_checksum
 from cnn_jax.errors import DamagedError, InputError
 from cnn_jax.runs.checkpoint_policy import LastAndBest, quieten
-from cnn_jax.cli.progress import announce
+from cnn_jax.runs.checksums import array_checksums, json_checksum
 
 _REPLACED = ".replaced"
 _HOSTS_WAIT_SECONDS = 300

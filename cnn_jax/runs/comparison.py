@@ -5,10 +5,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from cnn_jax.config.tree import flatten, load_config, override
-from cnn_jax.config.keys import KEYS, VARIANTS
-from cnn_jax.errors import InputError
 from cnn_jax.cli.progress import command
+from cnn_jax.config.keys import KEYS, VARIANTS
+from cnn_jax.config.tree import flatten, load_config, override
+from cnn_jax.errors import InputError
 
 _CONFIGS = Path(__file__).parents[2] / "configs"
 _FIGURES = ("validation_accuracy", "validation_loss", "test_accuracy", "test_loss")

@@ -12,8 +12,8 @@ import operator
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-from cnn_jax.errors import InputError
 from cnn_jax.config.rules import did_you_mean
+from cnn_jax.errors import InputError
 
 Record = Mapping[str, Any]
 _Value = Callable[[Record], Any]

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from cnn_jax.errors import InputError, shown
 from cnn_jax.config.rules import did_you_mean
+from cnn_jax.errors import InputError, shown
 from cnn_jax.runs.comparison import differing_keys, main_figures
 from cnn_jax.runs.filtering import column
 from cnn_jax.runs.search import column_names

@@ -20,7 +20,7 @@ from cnn_jax.config.schedule_keys import SHARED
 from cnn_jax.data import SOURCES
 from cnn_jax.data.augment.pipeline import OPERATIONS
 from cnn_jax.errors import InputError
-from cnn_jax.models import initializers, layers
+from cnn_jax.models import activations, initializers
 from cnn_jax.optimization import losses, optimizers, schedules
 from tests.support.helpers import ROOT
 
@@ -32,8 +32,12 @@ def defaults(callable_: Any, skip: tuple[str, ...]) -> dict[str, Any]:
 
 @pytest.mark.parametrize("name", k.MODELS)
 def test_models_arguments_are_the_keys_with_the_same_defaults(name: str) -> None:
-    ours = defaults(models.MODELS[name], ("num_classes", "setting", "parent", "name", "blocks", "block"))
-    assert {key: entry.default for key, entry in k.MODELS[name].items()} == ours
+    ours = defaults(
+        models.MODELS[name], ("num_classes", "compute", "parent", "name", "blocks", "block", "widths", "stem")
+    )
+    functions = {"activation": activations.ACTIVATIONS, "initialization": initializers.INITIALIZATIONS}
+    keys = {key: functions.get(key, {}).get(entry.default, entry.default) for key, entry in k.MODELS[name].items()}
+    assert keys == ours
 
 
 @pytest.mark.parametrize("name", k.OPTIMIZERS)
@@ -57,8 +61,8 @@ def test_tables_hold_the_names_of_the_config() -> None:
     assert list(k.MODELS) == list(models.MODELS)
     assert list(k.OPTIMIZERS) == list(optimizers.OPTIMIZERS)
     assert list(k.SCHEDULES) == list(schedules.SCHEDULES)
-    assert set(model_keys.INITIALIZATIONS) == set(initializers.INITIALIZERS)
-    assert set(model_keys.ACTIVATIONS) == set(layers.ACTIVATIONS)
+    assert set(model_keys.INITIALIZATIONS) == set(initializers.INITIALIZATIONS)
+    assert set(model_keys.ACTIVATIONS) == set(activations.ACTIVATIONS)
     assert set(k.EDGES) == {*ops.PAD_MODES, "crop"}
     assert set(k.AUGMENTATIONS) == set(OPERATIONS)
     assert all(entry.rule(entry.default) == entry.default for entry in k.AUGMENTATIONS.values())

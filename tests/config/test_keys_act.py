@@ -208,7 +208,7 @@ SEEN_IN_PARTS: dict[str, Case] = {
     "batch_size": Case(64, lambda config: build(config).steps_per_epoch),
     "num_epochs": Case(7, lambda config: float(build(config).schedule(19))),
     "precision": Case("bfloat16", one_step),
-    "remat": Case("stage", lambda config: build(config).model.setting.remat),
+    "remat": Case("stage", lambda config: build(config).model.compute.remat),
     "freeze": Case("block", one_step),
     "accumulate_steps": Case(2, one_step),
     "ema_decay": Case(0.9, lambda config: initial_state(build(config)).averaged is not None),

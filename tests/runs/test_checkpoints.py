@@ -14,18 +14,18 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from tests.support.helpers import read_json, tiny_config
-from tests.support.runs import assert_same_run, at_call, signal_at
 
-from cnn_jax.experiment import fitting as experiment_module
-from cnn_jax.runs.checkpoints import Checkpoints, open_checkpoints
-from cnn_jax.runs.checksums import array_checksums
 from cnn_jax.errors import DamagedError, InputError, Interrupted, SaveError
+from cnn_jax.experiment import fitting as experiment_module
 from cnn_jax.experiment.fitting import fit
 from cnn_jax.inference.run import load_run
+from cnn_jax.runs.checkpoints import Checkpoints, open_checkpoints
+from cnn_jax.runs.checksums import array_checksums
 from cnn_jax.runs.directory import write_json
 from cnn_jax.runs.metrics_file import read_rows
 from cnn_jax.tracking.local import LocalTracker
+from tests.support.helpers import read_json, tiny_config
+from tests.support.runs import assert_same_run, at_call, signal_at
 
 # Where a disk is full, threads of Orbax go on for a while and fail by themselves.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")

@@ -8,16 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.helpers import script, tiny_config
 
 from cnn_jax.config.tree import flatten, override, to_json
 from cnn_jax.errors import InputError
-from cnn_jax.runs.directory import open_run_directory
-from cnn_jax.tracking import search_runs
 from cnn_jax.runs.comparison import differing_keys, repeat_command
+from cnn_jax.runs.directory import open_run_directory
 from cnn_jax.runs.filtering import condition, in_order
 from cnn_jax.runs.search import run_records
 from cnn_jax.runs.tables import as_json, columns_of, write_csv
+from cnn_jax.tracking import search_runs
+from tests.support.helpers import script, tiny_config
 
 
 def make_run(path: Path, accuracies: tuple[float, ...], finished: bool = True, **changes: Any) -> None:
@@ -217,8 +217,8 @@ def test_order() -> None:
 def test_the_command_gives_the_config_again() -> None:
     import shlex
 
-    from cnn_jax.config.tree import load_config
     from cnn_jax.config.overrides import parse_overrides
+    from cnn_jax.config.tree import load_config
 
     config = tiny_config(optimizer__name="sgd", optimizer__momentum=0.5, augment=(("flip", 0.5),))
     command = repeat_command(flatten(config) | {"command_line": "x --config=configs/mnist_cnn.py"})

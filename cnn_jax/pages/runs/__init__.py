@@ -3,8 +3,8 @@
 import os
 from pathlib import Path
 
-from cnn_jax.errors import InputError
 from cnn_jax.config.rules import did_you_mean
+from cnn_jax.errors import InputError
 from cnn_jax.pages.runs.page import render
 from cnn_jax.pages.runs.states import with_states
 from cnn_jax.pages.runs.study import make_study
