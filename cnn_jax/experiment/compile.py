@@ -23,7 +23,7 @@ from cnn_jax.experiment.data_dependent_init import weights_from_data
 from cnn_jax.experiment.setup import Experiment
 from cnn_jax.inference.run import make_apply
 from cnn_jax.inference.tta import EVAL_VIEWS
-from cnn_jax.models.parameter_names import hold
+from cnn_jax.models.parameter_names import stop_gradient_frozen
 from cnn_jax.ops import takes_tiles
 from cnn_jax.optimization.losses import LOSSES, balanced_weights
 from cnn_jax.runtime.compilation import quick_options
@@ -67,7 +67,7 @@ def _step_options(experiment: Experiment) -> StepOptions:
         ema_decay=config.ema_decay,
         skip_nonfinite=config.on_nonfinite == "skip",
         average_stats=config.parallel.batch_norm == "per_device",
-        hold=partial(hold, pattern=config.freeze),
+        hold=partial(stop_gradient_frozen, pattern=config.freeze),
     )
 
 

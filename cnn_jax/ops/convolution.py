@@ -74,7 +74,7 @@ def _conv(images: jax.Array, kernel: jax.Array, geometry: Geometry, pooled: bool
     by_xla = functools.partial(_xla_conv, geometry=geometry)
     outputs = jax.eval_shape(by_xla, images, kernel).shape
     faster = _as_product(outputs, kernel, geometry)
-    if faster is None and geometry.is_dense and winograd.pays(images.shape, kernel, geometry.strides):
+    if faster is None and geometry.is_dense and winograd.is_profitable(images.shape, kernel, geometry.strides):
         faster = winograd.conv
     # By rows is faster even than XLA's convolution and maximum as one.
     if faster is None or (pooled and faster is not rows.conv):
@@ -86,7 +86,7 @@ def _conv(images: jax.Array, kernel: jax.Array, geometry: Geometry, pooled: bool
 def _as_product(outputs: tuple[int, ...], kernel: jax.Array, geometry: Geometry) -> Callable[..., jax.Array] | None:
     """The way through one large product that pays for these outputs on CPU."""
     ways = (rows, planes) if geometry.is_dense else ()
-    return next((way.conv for way in ways if way.pays(outputs, kernel, geometry.strides)), None)
+    return next((way.conv for way in ways if way.is_profitable(outputs, kernel, geometry.strides)), None)
 
 
 def _xla_conv(images: jax.Array, kernel: jax.Array, geometry: Geometry) -> jax.Array:
@@ -117,9 +117,9 @@ def _images_gradient(shape: tuple[int, ...], kernel: jax.Array, gradient: jax.Ar
         return jax.vjp(lambda x: _xla_conv(x, k, geometry), like)[1](g)[0]
 
     # The platform is asked in here: asked before it is derived, what both ways keep would be kept.
-    if geometry.is_dense and rows.pays_for_images(gradient.shape, kernel, geometry.strides):
+    if geometry.is_dense and rows.is_profitable_for_images(gradient.shape, kernel, geometry.strides):
         faster = rows.images_gradient
-    elif geometry.is_dense and winograd.pays(shape, kernel, geometry.strides):
+    elif geometry.is_dense and winograd.is_profitable(shape, kernel, geometry.strides):
         faster = winograd.images_gradient
     else:
         return by_xla(gradient, kernel)
@@ -134,9 +134,9 @@ def _kernel_gradient(images: jax.Array, kernel: jax.Array, gradient: jax.Array, 
     by_xla = functools.partial(pulled, functools.partial(_xla_conv, geometry=geometry))
     if (way := _as_product(gradient.shape, kernel, geometry)) is not None:
         faster = functools.partial(pulled, functools.partial(way, padding=geometry.padding))
-    elif geometry.is_dense and winograd.pays_for_kernels(images.shape, kernel, geometry.strides):
+    elif geometry.is_dense and winograd.is_profitable_for_kernels(images.shape, kernel, geometry.strides):
         faster = functools.partial(winograd.kernel_gradient, padding=geometry.padding)
-    elif patches.pays(gradient.shape, kernel, geometry.groups):
+    elif patches.is_profitable(gradient.shape, kernel, geometry.groups):
         faster = functools.partial(patches.kernel_gradient, kernel=kernel, geometry=geometry)
     else:
         return by_xla(images, gradient)

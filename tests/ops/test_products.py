@@ -46,8 +46,8 @@ def test_rows_give_the_same(
     size: tuple[int, int], kernel: tuple[int, int], channels: int, features: int, amounts: tuple[int, int, int, int]
 ) -> None:
     with jax.enable_x64(True), pytest.MonkeyPatch.context() as patch:
-        patch.setattr(rows, "_LEAST_OUTPUTS", 0)
-        assert rows.pays((2, *size, features), jnp.zeros((*kernel, channels, features)), (1, 1))
+        patch.setattr(rows, "_MIN_OUTPUTS", 0)
+        assert rows.is_profitable((2, *size, features), jnp.zeros((*kernel, channels, features)), (1, 1))
         assert_chosen_way_is_xlas(size, kernel, channels, features, (amounts[:2], amounts[2:]))
 
 
@@ -60,9 +60,9 @@ def test_planes_give_the_same(
     size: tuple[int, int], kernel: tuple[int, int], amounts: tuple[int, int, int, int]
 ) -> None:
     with jax.enable_x64(True), pytest.MonkeyPatch.context() as patch:
-        patch.setattr(planes, "_LEAST_OUTPUTS", 0)
+        patch.setattr(planes, "_MIN_OUTPUTS", 0)
         k = jnp.zeros((*kernel, 1, 17))
-        assert planes.pays((2, *size, 17), k, (1, 1))
+        assert planes.is_profitable((2, *size, 17), k, (1, 1))
         assert convolution._as_product((2, *size, 17), k, geometry()) is planes.conv
         assert_chosen_way_is_xlas(size, kernel, 1, 17, (amounts[:2], amounts[2:]))
 
@@ -96,6 +96,8 @@ def test_which_layers_are_one_product(outputs: Any, kernel: Any, strides: Any, w
 def test_the_gradient_of_images_asks_for_the_stretches_of_the_outputs() -> None:
     """25 columns of an image have stretches of 5; the 23 of its outputs only one, most of it zeros."""
     kernel = jnp.zeros((3, 3, 8, 6))
-    assert rows.pays((64, 25, 25, 8), kernel, (1, 1))
-    assert not rows.pays_for_images((64, 23, 23, 6), kernel, (1, 1))
-    assert rows.pays_for_images((64, 25, 25, 99), jnp.zeros((3, 3, 8, 99)), (1, 1)), "to few channels, from many"
+    assert rows.is_profitable((64, 25, 25, 8), kernel, (1, 1))
+    assert not rows.is_profitable_for_images((64, 23, 23, 6), kernel, (1, 1))
+    assert rows.is_profitable_for_images((64, 25, 25, 99), jnp.zeros((3, 3, 8, 99)), (1, 1)), (
+        "to few channels, from many"
+    )

@@ -44,9 +44,9 @@ def test_winograds_convolution_is_exact(
 
 
 def test_wide_layers_take_it_and_round_as_xla_does(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(winograd, "_LEAST_WORK", 0)
+    monkeypatch.setattr(winograd, "_MIN_WORK", 0)
     x, k = normal(0, 2, 6, 6, 128, dtype=np.float32), normal(1, 3, 3, 128, 130, dtype=np.float32) / 34
-    assert winograd.pays(x.shape, k, (1, 1))
+    assert winograd.is_profitable(x.shape, k, (1, 1))
     text = jax.jit(jax.grad(lambda x, k: (ops.conv(x, k) ** 2).sum(), (0, 1))).lower(x, k).as_text()
     assert text.count("dot_general") == 3 * 16, "outputs, the gradient of the images and that of the kernel"
     ours, pull_back = jax.vjp(ops.conv, x, k)
@@ -64,8 +64,8 @@ def test_wide_layers_take_it_and_round_as_xla_does(monkeypatch: pytest.MonkeyPat
 
 def test_narrower_layers_take_their_kernel_gradient_from_patches() -> None:
     k = jnp.zeros((3, 3, 64, 64))
-    assert winograd.pays((64, 32, 32, 64), k, (1, 1))
-    assert not winograd.pays_for_kernels((64, 32, 32, 64), k, (1, 1))
+    assert winograd.is_profitable((64, 32, 32, 64), k, (1, 1))
+    assert not winograd.is_profitable_for_kernels((64, 32, 32, 64), k, (1, 1))
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,9 @@ def test_narrower_layers_take_their_kernel_gradient_from_patches() -> None:
 )
 def test_other_layers_do_not(shape: tuple[int, ...], strides: tuple[int, int], dtype: Any) -> None:
     wide = (64, 16, 16)
-    assert winograd.pays((*wide, 128), jnp.zeros((3, 3, 128, 128)), (1, 1))
-    assert not winograd.pays((*wide, shape[2]), jnp.zeros(shape, dtype), strides)
-    assert not winograd.pays((2, 8, 8, 128), jnp.zeros((3, 3, 128, 128)), (1, 1)), "too little work"
-    assert not winograd.pays((10_000, 8, 8, 128), jnp.zeros((3, 3, 128, 128)), (1, 1)), "tiles would fill the memory"
+    assert winograd.is_profitable((*wide, 128), jnp.zeros((3, 3, 128, 128)), (1, 1))
+    assert not winograd.is_profitable((*wide, shape[2]), jnp.zeros(shape, dtype), strides)
+    assert not winograd.is_profitable((2, 8, 8, 128), jnp.zeros((3, 3, 128, 128)), (1, 1)), "too little work"
+    assert not winograd.is_profitable((10_000, 8, 8, 128), jnp.zeros((3, 3, 128, 128)), (1, 1)), (
+        "tiles would fill the memory"
+    )
