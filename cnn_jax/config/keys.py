@@ -6,7 +6,7 @@ carries a key that nothing reads.
 
 import dataclasses
 
-from cnn_jax.config.model_keys import EDGES, MODELS
+from cnn_jax.config.model_keys import MODELS, PADDING_MODES
 from cnn_jax.config.rules import (
     Key,
     auto,
@@ -26,7 +26,7 @@ from cnn_jax.config.rules import (
 )
 from cnn_jax.config.schedule_keys import SCHEDULES
 
-EVAL_VIEWS = ("none", "flip", "flip_translate")
+EVAL_TTA = ("none", "flip", "flip_translate")
 
 _learning_rate = Key(1e-3, number(above=0), "the schedule's base rate (of OneCycleLR: its peak)")
 _weight_decay = Key(0.0, number(0), "L2 penalty, added to the gradient as PyTorch does")
@@ -173,8 +173,8 @@ KEYS: dict[str, Key] = {
         (), pairs({name: entry.rule for name, entry in AUGMENTATIONS.items()}, "(('flip', 0.5), ('translate', 2))"),
         "(name, strength) pairs, in order, as in (('flip', 0.5), ('translate', 2)); listed at the end",
     ),
-    "augment_edges": Key(
-        "zero", choice(*(name for name in EDGES if name != "crop")), "what augmentation sees beyond the border"
+    "augment_padding_mode": Key(
+        "zero", choice(*(name for name in PADDING_MODES if name != "crop")), "what augmentation sees beyond the border"
     ),
     "loss.name": Key("cross_entropy", choice("cross_entropy"), "what training minimises"),
     "loss.class_weights": Key(
@@ -219,8 +219,8 @@ KEYS: dict[str, Key] = {
         "what BatchNorm takes its statistics over: the whole batch, or each device's part",
     ),
     "patience": Key(None, maybe(integer(1)), "stop after so many epochs without a better checkpoint.metric"),
-    "eval_views": Key(
-        "none", choice(*EVAL_VIEWS),
+    "eval_tta": Key(
+        "none", choice(*EVAL_TTA),
         "what logits are averaged over, but in training: an image and its mirror image; these shifted by a pixel, too",
     ),
     "checkpoint.every": Key(1.0, number(above=0), "time between checkpoints; the last epoch is always saved"),

@@ -22,7 +22,7 @@ from cnn_jax.distributed import hosts
 from cnn_jax.experiment.data_dependent_init import weights_from_data
 from cnn_jax.experiment.setup import Experiment
 from cnn_jax.inference.run import make_apply
-from cnn_jax.inference.tta import EVAL_VIEWS
+from cnn_jax.inference.tta import EVAL_TTA
 from cnn_jax.models.parameter_names import stop_gradient_frozen
 from cnn_jax.ops import takes_tiles
 from cnn_jax.optimization.losses import LOSSES, balanced_weights
@@ -47,7 +47,7 @@ def make_steps(experiment: Experiment) -> tuple[Callable[..., Any], Callable[...
     loss = partial(LOSSES[config.loss.name], label_smoothing=config.loss.label_smoothing, class_weights=weights)
     options = _step_options(experiment)
     step = make_train_step(experiment.model, experiment.optimizer, loss, _make_preprocess(experiment), options)
-    apply = make_apply(experiment.model, experiment.normalization, EVAL_VIEWS[config.eval_views])
+    apply = make_apply(experiment.model, experiment.normalization, EVAL_TTA[config.eval_tta])
     return step, make_eval_step(apply)
 
 

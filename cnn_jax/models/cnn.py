@@ -42,7 +42,7 @@ class Block(nn.Module):
 
 
 class CNN(Classifier):
-    """A stem, blocks of convolutions, a neck from maps to the feature vector, an MLP head.
+    """A stem, blocks of convolutions, a global pool or the flattened maps as feature vector, an MLP head.
 
     `config.keys` lists the choices; without a `stem` the images go into the first block.
 
@@ -54,7 +54,7 @@ class CNN(Classifier):
     convs_per_block: int = 1
     kernel_size: tuple[int, int] = (3, 3)
     stride: int = 1
-    edges: str = "zero"
+    padding_mode: str = "zero"
     pooling: str = "max"
     pool_window: int = 2
     pool_stride: int = 2
@@ -62,7 +62,7 @@ class CNN(Classifier):
     norm: str = "batch"
     norm_groups: int = 8
     activation: Activation = nn.relu
-    neck: str = "flatten"
+    global_pool: str = "flatten"
     hidden: tuple[int, ...] = (128,)
     dropout: float = 0.0
     initialization: Initialization = INITIALIZATIONS["he_normal"]
@@ -78,22 +78,22 @@ class CNN(Classifier):
         pool = None if self.pooling == "none" else partial(Pool, self.pooling, self.pool_window, self.pool_stride)
         if self.stem is not None:
             filters, kernel_size, stride = self.stem
-            stem = conv(filters, kernel_size, stride, edges="crop", name="stem")
+            stem = conv(filters, kernel_size, stride, padding_mode="crop", name="stem")
             x = conv_norm_act(x, stem, norm(name="stem_norm"), self.activation, train=train)
         block = partial(
             maybe_remat(Block, self.compute),
             convs=self.convs_per_block,
             stride=self.stride,
-            conv=partial(conv, kernel_size=self.kernel_size, edges=self.edges),
+            conv=partial(conv, kernel_size=self.kernel_size, padding_mode=self.padding_mode),
             norm=norm,
             activation=self.activation,
         )
         for i, filters in enumerate(self.filters, start=1):
             is_pooled = i < len(self.filters) or self.pool_last
             x = block(filters, pool=pool if is_pooled else None, name=f"block{i}")(x, train)
-        if self.neck == "global_mean":
+        if self.global_pool == "global_mean":
             return x.mean(axis=(1, 2))
-        return x.max(axis=(1, 2)) if self.neck == "global_max" else flatten(x)
+        return x.max(axis=(1, 2)) if self.global_pool == "global_max" else flatten(x)
 
     def head(self, x: jax.Array, train: bool) -> jax.Array:
         return Head(

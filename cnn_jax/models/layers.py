@@ -63,7 +63,7 @@ class Conv(nn.Module):
     features: int
     kernel_size: tuple[int, int] = (3, 3)
     stride: int = 1
-    edges: str = "zero"
+    padding_mode: str = "zero"
     use_bias: bool = True
     initialization: Initialization = INITIALIZATIONS["he_normal"]
     compute: ComputeConfig = ComputeConfig()
@@ -78,7 +78,7 @@ class Conv(nn.Module):
             self.param("bias", self.initialization.bias(math.prod(shape[:3])), (self.features,), param_dtype)
         pooled = before is not None and before.is_tiling
         try:
-            y = ops.conv(x.astype(dtype), kernel.astype(dtype), (self.stride,) * 2, self.edges, pooled=pooled)
+            y = ops.conv(x.astype(dtype), kernel.astype(dtype), (self.stride,) * 2, self.padding_mode, pooled=pooled)
         except ValueError as error:
             raise ValueError(f"{_name(self)}: {error}") from error
         return y if before is not None else self.add_bias(y)

@@ -20,16 +20,16 @@ class LeNet5(Classifier):
 
     activation: Activation = jnp.tanh
     pooling: str = "mean"
-    edges: str = "zero"
+    padding_mode: str = "zero"
     initialization: Initialization = INITIALIZATIONS["glorot_uniform"]
 
     def backbone(self, x: jax.Array, train: bool) -> jax.Array:
         parts: Any = {"initialization": self.initialization, "compute": self.compute}
         conv: Any = partial(Conv, kernel_size=(5, 5), **parts)
         act = self.activation
-        conv1, pool1 = conv(6, edges=self.edges, name="conv1"), Pool(self.pooling, name="pool1")
+        conv1, pool1 = conv(6, padding_mode=self.padding_mode, name="conv1"), Pool(self.pooling, name="pool1")
         x = conv_norm_act(x, conv1, act=act, pool=pool1, train=train)
-        conv2, pool2 = conv(16, edges="crop", name="conv2"), Pool(self.pooling, name="pool2")
+        conv2, pool2 = conv(16, padding_mode="crop", name="conv2"), Pool(self.pooling, name="pool2")
         x = conv_norm_act(x, conv2, act=act, pool=pool2, train=train)
         return act(Dense(120, **parts, name="dense")(flatten(x)))
 

@@ -63,7 +63,7 @@ class SpeedNet(Classifier):
             ),
             activation=self.activation,
         )
-        whiten = conv(2 * WINDOW**2 * x.shape[-1], kernel_size=(WINDOW, WINDOW), edges="crop", name="whiten")
+        whiten = conv(2 * WINDOW**2 * x.shape[-1], kernel_size=(WINDOW, WINDOW), padding_mode="crop", name="whiten")
         x = conv_norm_act(x, whiten, act=self.activation, train=train)
         for i, filters in enumerate(self.filters, start=1):
             x = group(filters, name=f"group{i}")(x, train)

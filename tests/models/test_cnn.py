@@ -20,18 +20,18 @@ def outputs(**choices: object) -> tuple[int, ...]:
     ("choices", "shape"),
     [
         ({}, (3, 3, 16)),
-        ({"edges": "crop"}, (1, 1, 16)),
+        ({"padding_mode": "crop"}, (1, 1, 16)),
         ({"stem": (4, (5, 5), 2)}, (1, 1, 16)),
         ({"stem": (4, (4, 2), 4), "pooling": "none"}, (3, 3, 16)),
-        ({"edges": "extend"}, (3, 3, 16)),
-        ({"edges": "reflect"}, (3, 3, 16)),
-        ({"edges": "wrap"}, (3, 3, 16)),
+        ({"padding_mode": "extend"}, (3, 3, 16)),
+        ({"padding_mode": "reflect"}, (3, 3, 16)),
+        ({"padding_mode": "wrap"}, (3, 3, 16)),
         ({"pooling": "none"}, (12, 12, 16)),
         ({"pool_last": False}, (6, 6, 16)),
         ({"pooling": "none", "stride": 2}, (3, 3, 16)),
         ({"pooling": "none", "stride": 2, "convs_per_block": 2}, (3, 3, 16)),
         ({"pooling": "mean", "pool_window": 3, "pool_stride": 2}, (2, 2, 16)),
-        ({"kernel_size": (5, 3), "edges": "crop"}, (1, 1, 16)),
+        ({"kernel_size": (5, 3), "padding_mode": "crop"}, (1, 1, 16)),
     ],
 )
 def test_shapes_of_the_configurable_network(choices: dict[str, object], shape: tuple[int, ...]) -> None:
@@ -44,8 +44,8 @@ def test_shapes_of_the_configurable_network(choices: dict[str, object], shape: t
 
 def test_a_stem_is_a_convolution_like_those_of_blocks_before_them() -> None:
     """Two networks with the same weights: block1 of the one is the stem of the other."""
-    blocks = CNN(filters=(4, 8), kernel_size=(3, 3), edges="crop", pooling="none", hidden=())
-    stem = CNN(filters=(8,), stem=(4, (3, 3), 1), edges="crop", pooling="none", hidden=())
+    blocks = CNN(filters=(4, 8), kernel_size=(3, 3), padding_mode="crop", pooling="none", hidden=())
+    stem = CNN(filters=(8,), stem=(4, (3, 3), 1), padding_mode="crop", pooling="none", hidden=())
     images = jax.random.normal(jax.random.key(0), (2, 8, 8, 1))
     theirs = blocks.init(jax.random.key(1), images)
     ours = {
@@ -67,14 +67,14 @@ def test_a_stem_is_a_convolution_like_those_of_blocks_before_them() -> None:
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize(
-    ("norm", "pooling", "neck"), [("group", "mean", "global_mean"), ("layer", "none", "global_max")]
+    ("norm", "pooling", "global_pool"), [("group", "mean", "global_mean"), ("layer", "none", "global_max")]
 )
-def test_choices_of_the_configurable_network(activation: str, norm: str, pooling: str, neck: str) -> None:
+def test_choices_of_the_configurable_network(activation: str, norm: str, pooling: str, global_pool: str) -> None:
     model = CNN(
         filters=(8, 8),
         norm=norm,
         pooling=pooling,
-        neck=neck,
+        global_pool=global_pool,
         activation=ACTIVATIONS[activation],
         convs_per_block=2,
         hidden=(5, 5),

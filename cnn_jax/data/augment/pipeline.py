@@ -34,8 +34,8 @@ PLAIN: dict[str, Callable[[jax.Array, jax.Array, Any], jax.Array]] = {
     "saturation": colour.saturation, "hue": colour.hue, "grayscale": colour.grayscale, "noise": texture.noise,
     "blur": texture.blur, "cutout": erase.cutout, "random_erasing": erase.random_erasing,
 }  # fmt: skip
-# (images, keys, strength, edges) -> images
-AT_EDGES: dict[str, Callable[[jax.Array, jax.Array, Any, str], jax.Array]] = {
+# (images, keys, strength, padding_mode) -> images
+PADDED: dict[str, Callable[[jax.Array, jax.Array, Any, str], jax.Array]] = {
     "crop": geometry.translate, "randaugment": policies.randaugment, "trivial_augment": policies.trivial_augment,
 }  # fmt: skip
 # (images, labels, keys, strength, what finds the next row of the batch) -> (images, labels)
@@ -43,11 +43,11 @@ MIXING: dict[str, Callable[..., tuple[jax.Array, jax.Array]]] = {
     "mixup": mix.mixup, "cutmix": mix.cutmix,
 }  # fmt: skip
 CROP, ELASTIC = "random_resized_crop", "elastic"
-OPERATIONS = (*MAPS, ELASTIC, *PLAIN, *AT_EDGES, *MIXING, "alternating_flip")
+OPERATIONS = (*MAPS, ELASTIC, *PLAIN, *PADDED, *MIXING, "alternating_flip")
 
 
 def make_augment(
-    pipeline: Pipeline, image_shape: tuple[int, int, int], num_classes: int, edges: str = "zero",
+    pipeline: Pipeline, image_shape: tuple[int, int, int], num_classes: int, padding_mode: str = "zero",
     cropped: bool = False,
 ) -> Augment:  # fmt: skip
     """The operations in order, each with draws of its own; fit for `jit`.
@@ -56,7 +56,7 @@ def make_augment(
       pipeline: (name, strength) pairs; see `config.keys.AUGMENTATIONS`.
       image_shape: (height, width, channels), channels 1 or 3.
       num_classes: K.
-      edges: what stands beyond the border: "zero", "extend", "reflect" or "wrap".
+      padding_mode: what stands beyond the border: "zero", "extend", "reflect" or "wrap".
       cropped: random_resized_crop is left out: the images were cropped when they were decoded.
 
     Returns:
@@ -68,7 +68,7 @@ def make_augment(
     """
     check(pipeline, image_shape)
     left_out = {CROP} if cropped else set()
-    stages = list(_stages(pipeline, edges, left_out))
+    stages = list(_stages(pipeline, padding_mode, left_out))
     mixes = any(name in MIXING for name, _ in pipeline)
 
     def augment(images: jax.Array, labels: jax.Array, draws: Draws) -> tuple[jax.Array, jax.Array]:
@@ -116,15 +116,15 @@ def crop_while_decoding(pipeline: Pipeline) -> tuple[tuple[float, float], int] |
     return pipeline[0][1], 0
 
 
-def _stages(pipeline: Pipeline, edges: str, left_out: Collection[str]) -> Iterator[Augment]:
+def _stages(pipeline: Pipeline, padding_mode: str, left_out: Collection[str]) -> Iterator[Augment]:
     # Positions are those of the whole list: what is left out changes nobody's draws.
     entries = [(position, name, strength) for position, (name, strength) in enumerate(pipeline) if name not in left_out]
     for run in _runs(entries):
         first, names = run[0], [name for _, name, _ in run]
         if first[1] in (*MAPS, ELASTIC) and names != ["translate"]:
-            yield partial(_interpolate, run, edges)
+            yield partial(_interpolate, run, padding_mode)
         else:
-            yield partial(_apply, *first, edges)
+            yield partial(_apply, *first, padding_mode)
 
 
 def _runs(entries: Sequence[Entry]) -> Iterator[list[Entry]]:
@@ -144,7 +144,7 @@ def _runs(entries: Sequence[Entry]) -> Iterator[list[Entry]]:
 
 
 def _interpolate(
-    run: list[Entry], edges: str, images: jax.Array, labels: jax.Array, draws: Draws
+    run: list[Entry], padding_mode: str, images: jax.Array, labels: jax.Array, draws: Draws
 ) -> tuple[jax.Array, jax.Array]:
     batch, height, width, _ = images.shape
     matrices, moved = [jnp.broadcast_to(jnp.eye(3), (batch, 3, 3))], None
@@ -153,7 +153,7 @@ def _interpolate(
             moved = geometry.elastic(draws.keys(position), (height, width), strength)
         else:
             matrices.append(MAPS[name](draws.keys(position), strength))
-    return affine(images, _product(matrices), edges, moved), labels
+    return affine(images, _product(matrices), padding_mode, moved), labels
 
 
 def _product(matrices: Sequence[jax.Array]) -> jax.Array:
@@ -165,7 +165,7 @@ def _product(matrices: Sequence[jax.Array]) -> jax.Array:
 
 
 def _apply(
-    position: int, name: str, strength: Any, edges: str, images: jax.Array, labels: jax.Array, draws: Draws
+    position: int, name: str, strength: Any, padding_mode: str, images: jax.Array, labels: jax.Array, draws: Draws
 ) -> tuple[jax.Array, jax.Array]:
     if name == "alternating_flip":
         return (geometry.alternating_flip(images, draws, position) if strength else images), labels
@@ -173,7 +173,7 @@ def _apply(
     if name in MIXING:
         return MIXING[name](images, labels, keys, strength, draws.following)
     if name == "translate":
-        return geometry.translate(images, keys, strength, edges), labels
-    if name in AT_EDGES:
-        return AT_EDGES[name](images, keys, strength, edges), labels
+        return geometry.translate(images, keys, strength, padding_mode), labels
+    if name in PADDED:
+        return PADDED[name](images, keys, strength, padding_mode), labels
     return PLAIN[name](images, keys, strength), labels
