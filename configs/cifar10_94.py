@@ -36,7 +36,7 @@ def get_config() -> ml_collections.ConfigDict:
     config.model.norm_momentum = 0.6
     config.freeze = "whiten/kernel"
     config.augment = (("alternating_flip", True), ("translate", 2))
-    config.augment_edges = "reflect"
+    config.augment_padding_mode = "reflect"
     config.loss.label_smoothing = 0.2
     config.optimizer.learning_rate = LEARNING_RATE
     config.optimizer.weight_decay = WEIGHT_DECAY
@@ -53,6 +53,6 @@ def get_config() -> ml_collections.ConfigDict:
     config.batch_size = 1024
     config.num_epochs = 10
     config.eval_batch_size = 2000
-    config.eval_views = "flip_translate"
+    config.eval_tta = "flip_translate"
     config.precision = "bfloat16"
     return config

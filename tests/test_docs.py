@@ -45,5 +45,5 @@ def test_config_page_has_every_name() -> None:
     assert named["optimizer.name"] == set(OPTIMIZERS)
     assert named["loss.name"] == set(LOSSES)
     assert named["augment"] == set(AUGMENTATIONS)
-    for key in ("data.normalization", "augment_edges"):
+    for key in ("data.normalization", "augment_padding_mode"):
         assert named[key] == set(KEYS[key].rule.choices)

@@ -49,7 +49,7 @@ AUGMENTATIONS: dict[str, Augmentation] = {
         4,
         _pixels,
         "pad by so many pixels, take a random window of the old size",
-        "image_at_edges",
+        "image_padded",
     ),
     "random_resized_crop": _operation(
         "geometry:random_resized_crop", (0.35, 1.0), _area, "a box with this (least, most) share of the area, stretched"
@@ -84,13 +84,13 @@ AUGMENTATIONS: dict[str, Augmentation] = {
         (2, 9.0),
         _operations,
         "(number of operations, magnitude 0 to 30), Cubuk et al. 2020",
-        "image_at_edges",
+        "image_padded",
     ),
     "trivial_augment": _operation(
         "policies:trivial_augment",
         1.0,
         number(0, 1),
         "share of the wide ranges; 1.0 as in Müller & Hutter 2021",
-        "image_at_edges",
+        "image_padded",
     ),
 }

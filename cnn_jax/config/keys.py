@@ -5,7 +5,7 @@ never carries a key that nothing reads.
 """
 
 from cnn_jax.config.augment_keys import AUGMENTATIONS
-from cnn_jax.config.model_keys import EDGES, MODELS
+from cnn_jax.config.model_keys import MODELS, PADDING_MODES
 from cnn_jax.config.optimizer_keys import LOSSES, OPTIMIZERS
 from cnn_jax.config.rules import Key, auto, choice, flag, integer, maybe, number, pairs, pattern, share, size, text
 from cnn_jax.config.schedule_keys import SCHEDULES
@@ -13,18 +13,18 @@ from cnn_jax.config.tables import DataSource, Variant
 
 __all__ = [
     "AUGMENTATIONS",
-    "EDGES",
-    "EVAL_VIEWS",
+    "EVAL_TTA",
     "KEYS",
     "LOSSES",
     "MODELS",
     "OPTIMIZERS",
+    "PADDING_MODES",
     "SCHEDULES",
     "SOURCES",
     "VARIANTS",
 ]
 
-EVAL_VIEWS = ("none", "flip", "flip_translate")
+EVAL_TTA = ("none", "flip", "flip_translate")
 
 VARIANTS: dict[str, dict[str, Variant]] = {
     "model": MODELS, "optimizer": OPTIMIZERS, "schedule": SCHEDULES, "loss": LOSSES,
@@ -89,8 +89,8 @@ KEYS: dict[str, Key] = {
     "data.examples": Key(10_000, integer(2), "how many images the synthetic source has"),
     "data.classes": Key(10, integer(2), "how many classes the synthetic source has"),
     "augment": augment_key(),
-    "augment_edges": Key(
-        "zero", choice(*(name for name in EDGES if name != "crop")), "what augmentation sees beyond the border"
+    "augment_padding_mode": Key(
+        "zero", choice(*(name for name in PADDING_MODES if name != "crop")), "what augmentation sees beyond the border"
     ),
     "batch_size": Key(128, integer(1), "examples per training step; a last partial batch of an epoch is left out"),
     "eval_batch_size": Key(512, integer(1), "examples per evaluation step; it changes no figure"),
@@ -130,8 +130,8 @@ KEYS: dict[str, Key] = {
         "what BatchNorm takes its statistics over: the whole batch, or each device's part",
     ),
     "patience": Key(None, maybe(integer(1)), "stop after so many epochs without a better checkpoint.metric"),
-    "eval_views": Key(
-        "none", choice(*EVAL_VIEWS),
+    "eval_tta": Key(
+        "none", choice(*EVAL_TTA),
         "what logits are averaged over, but in training: an image and its mirror image; these shifted by a pixel, too",
     ),
     "checkpoint.every": Key(1.0, number(above=0), "time between checkpoints; the last epoch is always saved"),

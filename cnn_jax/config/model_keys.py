@@ -10,14 +10,16 @@ INITIALIZATIONS = (
     "orthogonal", "truncated_normal", "torch", "dirac",
 )  # fmt: skip
 ACTIVATIONS = ("relu", "gelu", "silu", "tanh", "sigmoid", "leaky_relu")
-EDGES = ("zero", "crop", "extend", "reflect", "wrap")
+PADDING_MODES = ("zero", "crop", "extend", "reflect", "wrap")
 NORMS = ("batch", "group", "layer", "none")
 POOLINGS = ("max", "mean", "none")
 
 _hidden = Key((), several(integer(1)), "units of the head's hidden layers")
 _dropout = Key(0.0, number(0, below=1), "share of features dropped before each dense layer of the head")
 _activation = Key("relu", choice(*ACTIVATIONS), "the nonlinearity")
-_edges = Key("zero", choice(*EDGES), "what a convolution sees beyond the border; crop: nothing, the map shrinks")
+_padding_mode = Key(
+    "zero", choice(*PADDING_MODES), "what a convolution sees beyond the border; crop: nothing, the map shrinks"
+)
 _initialization = Key(
     "he_normal",
     choice(*INITIALIZATIONS),
@@ -42,7 +44,9 @@ MODELS: dict[str, Variant] = {
     "lenet5": Variant("cnn_jax.models.lenet:LeNet5", {
         "activation": Key("tanh", choice(*ACTIVATIONS), "the nonlinearity; tanh as in LeCun et al. 1998"),
         "pooling": Key("mean", choice("max", "mean"), "how 2x2 windows are summarised; mean as in 1998"),
-        "edges": Key("zero", choice(*EDGES), "of the first convolution: zero for 28x28 images, crop for 32x32"),
+        "padding_mode": Key(
+            "zero", choice(*PADDING_MODES), "of the first convolution: zero for 28x28 images, crop for 32x32"
+        ),
         "initialization": dataclasses.replace(_initialization, default="glorot_uniform"),
     }),
     "cnn": Variant("cnn_jax.models.cnn:CNN", {
@@ -55,7 +59,7 @@ MODELS: dict[str, Variant] = {
         "convs_per_block": Key(1, integer(1), "convolution-normalisation-activation units before each pooling"),
         "kernel_size": Key((3, 3), size(), "of every convolution"),
         "stride": Key(1, integer(1), "of the first convolution of each block"),
-        "edges": _edges,
+        "padding_mode": _padding_mode,
         "pooling": Key("max", choice(*POOLINGS), "what ends each block"),
         "pool_window": Key(2, integer(1), "side of the pooling window"),
         "pool_stride": Key(2, integer(1), "step of the pooling window"),
@@ -63,7 +67,9 @@ MODELS: dict[str, Variant] = {
         "norm": Key("batch", choice(*NORMS), "between convolution and activation"),
         "norm_groups": Key(8, integer(1), "channel groups of norm=group (it must divide every entry of filters)"),
         "activation": _activation,
-        "neck": Key("flatten", choice("flatten", "global_mean", "global_max"), "from maps to the feature vector"),
+        "global_pool": Key(
+            "flatten", choice("flatten", "global_mean", "global_max"), "from maps to the feature vector"
+        ),
         "hidden": dataclasses.replace(_hidden, default=(128,)),
         "dropout": _dropout,
         "initialization": _initialization,

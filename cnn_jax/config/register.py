@@ -28,12 +28,12 @@ _registered: dict[tuple[str, str], str] = {}  # (kind, name): target
 
 
 def model(name: str, target: Target, keys: Mapping[str, Key] | None = None, stages: bool = False) -> None:
-    """A model: `target(num_classes=, setting=, **keys)` is a `cnn_jax.models.Classifier`.
+    """A model: `target(num_classes=, compute=, **keys)` is a `cnn_jax.models.Classifier`.
 
     Args:
       stages: its blocks are wrapped for remat=stage.
     """
-    own = _checked("model", name, target, keys, taken=("name", "parent", "num_classes", "setting"))
+    own = _checked("model", name, target, keys, taken=("name", "parent", "num_classes", "compute", "edges", "neck"))
     _add("model", MODELS, name, Variant(target, own, tuple(own), stages))
 
 

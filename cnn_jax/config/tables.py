@@ -78,7 +78,7 @@ class Augmentation(Key):
     map: (keys, strength) -> matrices; neighbours in the list become one interpolation, with the field behind them.
     field: (keys, (height, width), strength) -> how far each pixel is moved.
     image: (images, keys, strength) -> images.
-    image_at_edges: (images, keys, strength, edges) -> images.
+    image_padded: (images, keys, strength, padding_mode) -> images.
     mix: (images, labels, keys, strength, what finds the next row of the batch) -> (images, labels).
     alternate: (images, draws, the place in the list) -> images.
     """

@@ -20,6 +20,7 @@ from typing import Any
 import ml_collections
 
 from cnn_jax.config.combinations import check_together
+from cnn_jax.config.former_keys import ConfigBlock, announce_former_keys, current_keys
 from cnn_jax.config.keys import AUGMENTATIONS, KEYS, SOURCES, VARIANTS
 from cnn_jax.config.rules import Key, Rule, choice, did_you_mean
 from cnn_jax.errors import InputError
@@ -43,7 +44,7 @@ def default_config(
 
 def validate(config: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
     """Returns the config in canonical form (tuples, floats); raises InputError for the first key that is wrong."""
-    flat = flatten(config)
+    flat = _current(flatten(config))
     names: dict[str, str] = {}
     for block in VARIANTS:
         if block in flat:
@@ -75,8 +76,9 @@ def override(config: ml_collections.ConfigDict, overrides: Iterable[tuple[str, A
             raise InputError(_not_a_block(key, value))
         if value == {}:
             raise InputError(f"config.{key}={{}}: an empty block sets nothing")
-        changes |= {f"{key}.{k}": v for k, v in _flatten(value)} if isinstance(value, Mapping) else {key: value}
-    flat = flatten(config)
+        change = {f"{key}.{k}": v for k, v in _flatten(value)} if isinstance(value, Mapping) else {key: value}
+        changes |= _current(change)
+    flat = _current(flatten(config))
     for block, variants in VARIANTS.items():
         name = changes.get(f"{block}.name", flat.get(f"{block}.name"))
         if name == flat.get(f"{block}.name") or not isinstance(name, str) or name not in variants:
@@ -137,7 +139,7 @@ def to_json(config: ml_collections.ConfigDict) -> dict[str, Any]:
 def from_json(tree: Mapping[str, Any]) -> ml_collections.ConfigDict:
     """The inverse of `to_json`, validated; keys that did not exist yet when it was saved get their defaults."""
     try:
-        flat = flatten(tree)
+        flat = _current(flatten(tree))
     except RecursionError as error:
         raise InputError("this config is nested too deeply to be one") from error
     former = flat.get("schedule.name")
@@ -170,6 +172,11 @@ def describe() -> str:
     lines.append("\naugment: (name, a usual strength) and what the strength means")
     lines += [f"  {f'({name!r}, {entry.default})':<42} {entry.why}" for name, entry in AUGMENTATIONS.items()]
     return "\n".join(lines)
+
+
+def _current(flat: Mapping[str, Any]) -> dict[str, Any]:
+    announce_former_keys(flat)
+    return current_keys(flat)
 
 
 def _not_a_block(block: str, value: Any) -> str:
@@ -252,13 +259,13 @@ def _flatten(tree: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, A
 
 def _tree(flat: Mapping[str, Any]) -> ml_collections.ConfigDict:
     # Types are checked by the rules, with better words; ConfigDict guards the keys.
-    config = ml_collections.ConfigDict(type_safe=False)
+    config = ConfigBlock(type_safe=False)
     for key, value in flat.items():
         *parents, leaf = key.split(".")
         block = config
         for parent in parents:
             if not isinstance(block.get(parent), ml_collections.ConfigDict):
-                block[parent] = ml_collections.ConfigDict(type_safe=False)
+                block[parent] = ConfigBlock(type_safe=False)
             block = block[parent]
         block[leaf] = value
     return config.lock()

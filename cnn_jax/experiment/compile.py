@@ -23,8 +23,8 @@ from cnn_jax.distributed import hosts
 from cnn_jax.experiment.data_dependent_init import weights_from_data
 from cnn_jax.experiment.setup import Experiment
 from cnn_jax.inference.run import make_apply
-from cnn_jax.inference.tta import EVAL_VIEWS
-from cnn_jax.models.parameter_names import hold
+from cnn_jax.inference.tta import EVAL_TTA
+from cnn_jax.models.parameter_names import stop_gradient_frozen
 from cnn_jax.ops import takes_tiles
 from cnn_jax.optimization.losses import balanced_weights
 from cnn_jax.runtime.compilation import quick_options
@@ -50,7 +50,7 @@ def make_steps(experiment: Experiment) -> tuple[Callable[..., Any], Callable[...
     loss = partial(LOSSES[config.loss.name].load(), **arguments)
     options = _step_options(experiment)
     step = make_train_step(experiment.model, experiment.optimizer, loss, _make_preprocess(experiment), options)
-    apply = make_apply(experiment.model, experiment.normalization, EVAL_VIEWS[config.eval_views])
+    apply = make_apply(experiment.model, experiment.normalization, EVAL_TTA[config.eval_tta])
     return step, make_eval_step(apply)
 
 
@@ -70,7 +70,7 @@ def _step_options(experiment: Experiment) -> StepOptions:
         ema_decay=config.ema_decay,
         skip_nonfinite=config.on_nonfinite == "skip",
         average_stats=config.parallel.batch_norm == "per_device",
-        hold=partial(hold, pattern=config.freeze),
+        hold=partial(stop_gradient_frozen, pattern=config.freeze),
     )
 
 
@@ -88,7 +88,7 @@ def _make_preprocess(experiment: Experiment) -> Preprocess:
             numbers = own_part(unique_example_ids(whole, examples, jnp), axis)
         draws = Draws(seed, step, step // experiment.steps_per_epoch, numbers, axis)
         images, labels = experiment.augment(batch["image"], batch["label"], draws)
-        return normalize(images, experiment.normalization, experiment.model.setting.param_dtype), labels
+        return normalize(images, experiment.normalization, experiment.model.compute.param_dtype), labels
 
     return preprocess if axis == experiment.devices.axis else map_parts(preprocess, experiment.devices)
 

@@ -164,7 +164,7 @@ def _make_augment(config: ml_collections.ConfigDict, splits: data.Splits) -> Aug
     if config.data.loading == "auto" and any(name == CROP for name, _ in config.augment):
         how = "while photographs are decoded" if cropped else "of images that have their final size already"
         announce(f"{CROP}: crops {how} (data.loading={splits.loading})")
-    return make_augment(config.augment, splits.image_shape, splits.num_classes, config.augment_edges, cropped)
+    return make_augment(config.augment, splits.image_shape, splits.num_classes, config.augment_padding_mode, cropped)
 
 
 def _make_table(config: ml_collections.ConfigDict, model: Classifier, splits: data.Splits) -> Table:

@@ -38,8 +38,8 @@ def assess(
       split: "test", "validation" or "train". Files of another split than test carry its name, as
         do those of other data.
       data_dir: other data with the same classes, in place of the config's `data.dir`.
-      tta: names of views (see `tta.with_views`); what their mean is worth is reported beside the figures with the
-        config's `eval_views`.
+      tta: names of views (see `tta.with_tta`); what their mean is worth is reported beside the figures with the
+        config's `eval_tta`.
 
     Raises:
       InputError: no such run, split or view, or data of other classes.
@@ -68,7 +68,7 @@ def assess(
 
 
 def _measure_views(run: Run, examples: data.Split, names: Sequence[str]) -> dict[str, Any]:
-    several = run.seeing(names)
+    several = run.with_tta(names)
     with progress_bar(len(examples), f"evaluating views ({', '.join(names)})", "image") as bar:
         figures = measure(several.logits(examples, bar.update), examples.labels, run.class_names)
     kept = ("correct", "accuracy", "accuracy_interval_95", "loss", "expected_calibration_error")

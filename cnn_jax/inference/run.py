@@ -18,7 +18,7 @@ from cnn_jax.data.normalize import Normalization, normalize
 from cnn_jax.data.reading.images import decode, quiet, read_file
 from cnn_jax.data.splits import Examples, Split
 from cnn_jax.errors import InputError, shown
-from cnn_jax.inference.tta import EVAL_VIEWS, with_views
+from cnn_jax.inference.tta import EVAL_TTA, with_tta
 from cnn_jax.models import Classifier, make_model
 from cnn_jax.runs.checkpoints import open_checkpoints
 from cnn_jax.runs.directory import read_run_file
@@ -28,17 +28,17 @@ Apply = Callable[[Any, jax.Array], jax.Array]
 
 
 def make_apply(model: Classifier, normalization: Normalization, views: Sequence[str] = ()) -> Apply:
-    """(variables, uint8 images [B, H, W, C]) -> logits [B, K], in evaluation mode, averaged over `with_views`' views.
+    """(variables, uint8 images [B, H, W, C]) -> logits [B, K], in evaluation mode, averaged over `with_tta`' views.
 
     Pure; not compiled.
     """
 
     def apply(variables: Any, images: jax.Array) -> jax.Array:
-        inputs = normalize(images, normalization, model.setting.param_dtype)
+        inputs = normalize(images, normalization, model.compute.param_dtype)
         logits: jax.Array = model.apply(variables, inputs, train=False)  # type: ignore[assignment]
         return logits
 
-    return with_views(apply, views)
+    return with_tta(apply, views)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,8 +53,8 @@ class Run:
     apply: Apply
     resolved: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
-    def seeing(self, views: Sequence[str]) -> "Run":
-        """The same with these views of each image in place of the config's `eval_views`."""
+    def with_tta(self, views: Sequence[str]) -> "Run":
+        """The same with these views of each image in place of the config's `eval_tta`."""
         model = make_model(self.config.model, len(self.class_names), self.config.precision)
         return dataclasses.replace(self, apply=make_apply(model, self.normalization, views))
 
@@ -73,7 +73,7 @@ class Run:
         model = make_model(self.config.model, len(self.class_names), self.config.precision)
 
         def embed(variables: Any, images: jax.Array) -> jax.Array:
-            inputs = normalize(images, self.normalization, model.setting.param_dtype)
+            inputs = normalize(images, self.normalization, model.compute.param_dtype)
             features: jax.Array = model.apply(variables, inputs, method="embed")  # type: ignore[assignment]
             return features
 
@@ -135,7 +135,7 @@ def load_run(workdir: str | Path) -> Run:
         raise InputError(
             f"{workdir}: its checkpoint and its config.json are of different models; restore the right one"
         )
-    apply = make_apply(model, normalization, EVAL_VIEWS[config.eval_views])
+    apply = make_apply(model, normalization, EVAL_TTA[config.eval_tta])
     return Run(config, image_shape, class_names, normalization, best.variables, apply, resolved)
 
 

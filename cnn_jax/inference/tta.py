@@ -15,8 +15,8 @@ VIEWS = ("flip", "translate")
 _SHIFTS = ((0, 0, 0.5), (-1, -1, 0.25), (1, 1, 0.25))
 
 
-# config.keys.EVAL_VIEWS, by their views
-EVAL_VIEWS: dict[str, tuple[str, ...]] = {"none": (), "flip": ("flip",), "flip_translate": ("flip", "translate")}
+# config.keys.EVAL_TTA, by their views
+EVAL_TTA: dict[str, tuple[str, ...]] = {"none": (), "flip": ("flip",), "flip_translate": ("flip", "translate")}
 
 
 def check_views(names: Iterable[str]) -> tuple[str, ...]:
@@ -27,7 +27,7 @@ def check_views(names: Iterable[str]) -> tuple[str, ...]:
     return names
 
 
-def with_views(apply: Apply, names: Sequence[str]) -> Apply:
+def with_tta(apply: Apply, names: Sequence[str]) -> Apply:
     """The weighted mean of the logits of several views, as in airbench (Jordan 2024, arXiv 2404.00498, section 3.5).
 
     Args:

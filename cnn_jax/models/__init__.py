@@ -9,11 +9,13 @@ import jax.numpy as jnp
 from cnn_jax.config.model_keys import MODELS
 from cnn_jax.config.tables import described
 from cnn_jax.errors import InputError
+from cnn_jax.models.activations import ACTIVATIONS
+from cnn_jax.models.compute_config import ComputeConfig
+from cnn_jax.models.initializers import INITIALIZATIONS
 from cnn_jax.models.layers import Classifier
-from cnn_jax.models.setting import Setting
 from cnn_jax.models.table import Table, make_table
 
-__all__ = ["Classifier", "Setting", "Table", "make_model", "make_table", "variable_shapes"]
+__all__ = ["Classifier", "ComputeConfig", "Table", "make_model", "make_table", "variable_shapes"]
 
 
 def make_model(
@@ -24,7 +26,7 @@ def make_model(
     axis: str | None = None,
     freeze: str | None = None,
 ) -> Classifier:
-    """The module for a config's `model` block: a name and that model's own arguments; the rest is `Setting`'s.
+    """The module for a config's `model` block: a name and that model's own arguments; the rest is `ComputeConfig`'s.
 
     Raises:
       InputError: JAX was not told to keep 64 bits, or what was registered under the name makes no `Classifier`.
@@ -34,9 +36,12 @@ def make_model(
             "config.precision='float64': JAX keeps 64 bits only where the environment says JAX_ENABLE_X64=1"
         )
     arguments = {key: value for key, value in model.items() if key != "name"}
-    setting = Setting(jnp.dtype(precision), axis, freeze, remat)
+    for key, functions in (("activation", ACTIVATIONS), ("initialization", INITIALIZATIONS)):
+        if key in arguments:  # a registered model may have a key of that name that means another thing
+            arguments[key] = functions.get(arguments[key], arguments[key])
+    compute = ComputeConfig(jnp.dtype(precision), axis, freeze, remat)
     variant = MODELS[model["name"]]
-    made = variant.load()(num_classes=num_classes, setting=setting, **arguments)
+    made = variant.load()(num_classes=num_classes, compute=compute, **arguments)
     if not isinstance(made, Classifier):
         raise InputError(f"config.model.name='{model['name']}': {described(variant.target)} is no models.Classifier")
     return made

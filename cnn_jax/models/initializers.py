@@ -1,11 +1,12 @@
-"""Weight initialisation by name: initializers of (key, shape, dtype), for kernels [..., in, out].
+"""Weight initialisation by name, for kernels [..., in, out].
 
 He and LeCun draw from the full normal distribution, as the papers and PyTorch do (`jax.nn.initializers.he_normal`
 truncates it).
 """
 
+import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -31,24 +32,34 @@ def _dirac(key: jax.Array, shape: Sequence[int], dtype: Any = jnp.float32, out_s
     return kernel.at[..., :handed].set(one.at[centre].set(jnp.eye(channels, handed, dtype=dtype)))
 
 
-INITIALIZERS: dict[str, Initializer] = {
-    "he_normal": variance_scaling(2.0, "fan_in", "normal"),  # He et al. 2015, eq. 10
-    "he_uniform": variance_scaling(2.0, "fan_in", "uniform"),
-    "glorot_normal": variance_scaling(1.0, "fan_avg", "normal"),  # Glorot & Bengio 2010, eq. 12
-    "glorot_uniform": variance_scaling(1.0, "fan_avg", "uniform"),  # eq. 16
-    "lecun_normal": variance_scaling(1.0, "fan_in", "normal"),  # LeCun et al. 1998, "Efficient BackProp", eq. 16
-    "lecun_uniform": variance_scaling(1.0, "fan_in", "uniform"),
-    "orthogonal": orthogonal(),  # Saxe et al. 2014
-    "truncated_normal": truncated_normal(stddev=0.02),
-    # PyTorch's Conv2d and Linear: kaiming_uniform_(a=sqrt(5)), which is U(-1/sqrt(fan_in), 1/sqrt(fan_in))
-    "torch": _torch,
-    "dirac": _dirac,
-}
+def _zeros(fan_in: int) -> Initializer:
+    return jax.nn.initializers.zeros
 
 
-def bias_initializer(name: str, fan_in: int) -> Initializer:
-    """Zeros; for `torch`, PyTorch's U(-1/sqrt(fan_in), 1/sqrt(fan_in))."""
-    if name != "torch":
-        return jax.nn.initializers.zeros
+def _torch_bias(fan_in: int) -> Initializer:
+    """PyTorch's U(-1/sqrt(fan_in), 1/sqrt(fan_in))."""
     bound = 1.0 / math.sqrt(fan_in)
     return lambda key, shape, dtype=jnp.float32, out_sharding=None: jax.random.uniform(key, shape, dtype, -bound, bound)
+
+
+@dataclasses.dataclass(frozen=True)
+class Initialization:
+    """What a layer starts from: initializers of its kernel, and of its bias given the kernel's fan-in."""
+
+    kernel: Initializer
+    bias: Callable[[int], Initializer] = _zeros
+
+
+INITIALIZATIONS: dict[str, Initialization] = {
+    "he_normal": Initialization(variance_scaling(2.0, "fan_in", "normal")),  # He et al. 2015, eq. 10
+    "he_uniform": Initialization(variance_scaling(2.0, "fan_in", "uniform")),
+    "glorot_normal": Initialization(variance_scaling(1.0, "fan_avg", "normal")),  # Glorot & Bengio 2010, eq. 12
+    "glorot_uniform": Initialization(variance_scaling(1.0, "fan_avg", "uniform")),  # eq. 16
+    "lecun_normal": Initialization(variance_scaling(1.0, "fan_in", "normal")),  # LeCun et al. 1998, eq. 16
+    "lecun_uniform": Initialization(variance_scaling(1.0, "fan_in", "uniform")),
+    "orthogonal": Initialization(orthogonal()),  # Saxe et al. 2014
+    "truncated_normal": Initialization(truncated_normal(stddev=0.02)),
+    # PyTorch's Conv2d and Linear: kaiming_uniform_(a=sqrt(5)), which is U(-1/sqrt(fan_in), 1/sqrt(fan_in))
+    "torch": Initialization(_torch, _torch_bias),
+    "dirac": Initialization(_dirac),
+}

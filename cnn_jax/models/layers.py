@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 import flax.linen as nn
@@ -9,36 +10,27 @@ import jax
 import jax.numpy as jnp
 
 from cnn_jax import ops
-from cnn_jax.models.initializers import INITIALIZERS, bias_initializer
-from cnn_jax.models.setting import Setting
-
-ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
-    "relu": nn.relu,
-    "gelu": lambda x: nn.gelu(x, approximate=False),
-    "silu": nn.silu,
-    "tanh": jnp.tanh,
-    "sigmoid": nn.sigmoid,
-    "leaky_relu": nn.leaky_relu,
-}
-_RISING = ("relu", "leaky_relu")  # which round as they rise, too: a maximum and they commute to the bit
+from cnn_jax.models.activations import MONOTONE, Activation
+from cnn_jax.models.compute_config import ComputeConfig
+from cnn_jax.models.initializers import INITIALIZATIONS, Initialization
 
 
 class Dense(nn.Module):
     """[B, in] -> [B, features]."""
 
     features: int
-    initialization: str = "he_normal"
-    setting: Setting = Setting()
     use_bias: bool = True
+    initialization: Initialization = INITIALIZATIONS["he_normal"]
+    compute: ComputeConfig = ComputeConfig()
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        dtype, param_dtype = self.setting.dtype, self.setting.param_dtype
+        dtype, param_dtype = self.compute.dtype, self.compute.param_dtype
         shape = (x.shape[-1], self.features)
-        kernel = self.param("kernel", INITIALIZERS[self.initialization], shape, param_dtype)
+        kernel = self.param("kernel", self.initialization.kernel, shape, param_dtype)
         y = x.astype(dtype) @ kernel.astype(dtype)
         if self.use_bias:
-            bias = self.param("bias", bias_initializer(self.initialization, shape[0]), (self.features,), param_dtype)
+            bias = self.param("bias", self.initialization.bias(shape[0]), (self.features,), param_dtype)
             y = y + bias.astype(dtype).reshape(1, -1)
         return y
 
@@ -57,7 +49,7 @@ class Pool(nn.Module):
         sizes = ((self.window,) * 2, (self.stride,) * 2, (self.padding,) * 2)
         return self.kind == "max" and ops.is_tiling(*sizes)
 
-    def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
+    def __call__(self, x: jax.Array) -> jax.Array:
         pool = ops.max_pool if self.kind == "max" else ops.mean_pool
         try:
             return pool(x, (self.window,) * 2, (self.stride,) * 2, (self.padding,) * 2)
@@ -66,109 +58,152 @@ class Pool(nn.Module):
 
 
 class Conv(nn.Module):
-    """`ops.conv` with its parameters: [B, H, W, in] -> [B, H', W', features]; with a `pool`, what that makes of it.
-
-    `pooled` says that later a pool follows that `is_tiling`; see `ops.conv`.
-    """
+    """`ops.conv` with its parameters: [B, H, W, in] -> [B, H', W', features]."""
 
     features: int
     kernel_size: tuple[int, int] = (3, 3)
     stride: int = 1
-    edges: str = "zero"
+    padding_mode: str = "zero"
     use_bias: bool = True
-    initialization: str = "he_normal"
-    kernel_init: nn.initializers.Initializer | None = None
-    setting: Setting = Setting()
+    initialization: Initialization = INITIALIZATIONS["he_normal"]
+    compute: ComputeConfig = ComputeConfig()
 
     @nn.compact
-    def __call__(self, x: jax.Array, *, pool: Pool | None = None, pooled: bool = False) -> jax.Array:
-        dtype, param_dtype = self.setting.dtype, self.setting.param_dtype
-        pooled = pooled or (pool is not None and pool.is_tiling)
+    def __call__(self, x: jax.Array, *, before: Pool | None = None) -> jax.Array:
+        """`before` is for `conv_norm_act` alone: the pool that follows; the bias is then left to `add_bias`."""
+        dtype, param_dtype = self.compute.dtype, self.compute.param_dtype
         shape = (*self.kernel_size, x.shape[-1], self.features)
-        kernel = self.param("kernel", self.kernel_init or INITIALIZERS[self.initialization], shape, param_dtype)
+        kernel = self.param("kernel", self.initialization.kernel, shape, param_dtype)
+        if self.use_bias:
+            self.param("bias", self.initialization.bias(math.prod(shape[:3])), (self.features,), param_dtype)
+        pooled = before is not None and before.is_tiling
         try:
-            y = ops.conv(x.astype(dtype), kernel.astype(dtype), (self.stride,) * 2, self.edges, pooled=pooled)
+            y = ops.conv(x.astype(dtype), kernel.astype(dtype), (self.stride,) * 2, self.padding_mode, pooled=pooled)
         except ValueError as error:
             raise ValueError(f"{_name(self)}: {error}") from error
-        if pool is not None and pool.kind == "max":  # it and the bias commute, to the bit
-            y, pool = pool(y), None
-        if self.use_bias:
-            init = bias_initializer(self.initialization, math.prod(shape[:3]))
-            y = y + self.param("bias", init, (self.features,), param_dtype).astype(dtype).reshape(1, 1, 1, -1)
-        return y if pool is None else pool(y)
+        return y if before is not None else self.add_bias(y)
+
+    def add_bias(self, y: jax.Array) -> jax.Array:
+        """y plus the bias that the call has made; y where there is none."""
+        if not self.use_bias:
+            return y
+        bias: jax.Array = self.get_variable("params", "bias")
+        return y + bias.astype(self.compute.dtype).reshape(1, 1, 1, -1)
 
 
 class BatchNorm(nn.Module):
-    """`ops.batch_norm` with its parameters and running statistics, named as Flax names them.
+    """`ops.batch_norm` over B, H, W (Ioffe & Szegedy 2015) and over the devices of `compute.axis`.
 
-    Without `use_scale` its scale is 1 and no parameter. In training it takes the maximum of each `window`, too.
+    Parameters and running statistics are named as Flax names them, and float32 (float64 in a network of float64). A
+    running statistic keeps `momentum` of the old value: 0.9, which PyTorch calls momentum 0.1. The running variance is
+    the biased one; PyTorch's is larger by n / (n - 1). Without `use_scale` the scale is 1 and no parameter.
     """
 
-    train: bool
     epsilon: float = 1e-5
     momentum: float = 0.9
     use_scale: bool = True
     scale_init: nn.initializers.Initializer = nn.initializers.ones
-    setting: Setting = Setting()
+    compute: ComputeConfig = ComputeConfig()
+
+    @property
+    def is_frozen(self) -> bool:
+        """Whether scale and bias are both frozen: then the running statistics are used and kept, as in Keras.
+
+        PyTorch's requires_grad=False goes on updating them: new data change a network that was to stay as it is.
+        """
+        return self.compute.freezes_norm(self.path)
 
     @nn.compact
-    def __call__(self, x: jax.Array, window: tuple[int, int] | None = None) -> jax.Array:
-        kind, features = self.setting.param_dtype, (x.shape[-1],)
+    def __call__(self, x: jax.Array, use_running_average: bool, window: tuple[int, int] | None = None) -> jax.Array:
+        """[B, H, W, C] -> the same; in training, with a `window`, the maximum over each: see `ops.batch_norm`."""
+        kind, features = self.compute.param_dtype, (x.shape[-1],)
         mean = self.variable("batch_stats", "mean", jnp.zeros, features, kind)
         variance = self.variable("batch_stats", "var", jnp.ones, features, kind)
         scale = self.param("scale", self.scale_init, features, kind) if self.use_scale else jnp.ones(features, kind)
         bias = self.param("bias", nn.initializers.zeros, features, kind)
-        x = jnp.asarray(x, self.setting.dtype)
-        if not self.train:
+        x = jnp.asarray(x, self.compute.dtype)
+        if use_running_average or self.is_frozen:
             return ops.normalized(x, scale, bias, self.epsilon, (mean.value, variance.value))
         # Parameters are made on one device, where no axis has a name.
-        axis = None if self.is_initializing() else self.setting.axis
+        axis = None if self.is_initializing() else self.compute.axis
         y, statistics = ops.batch_norm(x, scale, bias, self.epsilon, axis, window)
         if not self.is_initializing():
-            kept = self.momentum if self.setting.norm_momentum is None else self.setting.norm_momentum
+            kept = self.momentum if self.compute.norm_momentum is None else self.compute.norm_momentum
             for running, new in zip((mean, variance), statistics, strict=True):
                 running.value = kept * running.value + (1 - kept) * jax.lax.stop_gradient(new)
         return y
 
 
-def maximum_first(pool: Pool, activation: str) -> bool:
-    """Whether pool(activation(x)) is activation(pool(x)): behind a maximum there is less to do."""
-    return pool.kind == "max" and activation in _RISING
+def make_norm(kind: str, compute: ComputeConfig, groups: int = 8, **kwargs: Any) -> nn.Module | None:
+    """A normalisation of [B, H, W, C] with a scale and a bias per channel, epsilon 1e-5; of kind "none" None.
 
-
-def norm_and_pool(norm: Callable[..., jax.Array], pool: Pool, x: jax.Array) -> jax.Array:
-    """pool(norm(x)); as one operation, which takes half the time, where there is one."""
-    fits = x.shape[1] >= pool.window and x.shape[2] >= pool.window
-    if isinstance(norm, BatchNorm) and norm.train and pool.is_tiling and fits:
-        return norm(x, (pool.window, pool.window))
-    return pool(norm(x))
-
-
-def make_norm(
-    kind: str, train: bool, setting: Setting, groups: int = 8, path: tuple[str, ...] = (), **kwargs: Any
-) -> nn.Module:
-    """A normalisation of [B, H, W, C] with a scale and a bias per channel, epsilon 1e-5; `path` is its module's.
-
-    Its statistics are computed and kept in float32 (float64 in a network of float64).
-
-    batch: over B, H, W (Ioffe & Szegedy 2015), and over the devices of `setting.axis`. Its running statistics keep
-      `momentum` of the old value, 0.9, which PyTorch calls momentum 0.1; the running variance is the biased one,
-      PyTorch's is larger by n / (n - 1). Where its scale and its bias are both frozen it is frozen as a whole, as in
-      Keras: also in training it normalises with its running statistics and leaves them as they are.
-      (PyTorch's requires_grad=False does not: there new data change a network that was to stay as it is.)
-    group: over H, W and the channels of a group; layer: over H, W and all channels (Wu & He 2018, eq. 3 to 7).
+    batch: `BatchNorm`; group: over H, W and the channels of a group; layer: over H, W and all channels (Wu & He 2018,
+    eq. 3 to 7).
     """
-    param_dtype = setting.param_dtype
-    types = {
-        "dtype": setting.dtype,
-        "param_dtype": param_dtype,
-        # Flax would keep running statistics in float32 even where everything else is float64.
-        "force_float32_reductions": param_dtype == jnp.float32,
-    }
+    if kind == "none":
+        return None
     if kind == "batch":
-        train = train and not setting.freezes_norm((*path, kwargs.get("name") or ""))
-        return BatchNorm(train, setting=setting, **kwargs)
-    return nn.GroupNorm(num_groups=1 if kind == "layer" else groups, epsilon=1e-5, **types, **kwargs)
+        return BatchNorm(compute=compute, **kwargs)
+    return nn.GroupNorm(
+        num_groups=1 if kind == "layer" else groups,
+        epsilon=1e-5,
+        dtype=compute.dtype,
+        param_dtype=compute.param_dtype,
+        # Flax would take statistics in float32 even where everything else is float64.
+        force_float32_reductions=compute.param_dtype == jnp.float32,
+        **kwargs,
+    )
+
+
+def conv_norm_act(
+    x: jax.Array,
+    conv: Conv,
+    norm: nn.Module | None = None,
+    act: Activation | None = None,
+    pool: Pool | None = None,
+    *,
+    train: bool,
+    pool_before_norm: bool = False,
+) -> jax.Array:
+    """pool(act(norm(conv(x)))), or act(norm(pool(conv(x)))) with `pool_before_norm`; parts that are None are left out.
+
+    [B, H, W, in] -> [B, H', W', features]. It computes the same faster: a maximum moves forward as far as that changes
+    nothing, and leaves less to do for what is behind it.
+
+    Args:
+      conv, norm, pool: bound modules, whose names are the caller's affair; norm is of `make_norm`.
+      train: whether BatchNorm takes the statistics of the batch.
+    """
+
+    def normalize(y: jax.Array) -> jax.Array:
+        return norm(y, use_running_average=not train) if isinstance(norm, BatchNorm) else norm(y)  # type: ignore[misc]
+
+    steps = [conv.add_bias, *([] if norm is None else [normalize]), *([] if act is None else [act])]
+    if pool is None:
+        return _apply(steps[1:], conv(x))
+    y = conv(x, before=pool)
+    place = 1 if pool_before_norm else len(steps)
+    ahead, behind = steps[:place], steps[place:]
+    if pool.kind == "max":
+        if ahead[-1] in MONOTONE:  # max(f(a), f(b)) = f(max(a, b)) where f does not fall
+            behind.insert(0, ahead.pop())
+        if len(ahead) == 1:  # max(a + c, b + c) = max(a, b) + c
+            behind.insert(0, ahead.pop())
+        elif isinstance(norm, BatchNorm) and train and ahead[-1] is normalize and _fuses(norm, pool, y):
+            # One operation takes half the time of the two.
+            ahead[-1] = partial(norm, use_running_average=False, window=(pool.window, pool.window))
+            return _apply([*ahead, *behind], y)
+    return _apply([*ahead, pool, *behind], y)
+
+
+def _apply(steps: Iterable[Callable[[jax.Array], jax.Array]], x: jax.Array) -> jax.Array:
+    for step in steps:
+        x = step(x)
+    return x
+
+
+def _fuses(norm: BatchNorm, pool: Pool, x: jax.Array) -> bool:
+    return not norm.is_frozen and pool.is_tiling and min(x.shape[1:3]) >= pool.window
 
 
 class Head(nn.Module):
@@ -180,19 +215,19 @@ class Head(nn.Module):
     num_classes: int
     hidden: tuple[int, ...] = ()
     dropout: float = 0.0
-    activation: str = "relu"
-    initialization: str = "he_normal"
-    setting: Setting = Setting()
+    activation: Activation = nn.relu
     use_bias: bool = True
+    initialization: Initialization = INITIALIZATIONS["he_normal"]
+    compute: ComputeConfig = ComputeConfig()
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool) -> jax.Array:
+        dense = partial(Dense, initialization=self.initialization, compute=self.compute)
         for i, units in enumerate(self.hidden, start=1):
             x = nn.Dropout(self.dropout, deterministic=not train)(x)
-            x = Dense(units, self.initialization, self.setting, name=f"hidden{i}")(x)
-            x = ACTIVATIONS[self.activation](x)
+            x = self.activation(dense(units, name=f"hidden{i}")(x))
         x = nn.Dropout(self.dropout, deterministic=not train)(x)
-        return Dense(self.num_classes, self.initialization, self.setting, self.use_bias, name="logits")(x)
+        return dense(self.num_classes, use_bias=self.use_bias, name="logits")(x)
 
 
 class Classifier(nn.Module):
@@ -204,7 +239,7 @@ class Classifier(nn.Module):
     """
 
     num_classes: int = 10
-    setting: Setting = Setting()
+    compute: ComputeConfig = ComputeConfig()
 
     def backbone(self, x: jax.Array, train: bool) -> jax.Array:
         raise NotImplementedError(f"{type(self).__name__} must define backbone()")
@@ -214,8 +249,8 @@ class Classifier(nn.Module):
 
     @nn.compact
     def __call__(self, images: jax.Array, train: bool = False, features_only: bool = False) -> jax.Array:
-        features = self.backbone(images.astype(self.setting.dtype), train)
-        return (features if features_only else self.head(features, train)).astype(self.setting.param_dtype)
+        features = self.backbone(images.astype(self.compute.dtype), train)
+        return (features if features_only else self.head(features, train)).astype(self.compute.param_dtype)
 
     def from_data(self, batches: Iterable[jax.Array]) -> dict[str, Any]:
         """The part of the first parameters that the data give, nested as in "params"; {} for most networks.
@@ -230,13 +265,16 @@ class Classifier(nn.Module):
         return self(images, train, features_only=True)
 
 
-def stage(kind: Any, setting: Setting) -> Any:
-    """The class of a stage, called with (x, train), or what stands for it where stages are computed again.
+def maybe_remat(kind: Any, compute: ComputeConfig, static_argnums: tuple[int, ...] = (2,)) -> Any:
+    """The module class in `nn.remat` where `compute.remat` is "stage"; otherwise the class itself.
 
     Names of parameters and what is computed are the same (Chen et al. 2016, "Training deep nets with sublinear memory
     cost", section 4). On CPU, XLA forgets what keeps the second computation late and so saves nothing.
+
+    Args:
+      static_argnums: of its call; self is 0, and 2 is `train` of a call with (x, train).
     """
-    return nn.remat(kind, static_argnums=(2,)) if setting.remat == "stage" else kind
+    return nn.remat(kind, static_argnums=static_argnums) if compute.remat == "stage" else kind
 
 
 def flatten(x: jax.Array) -> jax.Array:

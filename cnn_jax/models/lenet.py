@@ -1,8 +1,14 @@
 """LeNet-5 (LeCun, Bottou, Bengio & Haffner 1998, figure 2)."""
 
-import jax
+from functools import partial
+from typing import Any
 
-from cnn_jax.models.layers import ACTIVATIONS, Classifier, Conv, Dense, Head, Pool, flatten, maximum_first
+import jax
+import jax.numpy as jnp
+
+from cnn_jax.models.activations import Activation
+from cnn_jax.models.initializers import INITIALIZATIONS, Initialization
+from cnn_jax.models.layers import Classifier, Conv, Dense, Head, Pool, conv_norm_act, flatten
 
 
 class LeNet5(Classifier):
@@ -12,23 +18,27 @@ class LeNet5(Classifier):
     convolution), every filter of the second layer sees all six maps, pooling has no weights, the output is a softmax.
     """
 
-    activation: str = "tanh"
+    activation: Activation = jnp.tanh
     pooling: str = "mean"
-    edges: str = "zero"
-    initialization: str = "glorot_uniform"
+    padding_mode: str = "zero"
+    initialization: Initialization = INITIALIZATIONS["glorot_uniform"]
 
     def backbone(self, x: jax.Array, train: bool) -> jax.Array:
-        activation = ACTIVATIONS[self.activation]
-        for i, (filters, edges) in enumerate(((6, self.edges), (16, "crop")), start=1):
-            conv = Conv(
-                filters, (5, 5), edges=edges, initialization=self.initialization, setting=self.setting, name=f"conv{i}"
-            )
-            pool = Pool(self.pooling, name=f"pool{i}")
-            is_first = maximum_first(pool, self.activation)
-            x = activation(conv(x, pool=pool)) if is_first else pool(activation(conv(x)))
-        return activation(Dense(120, self.initialization, self.setting, name="dense")(flatten(x)))
+        parts: Any = {"initialization": self.initialization, "compute": self.compute}
+        conv: Any = partial(Conv, kernel_size=(5, 5), **parts)
+        act = self.activation
+        conv1, pool1 = conv(6, padding_mode=self.padding_mode, name="conv1"), Pool(self.pooling, name="pool1")
+        x = conv_norm_act(x, conv1, act=act, pool=pool1, train=train)
+        conv2, pool2 = conv(16, padding_mode="crop", name="conv2"), Pool(self.pooling, name="pool2")
+        x = conv_norm_act(x, conv2, act=act, pool=pool2, train=train)
+        return act(Dense(120, **parts, name="dense")(flatten(x)))
 
     def head(self, x: jax.Array, train: bool) -> jax.Array:
         return Head(
-            self.num_classes, (84,), 0.0, self.activation, self.initialization, self.setting, name="head"
-        )(x, train)  # fmt: skip
+            self.num_classes,
+            hidden=(84,),
+            activation=self.activation,
+            initialization=self.initialization,
+            compute=self.compute,
+            name="head",
+        )(x, train)

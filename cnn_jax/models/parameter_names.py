@@ -9,7 +9,7 @@ from jax import lax
 
 from cnn_jax.errors import InputError
 
-_NAMED_AT_MOST = 6
+_MAX_NAMES = 6
 
 
 def parameter_names(params: Any) -> Any:
@@ -26,7 +26,7 @@ def frozen(params: Any, pattern: str | None) -> Any:
     )
 
 
-def hold(params: Any, pattern: str | None) -> Any:
+def stop_gradient_frozen(params: Any, pattern: str | None) -> Any:
     """The same values; no gradient flows into those that are frozen, and XLA leaves out what would compute it."""
     return jax.tree.map(lambda leaf, still: lax.stop_gradient(leaf) if still else leaf, params, frozen(params, pattern))
 
@@ -63,7 +63,7 @@ def check_patterns(config: Mapping[str, Any], params: Any) -> None:
 
 
 def _listed(names: list[str]) -> str:
-    if len(names) <= _NAMED_AT_MOST:
+    if len(names) <= _MAX_NAMES:
         return f"there are {', '.join(names)}"
-    shown = [*names[: _NAMED_AT_MOST // 2], "...", *names[-_NAMED_AT_MOST // 2 :]]
+    shown = [*names[: _MAX_NAMES // 2], "...", *names[-_MAX_NAMES // 2 :]]
     return f"there are {len(names)}: {', '.join(shown)}"

@@ -6,120 +6,143 @@ from typing import Any
 
 import flax.linen as nn
 import jax
-from jax.nn.initializers import ones, variance_scaling, zeros
+from jax.nn.initializers import Initializer, ones, variance_scaling, zeros
 
-from cnn_jax.models.layers import Classifier, Conv, Head, Pool, make_norm, stage
-from cnn_jax.models.setting import Setting
+from cnn_jax.models.activations import Activation
+from cnn_jax.models.compute_config import ComputeConfig
+from cnn_jax.models.initializers import INITIALIZATIONS, Initialization
+from cnn_jax.models.layers import Classifier, Conv, Head, Pool, conv_norm_act, make_norm, maybe_remat
 
 # The gradient keeps its size on the way back (He et al. 2015, section 2.2), as in torchvision.
-_fan_out = variance_scaling(2.0, "fan_out", "normal")
+_FAN_OUT = Initialization(variance_scaling(2.0, "fan_out", "normal"))
 
 
 class ConvNorm(nn.Module):
-    """Convolution without bias, BatchNorm, and ReLU unless `relu=False`; `zero` starts the scale of the norm at 0."""
+    """Convolution without bias, BatchNorm, activation."""
 
     features: int
     kernel_size: int = 3
     stride: int = 1
-    relu: bool = True
-    zero: bool = False
-    setting: Setting = Setting()
+    activation: Activation | None = nn.relu
+    scale_init: Initializer = ones
+    compute: ComputeConfig = ComputeConfig()
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool) -> jax.Array:
-        size = (self.kernel_size, self.kernel_size)
-        x = Conv(
-            self.features, size, self.stride, use_bias=False, kernel_init=_fan_out, setting=self.setting, name="conv"
-        )(x)  # fmt: skip
-        scale_init = zeros if self.zero else ones
-        x = make_norm("batch", train, self.setting, path=self.path, name="norm", scale_init=scale_init)(x)
-        return nn.relu(x) if self.relu else x
+        conv = Conv(
+            self.features,
+            kernel_size=(self.kernel_size, self.kernel_size),
+            stride=self.stride,
+            use_bias=False,
+            initialization=_FAN_OUT,
+            compute=self.compute,
+            name="conv",
+        )
+        norm = make_norm("batch", self.compute, scale_init=self.scale_init, name="norm")
+        return conv_norm_act(x, conv, norm, self.activation, train=train)
+
+
+def conv_stem(
+    x: jax.Array, train: bool, unit: Callable[..., Any], pool: Callable[..., Any], small_images: bool
+) -> jax.Array:
+    """7x7 and a maximum, each with stride 2; for small images 3x3."""
+    if small_images:
+        return unit(64, 3, name="stem")(x, train)
+    return pool(name="stem_pool")(unit(64, 7, stride=2, name="stem")(x, train))
+
+
+def conv_shortcut(x: jax.Array, y: jax.Array, train: bool, unit: Callable[..., Any], stride: int) -> jax.Array:
+    """x, where y has its shape; otherwise a 1x1 convolution of it (He et al. 2016, option B)."""
+    if x.shape == y.shape:
+        return x
+    return unit(y.shape[-1], 1, stride, activation=None, name="shortcut")(x, train)
 
 
 class BasicBlock(nn.Module):
     """Two 3x3 convolutions beside the shortcut."""
 
     width: int
-    stride: int
-    zero_init: bool
-    setting: Setting
-    expansion = 1
+    stride: int = 1
+    last_scale: Initializer = zeros
+    shortcut: Callable[..., jax.Array] = conv_shortcut
+    compute: ComputeConfig = ComputeConfig()
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool) -> jax.Array:
-        unit = partial(ConvNorm, setting=self.setting)
+        unit = partial(ConvNorm, compute=self.compute)
         y = unit(self.width, 3, self.stride, name="conv1")(x, train)
-        y = unit(self.width, 3, relu=False, zero=self.zero_init, name="conv2")(y, train)
-        return nn.relu(y + _shortcut(x, y, self.stride, unit, train))
+        y = unit(self.width, 3, activation=None, scale_init=self.last_scale, name="conv2")(y, train)
+        return nn.relu(y + self.shortcut(x, y, train, unit, self.stride))
 
 
 class Bottleneck(nn.Module):
-    """1x1, 3x3 (strided), 1x1 to four times the width, beside the shortcut."""
+    """1x1, 3x3 (strided), 1x1 to `expansion` times the width, beside the shortcut."""
 
     width: int
-    stride: int
-    zero_init: bool
-    setting: Setting
-    expansion = 4
+    stride: int = 1
+    expansion: int = 4
+    last_scale: Initializer = zeros
+    shortcut: Callable[..., jax.Array] = conv_shortcut
+    compute: ComputeConfig = ComputeConfig()
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool) -> jax.Array:
-        unit = partial(ConvNorm, setting=self.setting)
+        unit = partial(ConvNorm, compute=self.compute)
         y = unit(self.width, 1, name="conv1")(x, train)
         y = unit(self.width, 3, self.stride, name="conv2")(y, train)
-        y = unit(self.width * self.expansion, 1, relu=False, zero=self.zero_init, name="conv3")(y, train)
-        return nn.relu(y + _shortcut(x, y, self.stride, unit, train))
-
-
-def _shortcut(x: jax.Array, y: jax.Array, stride: int, unit: Callable[..., Any], train: bool) -> jax.Array:
-    if x.shape == y.shape:
-        return x
-    return unit(y.shape[-1], 1, stride, relu=False, name="shortcut")(x, train)
-
-
-class ResNet(Classifier):
-    """A stem, four stages of blocks with 64, 128, 256, 512 channels (times the block's expansion), a global mean."""
-
-    blocks: tuple[int, ...] = (2, 2, 2, 2)
-    block: Any = BasicBlock
-    small_images: bool = False
-    zero_init_residual: bool = True
-    dropout: float = 0.0
-
-    def backbone(self, x: jax.Array, train: bool) -> jax.Array:
-        kernel, stride = (3, 1) if self.small_images else (7, 2)
-        x = stage(ConvNorm, self.setting)(64, kernel, stride, setting=self.setting, name="stem")(x, train)
-        if not self.small_images:
-            x = stage(Pool, self.setting)("max", window=3, stride=2, padding=1, name="stem_pool")(x, train)
-        make_stage = partial(stage(Stage, self.setting), self.block)
-        for i, depth in enumerate(self.blocks):
-            x = make_stage(depth, 64 * 2**i, 1 if i == 0 else 2, self.zero_init_residual, self.setting,
-                           name=f"stage{i + 1}")(x, train)  # fmt: skip
-        return x.mean(axis=(1, 2))
-
-    def head(self, x: jax.Array, train: bool) -> jax.Array:
-        # PyTorch's default for its last layer, as in torchvision
-        return Head(self.num_classes, (), self.dropout, initialization="torch", setting=self.setting, name="head")(
-            x, train
-        )
+        features = self.width * self.expansion
+        y = unit(features, 1, activation=None, scale_init=self.last_scale, name="conv3")(y, train)
+        return nn.relu(y + self.shortcut(x, y, train, unit, self.stride))
 
 
 class Stage(nn.Module):
     """`depth` blocks of one width; the first one has the stride."""
 
-    block: Any
+    block: Callable[..., nn.Module]
     depth: int
     width: int
     stride: int
-    zero_init: bool
-    setting: Setting
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool) -> jax.Array:
         for i in range(self.depth):
-            stride = self.stride if i == 0 else 1
-            x = self.block(self.width, stride, self.zero_init, self.setting, name=f"block{i + 1}")(x, train)
+            x = self.block(self.width, self.stride if i == 0 else 1, name=f"block{i + 1}")(x, train)
         return x
+
+
+class ResNet(Classifier):
+    """A stem, a stage of blocks for each width, a global mean.
+
+    Variants bring their own parts: `block=partial(Bottleneck, expansion=2)` with doubled `widths` is the wide network
+    of Zagoruyko & Komodakis 2016; a `stem` and a `shortcut` of `block` are functions as `conv_stem`, `conv_shortcut`.
+    """
+
+    blocks: tuple[int, ...] = (2, 2, 2, 2)
+    widths: tuple[int, ...] = (64, 128, 256, 512)
+    block: Callable[..., nn.Module] = BasicBlock
+    stem: Callable[..., jax.Array] = conv_stem
+    small_images: bool = False
+    zero_init_residual: bool = True
+    dropout: float = 0.0
+
+    def backbone(self, x: jax.Array, train: bool) -> jax.Array:
+        unit = partial(maybe_remat(ConvNorm, self.compute), compute=self.compute)
+        pool = partial(maybe_remat(Pool, self.compute, static_argnums=()), "max", window=3, stride=2, padding=1)
+        x = self.stem(x, train, unit, pool, self.small_images)
+        block = partial(self.block, last_scale=zeros if self.zero_init_residual else ones, compute=self.compute)
+        stage = partial(maybe_remat(Stage, self.compute), block)
+        for i, (depth, width) in enumerate(zip(self.blocks, self.widths, strict=False), start=1):
+            x = stage(depth, width, stride=1 if i == 1 else 2, name=f"stage{i}")(x, train)
+        return x.mean(axis=(1, 2))
+
+    def head(self, x: jax.Array, train: bool) -> jax.Array:
+        return Head(
+            self.num_classes,
+            dropout=self.dropout,
+            initialization=INITIALIZATIONS["torch"],  # PyTorch's default for its last layer, as in torchvision
+            compute=self.compute,
+            name="head",
+        )(x, train)
 
 
 ResNet18 = partial(ResNet, blocks=(2, 2, 2, 2), block=BasicBlock)

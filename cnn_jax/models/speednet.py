@@ -7,7 +7,9 @@ from typing import Any
 import flax.linen as nn
 import jax
 
-from cnn_jax.models.layers import ACTIVATIONS, Classifier, Conv, Head, Pool, make_norm, stage
+from cnn_jax.models.activations import Activation, gelu
+from cnn_jax.models.initializers import INITIALIZATIONS, Initialization
+from cnn_jax.models.layers import Classifier, Conv, Head, Pool, conv_norm_act, make_norm, maybe_remat
 from cnn_jax.models.whitening import WINDOW, whitening_kernel
 
 
@@ -19,21 +21,20 @@ class Group(nn.Module):
 
     filters: int
     convs: int
-    conv: Callable[..., nn.Module]
+    conv: Callable[..., Conv]
     norm: Callable[..., nn.Module]
-    activation: Callable[[jax.Array], jax.Array]
+    activation: Activation
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool) -> jax.Array:
-        def norm(number: int) -> nn.Module:
-            return self.norm(train, path=self.path, name=f"norm{number}")
+        def unit(i: int, x: jax.Array, act: Activation | None, pool: Pool | None = None) -> jax.Array:
+            conv, norm = self.conv(self.filters, name=f"conv{i}"), self.norm(name=f"norm{i}")
+            return conv_norm_act(x, conv, norm, act, pool, train=train, pool_before_norm=True)
 
-        x = self.conv(self.filters, name="conv1")(x, pool=Pool(name="pool"))
-        x = entered = self.activation(norm(1)(x))
-        for i in range(2, self.convs + 1):
-            x = norm(i)(self.conv(self.filters, name=f"conv{i}")(x))
-            x = self.activation(x + entered if i == 3 else x)
-        return x
+        act = self.activation
+        entered = unit(1, x, act, Pool(name="pool"))
+        x = unit(2, entered, act)
+        return x if self.convs == 2 else act(unit(3, x, None) + entered)
 
 
 class SpeedNet(Classifier):
@@ -46,28 +47,31 @@ class SpeedNet(Classifier):
     filters: tuple[int, ...] = (64, 256, 256)
     convs_per_group: int = 2
     whitening: bool = True
-    activation: str = "gelu"
+    activation: Activation = gelu
     norm_momentum: float = 0.9
     logit_scale: float = 1 / 9
-    initialization: str = "dirac"
+    initialization: Initialization = INITIALIZATIONS["dirac"]
 
     def backbone(self, x: jax.Array, train: bool) -> jax.Array:
-        conv: Any = partial(Conv, initialization=self.initialization, setting=self.setting)
-        norm = partial(
-            make_norm, "batch", setting=self.setting, epsilon=1e-12, momentum=self.norm_momentum, use_scale=False
-        )  # fmt: skip
-        act = ACTIVATIONS[self.activation]
-        whiten = conv(2 * WINDOW**2 * x.shape[-1], kernel_size=(WINDOW, WINDOW), edges="crop", name="whiten")
-        x = act(whiten(x))
-        group = stage(Group, self.setting)
+        conv = partial(Conv, initialization=self.initialization, compute=self.compute)
+        group = partial(
+            maybe_remat(Group, self.compute),
+            convs=self.convs_per_group,
+            conv=partial(conv, use_bias=False),
+            norm=partial(
+                make_norm, "batch", compute=self.compute, epsilon=1e-12, momentum=self.norm_momentum, use_scale=False
+            ),
+            activation=self.activation,
+        )
+        whiten = conv(2 * WINDOW**2 * x.shape[-1], kernel_size=(WINDOW, WINDOW), padding_mode="crop", name="whiten")
+        x = conv_norm_act(x, whiten, act=self.activation, train=train)
         for i, filters in enumerate(self.filters, start=1):
-            parts = (filters, self.convs_per_group, partial(conv, use_bias=False), norm, act)
-            x = group(*parts, name=f"group{i}")(x, train)
+            x = group(filters, name=f"group{i}")(x, train)
         return x.max(axis=(1, 2))
 
     def head(self, x: jax.Array, train: bool) -> jax.Array:
         head = Head(
-            self.num_classes, initialization=self.initialization, setting=self.setting, use_bias=False, name="head"
+            self.num_classes, use_bias=False, initialization=self.initialization, compute=self.compute, name="head"
         )
         return head(x, train) * self.logit_scale
 

@@ -8,8 +8,6 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from cnn_jax.models.layers import Conv
-
 
 @dataclasses.dataclass(frozen=True)
 class Layer:
@@ -64,8 +62,6 @@ def make_table(model: nn.Module, image_shape: tuple[int, int, int]) -> Table:
 
     def record(next_call: Any, args: Any, kwargs: Any, context: nn.module.InterceptorContext) -> Any:
         module = context.module
-        # A convolution takes a pool on its way; it is a row of its own all the same.
-        pool = kwargs.pop("pool", None) if isinstance(module, Conv) else None
         output = next_call(*args, **kwargs)
         own = module.variables.get("params", {}) if module.scope is not None else {}
         own = {name: value for name, value in own.items() if hasattr(value, "shape")}
@@ -82,7 +78,7 @@ def make_table(model: nn.Module, image_shape: tuple[int, int, int]) -> Table:
                     multiply_adds=positions * math.prod(kernel) if kernel else 0,
                 )
             )
-        return output if pool is None else pool(output)
+        return output
 
     with nn.intercept_methods(record):
         jax.eval_shape(lambda: model.init(jax.random.key(0), jnp.zeros((1, *image_shape))))

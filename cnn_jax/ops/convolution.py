@@ -14,19 +14,19 @@ from cnn_jax.ops.geometry import Geometry, Padding, same_padding, size_of, spans
 PAD_MODES = {"zero": "constant", "extend": "edge", "reflect": "reflect", "wrap": "wrap"}
 
 
-def pad_edges(images: jax.Array, padding: Padding, edges: str) -> jax.Array:
+def pad(images: jax.Array, padding: Padding, padding_mode: str) -> jax.Array:
     """Pads height and width by (before, after) amounts; raises ValueError where a map is too small to be mirrored."""
     for size, amounts in zip(images.shape[1:3], padding, strict=True):
-        if edges in ("reflect", "wrap") and max(amounts) > size - (edges == "reflect"):
-            raise ValueError(f"edges='{edges}' cannot add {max(amounts)} pixels to a map of {size}")
-    return jnp.pad(images, ((0, 0), *padding, (0, 0)), mode=PAD_MODES[edges])
+        if padding_mode in ("reflect", "wrap") and max(amounts) > size - (padding_mode == "reflect"):
+            raise ValueError(f"padding_mode='{padding_mode}' cannot add {max(amounts)} pixels to a map of {size}")
+    return jnp.pad(images, ((0, 0), *padding, (0, 0)), mode=PAD_MODES[padding_mode])
 
 
 def conv(
     images: jax.Array,
     kernel: jax.Array,
     strides: tuple[int, int] = (1, 1),
-    edges: str = "zero",
+    padding_mode: str = "zero",
     dilation: tuple[int, int] = (1, 1),
     groups: int = 1,
     pooled: bool = False,
@@ -39,7 +39,7 @@ def conv(
       images: [batch, height, width, in].
       kernel: [kernel height, kernel width, in / groups, out].
       strides: of height and width.
-      edges: what stands beyond the border: "zero" (black), "extend" (the border pixel), "reflect", "wrap";
+      padding_mode: what stands beyond the border: "zero" (black), "extend" (the border pixel), "reflect", "wrap";
         or "crop": outputs that would need pixels from beyond are left out.
       dilation: steps from one pixel of a window to the next; a window spans (kernel - 1) * dilation + 1.
       groups: into which the channels are divided, in and out; each output sees those of its group.
@@ -60,9 +60,9 @@ def conv(
         )
     window = (kernel.shape[0], kernel.shape[1])
     spans = spans_of(window, dilation)
-    padding = ((0, 0), (0, 0)) if edges == "crop" else same_padding(window, dilation)
-    if edges not in ("crop", "zero"):
-        images, padding = pad_edges(images, padding, edges), ((0, 0), (0, 0))
+    padding = ((0, 0), (0, 0)) if padding_mode == "crop" else same_padding(window, dilation)
+    if padding_mode not in ("crop", "zero"):
+        images, padding = pad(images, padding, padding_mode), ((0, 0), (0, 0))
     for size, amounts, span in zip(images.shape[1:3], padding, spans, strict=True):
         if size + sum(amounts) < span:
             raise ValueError(f"a {spans[0]}x{spans[1]} kernel does not fit into {size_of(images)}")
@@ -74,7 +74,7 @@ def _conv(images: jax.Array, kernel: jax.Array, geometry: Geometry, pooled: bool
     by_xla = functools.partial(_xla_conv, geometry=geometry)
     outputs = jax.eval_shape(by_xla, images, kernel).shape
     faster = _as_product(outputs, kernel, geometry)
-    if faster is None and geometry.is_dense and winograd.pays(images.shape, kernel, geometry.strides):
+    if faster is None and geometry.is_dense and winograd.is_profitable(images.shape, kernel, geometry.strides):
         faster = winograd.conv
     # By rows is faster even than XLA's convolution and maximum as one.
     if faster is None or (pooled and faster is not rows.conv):
@@ -86,7 +86,7 @@ def _conv(images: jax.Array, kernel: jax.Array, geometry: Geometry, pooled: bool
 def _as_product(outputs: tuple[int, ...], kernel: jax.Array, geometry: Geometry) -> Callable[..., jax.Array] | None:
     """The way through one large product that pays for these outputs on CPU."""
     ways = (rows, planes) if geometry.is_dense else ()
-    return next((way.conv for way in ways if way.pays(outputs, kernel, geometry.strides)), None)
+    return next((way.conv for way in ways if way.is_profitable(outputs, kernel, geometry.strides)), None)
 
 
 def _xla_conv(images: jax.Array, kernel: jax.Array, geometry: Geometry) -> jax.Array:
@@ -117,9 +117,9 @@ def _images_gradient(shape: tuple[int, ...], kernel: jax.Array, gradient: jax.Ar
         return jax.vjp(lambda x: _xla_conv(x, k, geometry), like)[1](g)[0]
 
     # The platform is asked in here: asked before it is derived, what both ways keep would be kept.
-    if geometry.is_dense and rows.pays_for_images(gradient.shape, kernel, geometry.strides):
+    if geometry.is_dense and rows.is_profitable_for_images(gradient.shape, kernel, geometry.strides):
         faster = rows.images_gradient
-    elif geometry.is_dense and winograd.pays(shape, kernel, geometry.strides):
+    elif geometry.is_dense and winograd.is_profitable(shape, kernel, geometry.strides):
         faster = winograd.images_gradient
     else:
         return by_xla(gradient, kernel)
@@ -134,9 +134,9 @@ def _kernel_gradient(images: jax.Array, kernel: jax.Array, gradient: jax.Array, 
     by_xla = functools.partial(pulled, functools.partial(_xla_conv, geometry=geometry))
     if (way := _as_product(gradient.shape, kernel, geometry)) is not None:
         faster = functools.partial(pulled, functools.partial(way, padding=geometry.padding))
-    elif geometry.is_dense and winograd.pays_for_kernels(images.shape, kernel, geometry.strides):
+    elif geometry.is_dense and winograd.is_profitable_for_kernels(images.shape, kernel, geometry.strides):
         faster = functools.partial(winograd.kernel_gradient, padding=geometry.padding)
-    elif patches.pays(gradient.shape, kernel, geometry.groups):
+    elif patches.is_profitable(gradient.shape, kernel, geometry.groups):
         faster = functools.partial(patches.kernel_gradient, kernel=kernel, geometry=geometry)
     else:
         return by_xla(images, gradient)

@@ -11,10 +11,10 @@ from cnn_jax.ops.geometry import Geometry
 # Measured on two EPYC cores over the layers of LeNet-5, small CNNs and ResNets: patches of 1 to 2 MB stay in the cache,
 # and there this beats XLA's kernel gradient by 1.1 to 9 times; where the kernel itself is larger than that, it loses.
 _PATCH_BYTES = 3 * 2**19
-_MOST_KERNEL_BYTES = 2**22
+_MAX_KERNEL_BYTES = 2**22
 
 
-def pays(outputs: tuple[int, ...], kernel: jax.Array, groups: int = 1) -> bool:
+def is_profitable(outputs: tuple[int, ...], kernel: jax.Array, groups: int = 1) -> bool:
     """Whether this beats XLA on CPU for outputs [B, H', W', out]."""
     return chunk_of(outputs, kernel, groups) is not None
 
@@ -26,7 +26,7 @@ def chunk_of(output_shape: tuple[int, ...], kernel: jax.Array, groups: int = 1) 
     per_image = height * width * groups * kernel.size // kernel.shape[3] * size
     fitting = [n for n in range(1, batch + 1) if batch % n == 0 and n * per_image <= _PATCH_BYTES]
     chunk = max(fitting, default=1)
-    if kernel.size * size > _MOST_KERNEL_BYTES or chunk * per_image > 2 * _PATCH_BYTES or chunk * height * width < 64:
+    if kernel.size * size > _MAX_KERNEL_BYTES or chunk * per_image > 2 * _PATCH_BYTES or chunk * height * width < 64:
         return None
     return chunk
 

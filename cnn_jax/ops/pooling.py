@@ -11,13 +11,13 @@ import numpy as np
 from jax import lax
 
 from cnn_jax.ops.geometry import size_of, spans_of
-from cnn_jax.ops.once import once
+from cnn_jax.ops.outline import outline
 
 _Windows = tuple[tuple[int, int], tuple[int, int], tuple[int, int], tuple[int, int]]  # size, strides, padding, dilation
 _Residuals = tuple[jax.Array, jax.Array | None, jax.Array]  # argmax, sign, and what is as large as the images
 
-_FEW_CHANNELS = 16  # for which XLA's own maximum is the slower one
-_MOST_PIXELS = 9  # of a window: for larger ones it takes longer to say where the maximum is, and to compile that
+_MAX_CHANNELS = 16  # for which XLA's own maximum is the slower one
+_MAX_PIXELS = 9  # of a window: for larger ones it takes longer to say where the maximum is, and to compile that
 
 
 def max_pool(
@@ -52,7 +52,7 @@ def max_pool(
 
 def is_tiling(window: tuple[int, int], strides: tuple[int, int], padding: tuple[int, int] = (0, 0)) -> bool:
     """Whether windows stand side by side, with so few pixels that `max_and_argmax` pays."""
-    return window == strides and not any(padding) and 1 < window[0] * window[1] <= _MOST_PIXELS
+    return window == strides and not any(padding) and 1 < window[0] * window[1] <= _MAX_PIXELS
 
 
 def mean_pool(
@@ -134,7 +134,7 @@ def _by_xla(images: jax.Array, windows: _Windows) -> jax.Array:
     window, strides, padding, dilation = windows
     around = [(0, 0), *((amount, amount) for amount in padding), (0, 0)]
     return lax.reduce_window(
-        images, _least(images.dtype), lax.max, (1, *window, 1), (1, *strides, 1), around, None, (1, *dilation, 1)
+        images, _smallest(images.dtype), lax.max, (1, *window, 1), (1, *strides, 1), around, None, (1, *dilation, 1)
     )
 
 
@@ -142,16 +142,16 @@ def _by_xla(images: jax.Array, windows: _Windows) -> jax.Array:
 _MAXIMA: dict[str, Callable[..., jax.Array]] = {"cpu": _by_slices, "default": _by_xla}
 
 
-def _least(dtype: Any) -> np.ndarray:
+def _smallest(dtype: Any) -> np.ndarray:
     return np.array(-jnp.inf if jnp.issubdtype(dtype, jnp.floating) else jnp.iinfo(dtype).min, dtype)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
 def _max_of_tiles(images: jax.Array, window: tuple[int, int]) -> jax.Array:
-    if images.shape[3] <= _FEW_CHANNELS:
+    if images.shape[3] <= _MAX_CHANNELS:
         return _maxima(images, None, window)
     # Without a gradient nothing else reads the images, and XLA computes this along with the convolution before it.
-    return lax.reduce_window(images, _least(images.dtype), lax.max, (1, *window, 1), (1, *window, 1), "VALID")
+    return lax.reduce_window(images, _smallest(images.dtype), lax.max, (1, *window, 1), (1, *window, 1), "VALID")
 
 
 def _max_forward(images: jax.Array, window: tuple[int, int]) -> tuple[jax.Array, _Residuals]:
@@ -179,7 +179,7 @@ def max_and_argmax(images: jax.Array, sign: jax.Array | None, window: tuple[int,
     Returns:
       [B, H // height, W // width, C], in the type of the images and as uint8.
     """
-    return once(_maxima, images, sign, window=window), once(_argmax, images, sign, window=window)
+    return outline(_maxima, images, sign, window=window), outline(_argmax, images, sign, window=window)
 
 
 def _maxima(images: jax.Array, sign: jax.Array | None, window: tuple[int, int]) -> jax.Array:
@@ -210,7 +210,7 @@ def _backward(
     window: tuple[int, int], residuals: _Residuals, gradients: tuple[jax.Array, Any]
 ) -> tuple[jax.Array, jax.Array | None]:
     argmax, sign, like = residuals
-    spread = once(to_argmax, gradients[0], argmax, window=window, size=like.shape[1:])
+    spread = outline(to_argmax, gradients[0], argmax, window=window, size=like.shape[1:])
     return _signed(spread, sign), None if sign is None else jnp.zeros_like(sign)
 
 

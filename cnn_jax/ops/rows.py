@@ -10,37 +10,37 @@ import jax
 import jax.numpy as jnp
 
 from cnn_jax.ops.geometry import Padding
-from cnn_jax.ops.once import once
+from cnn_jax.ops.outline import outline
 
 # Measured on two EPYC and two Xeon cores over the layers of LeNet-5 and of small CNNs: 0.2 to 0.6 of XLA's time.
-_MOST_FEATURES, _FEW_CHANNELS, _MOST_OF_FEW = 8, 8, 16
-_LEAST_TILE = 4  # and no less than the kernel: smaller ones overlap much
-_MOST_WASTE = 8  # multiplications with zeros for each with a weight
-_LEAST_OUTPUTS = 2**14  # with fewer there is little to win
+_MAX_FEATURES, _MAX_FEW_CHANNELS, _MAX_FEATURES_OF_FEW = 8, 8, 16
+_MIN_TILE = 4  # and no less than the kernel: smaller ones overlap much
+_MAX_WASTE = 8  # multiplications with zeros for each with a weight
+_MIN_OUTPUTS = 2**14  # with fewer there is little to win
 
 
-def pays(outputs: tuple[int, ...], kernel: jax.Array, strides: tuple[int, int]) -> bool:
+def is_profitable(outputs: tuple[int, ...], kernel: jax.Array, strides: tuple[int, int]) -> bool:
     """Whether this beats XLA on CPU for outputs [B, H', W', features] of a kernel [height, width, in, out]."""
     batch, rows, columns, features = outputs
     _, width, channels, _ = kernel.shape
     return (
         strides == (1, 1)
-        and features <= (_MOST_OF_FEW if channels <= _FEW_CHANNELS else _MOST_FEATURES)
+        and features <= (_MAX_FEATURES_OF_FEW if channels <= _MAX_FEW_CHANNELS else _MAX_FEATURES)
         and width > 1
-        and _tile(columns, width) + width - 1 <= _MOST_WASTE * width
-        and batch * rows * columns >= _LEAST_OUTPUTS
+        and _tile(columns, width) + width - 1 <= _MAX_WASTE * width
+        and batch * rows * columns >= _MIN_OUTPUTS
         and kernel.dtype.itemsize >= 4  # long sums want more than half precision
     )
 
 
-def pays_for_images(outputs: tuple[int, ...], kernel: jax.Array, strides: tuple[int, int]) -> bool:
+def is_profitable_for_images(outputs: tuple[int, ...], kernel: jax.Array, strides: tuple[int, int]) -> bool:
     """Whether it does for the gradient of the images, which goes through the same product the other way."""
-    return pays((*outputs[:3], kernel.shape[2]), kernel, strides)
+    return is_profitable((*outputs[:3], kernel.shape[2]), kernel, strides)
 
 
 def conv(images: jax.Array, kernel: jax.Array, padding: Padding) -> jax.Array:
     """[B, H, W, in], [height, width, in, out] -> [B, H', W', out] at stride 1; the kernel's gradient is one product."""
-    return _conv(once(_pad, images, padding=padding), kernel)  # every stretch reads it
+    return _conv(outline(_pad, images, padding=padding), kernel)  # every stretch reads it
 
 
 def images_gradient(gradient: jax.Array, kernel: jax.Array, padding: Padding, size: tuple[int, int]) -> jax.Array:
@@ -70,7 +70,7 @@ def _conv(images: jax.Array, kernel: jax.Array) -> jax.Array:
 
 def _tile(columns: int, width: int) -> int:
     """Outputs side by side that are computed together: the least number that divides a row and is not too small."""
-    return next((n for n in range(max(_LEAST_TILE, width), columns) if columns % n == 0), columns)
+    return next((n for n in range(max(_MIN_TILE, width), columns) if columns % n == 0), columns)
 
 
 def _band(kernel: jax.Array, full_width: int) -> jax.Array:

@@ -20,14 +20,14 @@ _KERNEL = ((1, 0, 0), (0.5, 0.5, 0.5), (0.5, -0.5, 0.5), (0, 0, 1))  # G
 _OUTPUT = ((1, 1, 1, 0), (0, 1, -1, -1))  # A'
 # Measured on two EPYC cores over the layers of small CNNs and of ResNet-18: 0.5 to 0.8 of XLA's time, and of that of
 # patches for the gradient of a kernel, which below takes as long.
-_LEAST_CHANNELS, _LEAST_FOR_KERNELS = 32, 128
-_LEAST_WORK = 2**28  # multiplications of the direct sum: with fewer there is less to win than it takes to compile
-_MOST_BYTES = 2**28  # of tiles at once
+_MIN_CHANNELS, _MIN_CHANNELS_FOR_KERNELS = 32, 128
+_MIN_WORK = 2**28  # multiplications of the direct sum: with fewer there is less to win than it takes to compile
+_MAX_BYTES = 2**28  # of tiles at once
 
 Grid = Sequence[Sequence[jax.Array]]
 
 
-def pays(shape: tuple[int, ...], kernel: jax.Array | jax.ShapeDtypeStruct, strides: tuple[int, int]) -> bool:
+def is_profitable(shape: tuple[int, ...], kernel: jax.Array | jax.ShapeDtypeStruct, strides: tuple[int, int]) -> bool:
     """Whether this beats XLA on CPU, from images to outputs and back."""
     height, width, channels, features = kernel.shape
     pixels = shape[0] * shape[1] * shape[2]
@@ -35,21 +35,21 @@ def pays(shape: tuple[int, ...], kernel: jax.Array | jax.ShapeDtypeStruct, strid
     return (
         (height, width) == (3, 3)
         and strides == (1, 1)
-        and min(channels, features) >= _LEAST_CHANNELS
+        and min(channels, features) >= _MIN_CHANNELS
         and kernel.dtype.itemsize >= 4  # half precision has no digits to lose
-        and pixels * kernel.size >= _LEAST_WORK
-        and tiles <= _MOST_BYTES
+        and pixels * kernel.size >= _MIN_WORK
+        and tiles <= _MAX_BYTES
     )
 
 
 def takes_tiles(outputs: tuple[int, ...], kernel: tuple[int, ...]) -> bool:
     """Whether a convolution in float32 from an equally large map to [B, H, W, out] goes this way on CPU."""
-    return pays(outputs, jax.ShapeDtypeStruct(kernel, jnp.float32), (1, 1))
+    return is_profitable(outputs, jax.ShapeDtypeStruct(kernel, jnp.float32), (1, 1))
 
 
-def pays_for_kernels(shape: tuple[int, ...], kernel: jax.Array, strides: tuple[int, int]) -> bool:
+def is_profitable_for_kernels(shape: tuple[int, ...], kernel: jax.Array, strides: tuple[int, int]) -> bool:
     """Whether it does for the gradient of the kernel."""
-    return pays(shape, kernel, strides) and min(kernel.shape[2:]) >= _LEAST_FOR_KERNELS
+    return is_profitable(shape, kernel, strides) and min(kernel.shape[2:]) >= _MIN_CHANNELS_FOR_KERNELS
 
 
 def conv(images: jax.Array, kernel: jax.Array, padding: Padding, turned: bool = False) -> jax.Array:

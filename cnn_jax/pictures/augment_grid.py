@@ -50,7 +50,9 @@ def draw_gallery(config: ml_collections.ConfigDict, path: Path) -> Path:
     splits = data.load(config.data)
     chosen = _one_of_each_class(splits.train.labels, _ROWS)
     images, labels = splits.train.read(chosen), splits.train.labels[chosen]
-    batch = _Batch(jnp.asarray(images), jnp.asarray(labels), splits.num_classes, config.augment_edges, config.seed)
+    batch = _Batch(
+        jnp.asarray(images), jnp.asarray(labels), splits.num_classes, config.augment_padding_mode, config.seed
+    )
     drawn = {name: STRENGTHS.get(name, (operation.default,)) for name, operation in AUGMENTATIONS.items()}
     with progress_bar(len(drawn) + 1, "compiling", "operation") as bar:
         rows = _pipeline_rows(batch, config.augment) if config.augment else []
@@ -60,7 +62,9 @@ def draw_gallery(config: ml_collections.ConfigDict, path: Path) -> Path:
             bar.update(1)
     listed = ", ".join(f"{name} {_written(strength)}" for name, strength in config.augment) or "none"
     try:
-        return reports.plot_gallery(f"{splits.name}; augment: {listed}; edges: {config.augment_edges}", rows, path)
+        return reports.plot_gallery(
+            f"{splits.name}; augment: {listed}; padding: {config.augment_padding_mode}", rows, path
+        )
     except (OSError, ValueError) as error:  # matplotlib: a file type that it does not know
         raise InputError(f"--output={path}: it cannot be written ({error})") from error
 
@@ -72,13 +76,15 @@ class _Batch:
     images: jax.Array
     labels: jax.Array
     num_classes: int
-    edges: str
+    padding_mode: str
     seed: int
 
     def augmented(self, pipelines: Sequence[Pipeline], steps: Sequence[int]) -> list[np.ndarray]:
         """The images as each pipeline makes them at each step (which is an epoch of its own), pipelines first."""
         height, width, channels = self.images.shape[1:]
-        augments = [make_augment(each, (height, width, channels), self.num_classes, self.edges) for each in pipelines]
+        augments = [
+            make_augment(each, (height, width, channels), self.num_classes, self.padding_mode) for each in pipelines
+        ]
         index = jnp.arange(len(self.images), dtype=jnp.int32)
 
         @functools.partial(jax.jit, compiler_options=_QUICK)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cnn_jax.config.former_keys import current_keys
 from cnn_jax.config.tree import flatten
 from cnn_jax.errors import InputError, shown
 from cnn_jax.runs.filtering import condition, in_order
@@ -126,7 +127,7 @@ def read_run(path: Path, folder: Path) -> dict[str, Any]:
     summary.pop("devices", None)  # its figures are those of environment.json
     logged = _logged(_rows(path))
     record |= {"epoch": logged.pop("epoch", None), "step": logged.pop("step", None)}
-    found = _flat(summary) | logged | _flat(config)
+    found = _flat(summary) | logged | current_keys(_flat(config))
     record |= {name: value for name, value in found.items() if name not in record}
     if error:
         record["error"] = error

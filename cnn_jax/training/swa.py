@@ -38,7 +38,7 @@ def make_statistics_step(
       forgets what was before it.
     """
     # So the statistics after a step are those of its batch alone.
-    model = model.clone(setting=dataclasses.replace(model.setting, norm_momentum=0.0))
+    model = model.clone(compute=dataclasses.replace(model.compute, norm_momentum=0.0))
 
     def statistics_step(state: TrainState, batch: Batch, seed: jax.Array) -> tuple[TrainState, Sums]:
         images, _ = preprocess(batch, seed, state.step)

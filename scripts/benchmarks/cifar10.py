@@ -21,7 +21,7 @@ def measure_cifar10(settings: Settings) -> list[dict[str, Any]]:
     """Two tables: each seed's accuracy and seconds, and of each config their means.
 
     As airbench counts them, seconds are of the first weights (whitening included), of training and of one evaluation
-    with the config's `eval_views`; loading the data, compiling and a first step, the warm-up, are told apart. Only
+    with the config's `eval_tta`; loading the data, compiling and a first step, the warm-up, are told apart. Only
     configs whose model is `speednet` are trained. Nothing is saved.
 
     Raises:

@@ -18,7 +18,7 @@ from cnn_jax.config import tree as c
 from cnn_jax.config.overrides import parse_overrides
 from cnn_jax.config.schedule_keys import SHARED
 from cnn_jax.errors import InputError
-from cnn_jax.models import initializers, layers
+from cnn_jax.models import activations, initializers
 from cnn_jax.optimization import schedules
 from tests.support.helpers import ROOT, refusal
 
@@ -30,8 +30,11 @@ def defaults(callable_: Any, skip: tuple[str, ...]) -> dict[str, Any]:
 
 @pytest.mark.parametrize("name", k.MODELS)
 def test_models_arguments_are_the_keys_with_the_same_defaults(name: str) -> None:
-    ours = defaults(k.MODELS[name].load(), ("num_classes", "setting", "parent", "name", "blocks", "block"))
-    assert {key: entry.default for key, entry in k.MODELS[name].items()} == ours
+    parts = ("blocks", "widths", "block", "stem") if name.startswith("resnet") else ()
+    ours = defaults(k.MODELS[name].load(), ("num_classes", "compute", "parent", "name", *parts))
+    functions = {"activation": activations.ACTIVATIONS, "initialization": initializers.INITIALIZATIONS}
+    keys = {key: functions.get(key, {}).get(entry.default, entry.default) for key, entry in k.MODELS[name].items()}
+    assert keys == ours
 
 
 @pytest.mark.parametrize("name", k.OPTIMIZERS)
@@ -58,9 +61,9 @@ def test_losses_take_the_keys_with_the_same_defaults(name: str) -> None:
 
 
 def test_tables_hold_the_names_of_the_config() -> None:
-    assert set(model_keys.INITIALIZATIONS) == set(initializers.INITIALIZERS)
-    assert set(model_keys.ACTIVATIONS) == set(layers.ACTIVATIONS)
-    assert set(k.EDGES) == {*ops.PAD_MODES, "crop"}
+    assert set(model_keys.INITIALIZATIONS) == set(initializers.INITIALIZATIONS)
+    assert set(model_keys.ACTIVATIONS) == set(activations.ACTIVATIONS)
+    assert set(k.PADDING_MODES) == {*ops.PAD_MODES, "crop"}
     assert all(callable(entry.load()) for entry in (*k.AUGMENTATIONS.values(), *k.SOURCES.values()))
     assert all(entry.rule(entry.default) == entry.default for entry in k.AUGMENTATIONS.values())
     assert k.KEYS["data.source"].rule.choices == tuple(k.SOURCES)
@@ -106,7 +109,7 @@ MISTAKES: dict[str, list[tuple[Any, str]]] = {
         (1e300, "a number above 0"), (10**400, "a number above 0"),
     ],
     "precision": [("half", "float32, bfloat16, float16, float64")],
-    "augment_edges": [("crop", "one of zero, extend, reflect, wrap")],
+    "augment_padding_mode": [("crop", "one of zero, extend, reflect, wrap")],
     "optimizer.momentum": [(1.0, "below 1")],
     "optimizer.nesterov": [(1, "True or False")],
     "model.filters": [((), "at least 1"), ((8, 0), "at least 1"), ("wide", "whole number")],

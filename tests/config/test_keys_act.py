@@ -26,9 +26,10 @@ from tests.support.helpers import ROOT, tiny_config
 # Values for a key that another one must go with: (value, companions).
 MODEL_VALUES: dict[str, Any] = {
     "hidden": (7,), "activation": "silu", "dropout": 0.5, "initialization": "orthogonal", "pooling": "max",
-    "edges": "extend", "filters": (8, 16), "convs_per_block": 2, "kernel_size": (5, 5), "stride": 2, "pool_window": 3,
-    "pool_stride": 1, "norm": "group", "norm_groups": 4, "neck": "global_mean", "small_images": True,
-    "zero_init_residual": False, "stem": (4, (3, 3), 1), "convs_per_group": 3, "logit_scale": 0.5, "norm_momentum": 0.5,
+    "padding_mode": "extend", "filters": (8, 16), "convs_per_block": 2, "kernel_size": (5, 5), "stride": 2,
+    "pool_window": 3, "pool_stride": 1, "norm": "group", "norm_groups": 4, "global_pool": "global_mean",
+    "small_images": True, "zero_init_residual": False, "stem": (4, (3, 3), 1), "convs_per_group": 3,
+    "logit_scale": 0.5, "norm_momentum": 0.5,
     "pool_last": False,
 }  # fmt: skip
 MODEL_COMPANIONS = {"norm_groups": {"norm": "group"}}
@@ -211,13 +212,13 @@ SEEN_IN_PARTS: dict[str, Case] = {
     "data.classes": Case(
         5, lambda config: splits_of(config).num_classes, (("data.source", "synthetic"), ("data.examples", 200))
     ),
-    "augment_edges": Case("wrap", one_step),
+    "augment_padding_mode": Case("wrap", one_step),
     "loss.label_smoothing": Case(0.3, one_step),
     "loss.class_weights": Case("balanced", one_step),
     "batch_size": Case(64, lambda config: build(config).steps_per_epoch),
     "num_epochs": Case(7, lambda config: float(build(config).schedule(19))),
     "precision": Case("bfloat16", one_step),
-    "remat": Case("stage", lambda config: build(config).model.setting.remat),
+    "remat": Case("stage", lambda config: build(config).model.compute.remat),
     "freeze": Case("block", one_step),
     "accumulate_steps": Case(2, one_step),
     "ema_decay": Case(0.9, lambda config: initial_state(build(config)).averaged is not None),
@@ -235,7 +236,7 @@ SEEN_IN_RUNS = {
     "data.workers": "data/test_stream.py::test_any_number_of_workers_gives_the_same_batches",
     "data.on_error": "data/test_folder_files.py::test_bad_files_are_all_named_or_left_out",
     "loss.name": "optimization/test_torch.py::test_cross_entropy",
-    "eval_views": "inference/test_views.py::test_eval_views_are_part_of_a_run",
+    "eval_tta": "inference/test_views.py::test_eval_tta_is_part_of_a_run",
     "eval_batch_size": "config/test_keys_act.py::test_the_evaluation_batch_size_acts",
     "init_from": "experiment/test_warm_start.py::test_with_the_same_classes_everything_is_taken",
     "patience": "experiment/test_fit.py::test_early_stopping_counts_across_a_resume",

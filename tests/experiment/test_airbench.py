@@ -93,7 +93,7 @@ import sys
 sys.path.insert(0, {root!r})
 from tests.models.test_speednet import speednet_config
 def get_config():
-    return speednet_config(optimizer__learning_rate=0.05, eval_views="flip")
+    return speednet_config(optimizer__learning_rate=0.05, eval_tta="flip")
 """
 
 

@@ -30,7 +30,7 @@ def small(root: Path) -> ml_collections.ConfigDict:
         ("model.name", "cnn"),
         ("model.filters", (8, 16)),
         ("model.hidden", ()),
-        ("model.neck", "global_mean"),
+        ("model.global_pool", "global_mean"),
         ("batch_size", 8),
         ("num_epochs", 1),
         ("parallel.devices", 1),

@@ -13,7 +13,7 @@ from cnn_jax.errors import InputError
 from cnn_jax.experiment.fitting import fit
 from cnn_jax.inference.evaluation import assess, load_split, measure
 from cnn_jax.inference.run import load_run
-from cnn_jax.inference.tta import with_views
+from cnn_jax.inference.tta import with_tta
 from cnn_jax.pictures import augment_grid as gallery
 from tests.support.helpers import read_json, script, tiny_config
 
@@ -32,7 +32,7 @@ def test_views_are_airbenchs(names: tuple[str, ...]) -> None:
         expected = 0.5 * images + 0.25 * padded[:, :5, :4] + 0.25 * padded[:, 2:, 2:]
     if "flip" in names:
         expected = (expected + expected[:, :, ::-1]) / 2
-    ours = np.asarray(with_views(flat, names)(None, jnp.asarray(images)))
+    ours = np.asarray(with_tta(flat, names)(None, jnp.asarray(images)))
     np.testing.assert_allclose(ours, expected.reshape(2, -1), atol=1e-4)
 
 
@@ -45,21 +45,21 @@ def test_evaluate_reports_the_views_beside_the_plain_figures(trained: Path) -> N
     assert saved["tta"]["views"] == ["flip", "translate"]
     run = load_run(trained)
     examples = load_split(run, "test")
-    logits = np.asarray(with_views(run.apply, ("flip", "translate"))(run.variables, jnp.asarray(examples.images)))
+    logits = np.asarray(with_tta(run.apply, ("flip", "translate"))(run.variables, jnp.asarray(examples.images)))
     assert saved["tta"]["accuracy"] == pytest.approx((logits.argmax(1) == examples.labels).mean(), abs=0.01)
     assert f"with views (flip, translate) {saved['tta']['accuracy']:.2%}" in result.stdout.splitlines()[-1]
     assert f"test accuracy {plain['accuracy']:.2%}" in result.stdout
     assess(trained)  # leaves the folder as it was
 
 
-def test_eval_views_are_part_of_a_run(tmp_path: Path) -> None:
+def test_eval_tta_is_part_of_a_run(tmp_path: Path) -> None:
     """The run's own test, evaluate.py and predict.py see the same views; --tta replaces them."""
-    summary = fit(tiny_config(num_epochs=1, model__filters=(4,), eval_views="flip_translate"), tmp_path / "run")
+    summary = fit(tiny_config(num_epochs=1, model__filters=(4,), eval_tta="flip_translate"), tmp_path / "run")
     run = load_run(tmp_path / "run")
     examples = load_split(run, "test")
     images = jnp.asarray(examples.images)
-    plain = run.seeing(())
-    expected = np.asarray(with_views(plain.apply, ("flip", "translate"))(run.variables, images))
+    plain = run.with_tta(())
+    expected = np.asarray(with_tta(plain.apply, ("flip", "translate"))(run.variables, images))
     np.testing.assert_allclose(run.logits(examples), expected, atol=1e-4)
     assert not np.allclose(plain.logits(examples), expected, atol=1e-2)
     figures = assess(tmp_path / "run", tta=("flip", "translate")).figures

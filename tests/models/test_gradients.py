@@ -31,7 +31,7 @@ def gradient(name: str, precision: str, options: dict[str, Any] | None = None) -
     model = make_model(default_config(model=name).model, 10, precision)
     draw = np.random.default_rng(0)
     images, labels = draw.normal(size=(8, size, size, channels)), np.arange(8)
-    images = jnp.asarray(images, model.setting.param_dtype)
+    images = jnp.asarray(images, model.compute.param_dtype)
     variables = jax.jit(lambda: model.init(jax.random.key(0), images[:1]))()
 
     def loss(params: Any) -> jax.Array:

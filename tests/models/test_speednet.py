@@ -12,7 +12,7 @@ import pytest
 from cnn_jax.data.normalize import normalize
 from cnn_jax.errors import InputError
 from cnn_jax.experiment.fitting import build, fit, initial_state
-from cnn_jax.models.initializers import INITIALIZERS
+from cnn_jax.models.initializers import INITIALIZATIONS
 from cnn_jax.models.speednet import SpeedNet
 from cnn_jax.models.whitening import whitening_kernel
 from tests.support.helpers import tiny_config
@@ -49,19 +49,19 @@ def test_whitened_patches_have_the_identity_for_a_covariance() -> None:
 
 @pytest.mark.parametrize("shape", [(3, 3, 4, 6), (3, 3, 6, 4), (2, 2, 3, 5)])
 def test_dirac_hands_the_channels_on(shape: tuple[int, ...]) -> None:
-    kernel = np.asarray(INITIALIZERS["dirac"](jax.random.key(0), shape, jnp.float32))
+    kernel = np.asarray(INITIALIZATIONS["dirac"].kernel(jax.random.key(0), shape, jnp.float32))
     handed, centre = min(shape[2:]), (shape[0] // 2, shape[1] // 2)
     expected = np.zeros((*shape[:3], handed), np.float32)
     expected[centre] = np.eye(shape[2], handed)
     np.testing.assert_array_equal(kernel[..., :handed], expected)
-    torch = np.asarray(INITIALIZERS["torch"](jax.random.key(0), shape, jnp.float32))
+    torch = np.asarray(INITIALIZATIONS["torch"].kernel(jax.random.key(0), shape, jnp.float32))
     np.testing.assert_array_equal(kernel[..., handed:], torch[..., handed:])
 
 
 def test_the_third_convolution_is_added_to_what_enters_the_second() -> None:
     """With a third norm that gives zero, a group hands on what it had behind its first convolution."""
     images = jax.random.normal(jax.random.key(0), (4, 9, 9, 1))
-    net = SpeedNet(3, filters=(8,), convs_per_group=3, activation="relu")
+    net = SpeedNet(3, filters=(8,), convs_per_group=3, activation=jax.nn.relu)
     variables = net.init(jax.random.key(1), images)
     assert set(variables["params"]["group1"]) == {f"{kind}{i}" for kind in ("conv", "norm") for i in (1, 2, 3)}
     variables["params"]["group1"]["conv3"]["kernel"] *= 0
@@ -111,7 +111,7 @@ def test_another_runs_kernel_wins_over_the_data(tmp_path: Path) -> None:
     np.testing.assert_array_equal(load_run(tmp_path / "second").variables["params"]["whiten"]["kernel"], kernel)
 
 
-def test_running_statistics_keep_their_share_unless_the_setting_says_another() -> None:
+def test_running_statistics_keep_their_share_unless_the_compute_config_says_another() -> None:
     """Averaged weights take their statistics with a share of zero, whatever the network's own is."""
     images = jax.random.normal(jax.random.key(0), (4, 6, 6, 1)) + 3
     network = SpeedNet(num_classes=3, filters=(4,), norm_momentum=0.6)
@@ -121,6 +121,6 @@ def test_running_statistics_keep_their_share_unless_the_setting_says_another() -
         _, updated = model.apply(variables, images, train=True, mutable=["batch_stats"])
         return np.asarray(updated["batch_stats"]["group1"]["norm1"]["mean"])
 
-    taken_anew = after_one_step(network.clone(setting=dataclasses.replace(network.setting, norm_momentum=0.0)))
+    taken_anew = after_one_step(network.clone(compute=dataclasses.replace(network.compute, norm_momentum=0.0)))
     np.testing.assert_allclose(after_one_step(network), 0.4 * taken_anew, rtol=1e-5)
     assert np.abs(taken_anew).max() > 0.1

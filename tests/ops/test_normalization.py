@@ -1,4 +1,4 @@
-"""Batch normalization against Flax's, gradients included, and what changes its place with a maximum."""
+"""Batch normalization against Flax's, gradients included."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -11,7 +11,9 @@ import pytest
 from jax import lax
 
 from cnn_jax import ops
-from cnn_jax.models.layers import ACTIVATIONS, BatchNorm, Conv, Pool
+from cnn_jax.models.compute_config import ComputeConfig
+from cnn_jax.models.layers import BatchNorm
+from tests.support.arrays import normal
 
 
 @pytest.fixture
@@ -20,13 +22,9 @@ def float64() -> Iterator[None]:
         yield
 
 
-def normal(seed: int, *shape: int, dtype: Any = np.float64) -> Any:
-    return np.random.default_rng(seed).standard_normal(shape).astype(dtype)
-
-
-def both(train: bool) -> tuple[Any, Any, Any]:
+def both() -> tuple[Any, Any, Any]:
     """This package's and Flax's, with the same parameters that are not those of the beginning."""
-    ours, theirs = BatchNorm(train), nn.BatchNorm(not train, momentum=0.9, epsilon=1e-5)
+    ours, theirs = BatchNorm(), nn.BatchNorm(momentum=0.9, epsilon=1e-5)
     variables = {
         "params": {"scale": normal(3, 5) + 1, "bias": normal(4, 5)},
         "batch_stats": {"mean": normal(5, 5), "var": normal(6, 5) ** 2 + 0.1},
@@ -36,15 +34,13 @@ def both(train: bool) -> tuple[Any, Any, Any]:
 
 @pytest.mark.parametrize("train", [True, False])
 def test_batch_normalization_is_flaxs(float64: None, train: bool) -> None:
-    from cnn_jax.models.setting import Setting
-
-    ours, theirs, variables = both(train)
-    ours = ours.clone(setting=Setting(jnp.float64))
+    ours, theirs, variables = both()
+    ours = ours.clone(compute=ComputeConfig(jnp.float64))
     theirs = theirs.clone(force_float32_reductions=False, dtype=jnp.float64, param_dtype=jnp.float64)
     x, cotangent = 3 * normal(0, 4, 3, 2, 5) + 7, normal(1, 4, 3, 2, 5)
 
     def run(module: Any, x: jax.Array, params: Any) -> Any:
-        y, updated = module.apply({**variables, "params": params}, x, mutable=["batch_stats"])
+        y, updated = module.apply({**variables, "params": params}, x, not train, mutable=["batch_stats"])
         return (y * cotangent).sum(), (y, updated["batch_stats"])
 
     results = [
@@ -94,9 +90,9 @@ def test_a_network_pools_while_it_normalizes(pool: dict[str, Any], sizes: list[i
 
 
 def test_batch_normalization_starts_as_flaxs() -> None:
-    (ours, theirs, _), x = both(True), jnp.ones((2, 3, 3, 5))
+    (ours, theirs, _), x = both(), jnp.ones((2, 3, 3, 5))
     assert jax.tree.all(
-        jax.tree.map(jnp.array_equal, ours.init(jax.random.key(0), x), theirs.init(jax.random.key(0), x))
+        jax.tree.map(jnp.array_equal, ours.init(jax.random.key(0), x, False), theirs.init(jax.random.key(0), x, False))
     )
 
 
@@ -119,55 +115,3 @@ def test_a_map_far_from_zero_keeps_its_gradients() -> None:
 
     for single, double in zip(pulled(np.float32), pulled(np.float64), strict=True):
         np.testing.assert_allclose(single, double, rtol=0, atol=3e-5 * np.abs(double).max())
-
-
-def test_lenet_takes_the_maximum_first_and_computes_what_its_definition_says(monkeypatch: pytest.MonkeyPatch) -> None:
-    from cnn_jax.models.lenet import LeNet5
-
-    x, seen = normal(0, 2, 28, 28, 1, dtype=np.float32), []
-    for activation, pooling, sizes in (
-        ("relu", "max", [14, 5]), ("gelu", "max", [28, 10]), ("relu", "mean", [28, 10]), ("tanh", "mean", [28, 10])
-    ):  # fmt: skip
-        model, act = LeNet5(activation=activation, pooling=pooling, initialization="torch"), ACTIVATIONS[activation]
-        variables = model.init(jax.random.key(0), x)
-        y, pool = jnp.asarray(x), ops.max_pool if pooling == "max" else ops.mean_pool
-        for name, edges in (("conv1", "zero"), ("conv2", "crop")):
-            weights = variables["params"][name]
-            y = ops.conv(y, weights["kernel"], edges=edges) + weights["bias"].reshape(1, 1, 1, -1)
-            y = pool(act(y), (2, 2), (2, 2))
-        dense = variables["params"]["dense"]
-        expected = act(y.reshape(2, -1) @ dense["kernel"] + dense["bias"].reshape(1, -1))
-        with monkeypatch.context() as patch:
-            patch.setitem(ACTIVATIONS, activation, lambda y, act=act: (seen.append(y.shape[1]), act(y))[1])
-            seen.clear()
-            np.testing.assert_allclose(model.apply(variables, x, method="embed"), expected, rtol=1e-5, atol=1e-6)
-        assert seen[:2] == sizes, "the height of what the activation is taken of"
-
-
-def test_a_maximum_and_relu_commute() -> None:
-    """The network pools first; what it computes is what one reads in its definition."""
-    from cnn_jax.models.cnn import CNN
-
-    x = normal(0, 2, 8, 8, 1, dtype=np.float32)
-    for activation in ("relu", "leaky_relu", "gelu"):
-        model = CNN(filters=(4,), hidden=(), activation=activation, neck="global_mean")
-        variables = model.init(jax.random.key(0), x)
-        block = variables["params"]["block1"]
-        y = ops.conv(x, block["conv1"]["kernel"]) / np.sqrt(1 + 1e-5)
-        y = ACTIVATIONS[activation](y)
-        expected = ops.max_pool(y, (2, 2), (2, 2)).mean((1, 2))
-        np.testing.assert_allclose(model.apply(variables, x, method="embed"), expected, rtol=1e-5, atol=1e-6)
-
-
-def test_a_maximum_and_a_bias_commute_to_the_bit_and_a_mean_keeps_its_place() -> None:
-    x = normal(0, 2, 8, 8, 3, dtype=np.float32)
-    conv = Conv(4, initialization="torch")
-    variables = conv.init(jax.random.key(0), x)
-    for pool in (Pool(), Pool("mean", 3, 2, 1)):
-
-        def pooled(x: jax.Array, pool: Pool = pool) -> jax.Array:
-            return conv.apply(variables, x, pool=pool)  # type: ignore[return-value]
-
-        np.testing.assert_array_equal(pooled(x), pool(conv.apply(variables, x)))  # type: ignore[arg-type]
-        added = [e.outvars[0].aval.shape for e in jax.make_jaxpr(pooled)(x).eqns if e.primitive.name == "add"]
-        assert added[0][1] == (4 if pool.kind == "max" else 8), "the height of the map to which the bias is added"

@@ -26,21 +26,22 @@ def assert_close(ours: jax.Array, theirs: jax.Array, tolerance: float = 2e-6) ->
 @given(
     batch=st.integers(1, 6), size=st.tuples(*[st.integers(3, 12)] * 2), kernel=st.tuples(*[st.integers(1, 4)] * 2),
     strides=st.tuples(*[st.integers(1, 3)] * 2), channels=st.integers(1, 4), features=st.integers(1, 4),
-    edges=st.sampled_from(["zero", "crop"]), dilation=st.tuples(*[st.integers(1, 2)] * 2), groups=st.integers(1, 3),
+    padding_mode=st.sampled_from(["zero", "crop"]), dilation=st.tuples(*[st.integers(1, 2)] * 2),
+    groups=st.integers(1, 3),
 )  # fmt: skip
 @example(
-    batch=12, size=(9, 8), kernel=(3, 2), strides=(2, 1), channels=3, features=4, edges="zero", dilation=(2, 3),
+    batch=12, size=(9, 8), kernel=(3, 2), strides=(2, 1), channels=3, features=4, padding_mode="zero", dilation=(2, 3),
     groups=1,
 )  # fmt: skip
 def test_convolution_is_xlas(
     batch: int, size: tuple[int, int], kernel: tuple[int, int], strides: tuple[int, int], channels: int, features: int,
-    edges: str, dilation: tuple[int, int], groups: int,
+    padding_mode: str, dilation: tuple[int, int], groups: int,
 ) -> None:  # fmt: skip
     spans = [(k - 1) * d + 1 for k, d in zip(kernel, dilation, strict=True)]
-    if edges == "crop" and any(span > n for span, n in zip(spans, size, strict=True)):
+    if padding_mode == "crop" and any(span > n for span, n in zip(spans, size, strict=True)):
         return
     x, w = normal(0, batch, *size, channels * groups), normal(1, *kernel, channels, features * groups)
-    padding = [(0, 0), (0, 0)] if edges == "crop" else [((span - 1) // 2, span // 2) for span in spans]
+    padding = [(0, 0), (0, 0)] if padding_mode == "crop" else [((span - 1) // 2, span // 2) for span in spans]
 
     def theirs(x: jax.Array, w: jax.Array) -> jax.Array:
         return lax.conv_general_dilated(
@@ -49,7 +50,7 @@ def test_convolution_is_xlas(
         )  # fmt: skip
 
     expected, their_pull_back = jax.vjp(theirs, x, w)
-    y, pull_back = jax.vjp(lambda x, w: ops.conv(x, w, strides, edges, dilation, groups), x, w)
+    y, pull_back = jax.vjp(lambda x, w: ops.conv(x, w, strides, padding_mode, dilation, groups), x, w)
     cotangent = normal(2, *y.shape)
     assert_close(y, expected)
     for ours, other in zip(pull_back(cotangent), their_pull_back(cotangent), strict=True):
@@ -166,11 +167,17 @@ def test_maximum_pooling_lets_nan_through() -> None:
             lambda x: ops.max_pool(x, (2, 2), (2, 2), (0, 0), (3, 1)),
             "4x2 pooling window does not fit into a map of 3x3",
         ),
-        (lambda x: ops.conv(x, jnp.zeros((5, 5, 1, 1)), edges="crop"), "5x5 kernel does not fit into a map of 3x3"),
-        (lambda x: ops.conv(x, jnp.zeros((3, 3, 1, 1)), edges="crop", dilation=(1, 2)), "3x5 kernel does not fit into"),
+        (
+            lambda x: ops.conv(x, jnp.zeros((5, 5, 1, 1)), padding_mode="crop"),
+            "5x5 kernel does not fit into a map of 3x3",
+        ),
+        (
+            lambda x: ops.conv(x, jnp.zeros((3, 3, 1, 1)), padding_mode="crop", dilation=(1, 2)),
+            "3x5 kernel does not fit into",
+        ),
         (lambda x: ops.conv(x, jnp.zeros((3, 3, 2, 4))), "from 2 to 4 channels does not fit to 1 channels in 1 group$"),
         (lambda x: ops.conv(x, jnp.zeros((3, 3, 1, 3)), groups=2), "from 1 to 3 channels .* 1 channels in 2 groups"),
-        (lambda x: ops.conv(x, jnp.zeros((9, 9, 1, 1)), edges="reflect"), "cannot add 4 pixels to a map of 3"),
+        (lambda x: ops.conv(x, jnp.zeros((9, 9, 1, 1)), padding_mode="reflect"), "cannot add 4 pixels to a map of 3"),
     ],
 )
 def test_what_does_not_fit_is_said(call: object, words: str) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from cnn_jax.config.keys import OPTIMIZERS
 from cnn_jax.errors import InputError
-from cnn_jax.models.parameter_names import check_patterns, hold, parameter_names
+from cnn_jax.models.parameter_names import check_patterns, parameter_names, stop_gradient_frozen
 from cnn_jax.optimization.optimizers import make_optimizer
 
 
@@ -172,7 +172,7 @@ def test_long_lists_of_names_are_cut() -> None:
 
 def test_no_gradient_reaches_what_is_frozen() -> None:
     def loss(w: Any) -> jax.Array:
-        return sum(jnp.sum(leaf**2) for leaf in jax.tree.leaves(hold(w, "conv/k|scale")))
+        return sum(jnp.sum(leaf**2) for leaf in jax.tree.leaves(stop_gradient_frozen(w, "conv/k|scale")))
 
     found = {key: bool(gradient.any()) for key, gradient in leaves(jax.grad(loss)(params())).items()}
     assert found == {

@@ -11,8 +11,7 @@ import pytest
 
 from cnn_jax import ops
 from cnn_jax.config.keys import OPTIMIZERS as OPTIMIZER_KEYS
-from cnn_jax.models.layers import make_norm
-from cnn_jax.models.setting import Setting
+from cnn_jax.models.layers import BatchNorm
 from cnn_jax.optimization.losses import cross_entropy
 from cnn_jax.optimization.optimizers import make_optimizer
 from tests.support.schedules import run_with_torch
@@ -63,8 +62,8 @@ def test_convolution(torch_results: dict[str, np.ndarray], name: str) -> None:
 def test_batchnorm(torch_results: dict[str, np.ndarray]) -> None:
     t = part(torch_results, "batchnorm")
     params = {"scale": jnp.asarray(t["scale"]), "bias": jnp.asarray(t["bias"])}
-    train, evaluate = (make_norm("batch", train, Setting()) for train in (True, False))
-    statistics = train.init(jax.random.key(0), nhwc(t["0/x"]))["batch_stats"]
+    norm = BatchNorm()
+    statistics = norm.init(jax.random.key(0), nhwc(t["0/x"]), False)["batch_stats"]
     count = t["0/x"].size // t["0/x"].shape[1]
     for step in range(4):
         s = part(t, str(step))
@@ -72,11 +71,7 @@ def test_batchnorm(torch_results: dict[str, np.ndarray]) -> None:
         def f(
             params: dict[str, jax.Array], x: jax.Array, statistics: dict[str, jax.Array] = statistics
         ) -> tuple[jax.Array, dict[str, jax.Array]]:
-            y, updated = train.apply(
-                {"params": params, "batch_stats": statistics},
-                x,
-                mutable=["batch_stats"],
-            )
+            y, updated = norm.apply({"params": params, "batch_stats": statistics}, x, False, mutable=["batch_stats"])
             return y, updated["batch_stats"]
 
         y, pull_back, statistics = jax.vjp(f, params, nhwc(s["x"]), has_aux=True)
@@ -90,7 +85,7 @@ def test_batchnorm(torch_results: dict[str, np.ndarray]) -> None:
         start = 0.9 ** (step + 1)
         assert_close((statistics["var"] - start) * count / (count - 1) + start, s["var"])
     theirs = {"mean": jnp.asarray(s["mean"]), "var": jnp.asarray(s["var"])}
-    assert_close(nchw(evaluate.apply({"params": params, "batch_stats": theirs}, nhwc(t["eval/x"]))), t["eval/y"])
+    assert_close(nchw(norm.apply({"params": params, "batch_stats": theirs}, nhwc(t["eval/x"]), True)), t["eval/y"])
 
 
 @pytest.mark.parametrize("name", ["max_2_2_0", "max_3_2_1", "max_3_1_0", "mean_2_2_0", "mean_3_2_0"])

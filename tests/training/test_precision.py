@@ -15,7 +15,7 @@ from cnn_jax.config.tree import default_config
 from cnn_jax.data.normalize import Normalization, normalize
 from cnn_jax.errors import InputError
 from cnn_jax.experiment.fitting import build
-from cnn_jax.models import Setting, make_model
+from cnn_jax.models import ComputeConfig, make_model
 from cnn_jax.models.layers import make_norm
 from cnn_jax.models.resnet import ResNet
 from cnn_jax.optimization.losses import cross_entropy
@@ -37,7 +37,7 @@ def x64() -> Iterator[None]:
 def program(name: str, precision: str) -> Callable[[jax.Array], dict[str, Any]]:
     """From images to a training step's loss, gradients and new statistics."""
     if name == "resnet":
-        model: Any = ResNet(7, Setting(jnp.dtype(precision)), blocks=(1, 1), small_images=True)
+        model: Any = ResNet(7, ComputeConfig(jnp.dtype(precision)), blocks=(1, 1), small_images=True)
     else:
         block = default_config(name).model
         if name == "speednet":
@@ -112,9 +112,10 @@ def test_statistics_of_half_precision_are_those_of_float32(kind: str) -> None:
     """Far from zero, where a mean in bfloat16 would be wrong in the third digit, and squares worse."""
     x = (np.random.default_rng(0).standard_normal((64, 8, 8, 16)) + 3).astype(jnp.bfloat16)
     exact = x.astype(np.float64)
-    norm = make_norm(kind, True, Setting(jnp.bfloat16), groups=4)
-    variables = norm.init(jax.random.key(0), x)
-    y, updated = norm.apply(variables, x, mutable=["batch_stats"])
+    norm: Any = make_norm(kind, ComputeConfig(jnp.bfloat16), groups=4)
+    of_batch = {"use_running_average": False} if kind == "batch" else {}
+    variables = norm.init(jax.random.key(0), x, **of_batch)
+    y, updated = norm.apply(variables, x, **of_batch, mutable=["batch_stats"])
     assert y.dtype == jnp.bfloat16
     if kind == "batch":
         mean, var = exact.mean((0, 1, 2)), exact.var((0, 1, 2))

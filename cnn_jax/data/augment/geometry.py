@@ -78,9 +78,9 @@ def matrix(rows: Sequence[Sequence[jax.Array | float]]) -> jax.Array:
 # keep the type, what interpolates gives float32.
 
 
-def translate(images: jax.Array, keys: jax.Array, pixels: int, edges: str = "zero") -> jax.Array:
-    """Shifts by whole pixels, up to `pixels` each way along both axes, evenly drawn; `edges` says what comes in."""
-    padded = pad(images, pixels, edges)
+def translate(images: jax.Array, keys: jax.Array, pixels: int, padding_mode: str = "zero") -> jax.Array:
+    """Shifts by whole pixels, up to `pixels` each way along both axes, evenly drawn; what comes in is padding."""
+    padded = pad(images, pixels, padding_mode)
 
     def crop(image: jax.Array, offset: jax.Array) -> jax.Array:
         return lax.dynamic_slice(image, (offset[0], offset[1], 0), images.shape[1:])

@@ -27,7 +27,7 @@ CROP, ELASTIC = "random_resized_crop", "elastic"
 
 
 def make_augment(
-    pipeline: Pipeline, image_shape: tuple[int, int, int], num_classes: int, edges: str = "zero",
+    pipeline: Pipeline, image_shape: tuple[int, int, int], num_classes: int, padding_mode: str = "zero",
     cropped: bool = False,
 ) -> Augment:  # fmt: skip
     """The operations in order, each with draws of its own; fit for `jit`.
@@ -36,7 +36,7 @@ def make_augment(
       pipeline: (name, strength) pairs; see `config.augment_keys.AUGMENTATIONS`.
       image_shape: (height, width, channels), channels 1 or 3.
       num_classes: K.
-      edges: what stands beyond the border: "zero", "extend", "reflect" or "wrap".
+      padding_mode: what stands beyond the border: "zero", "extend", "reflect" or "wrap".
       cropped: random_resized_crop is left out: the images were cropped when they were decoded.
 
     Returns:
@@ -48,7 +48,7 @@ def make_augment(
     """
     check(pipeline, image_shape)
     left_out = {CROP} if cropped else set()
-    stages = list(_stages(pipeline, edges, left_out))
+    stages = list(_stages(pipeline, padding_mode, left_out))
     mixes = any(_form(name) == "mix" for name, _ in pipeline)
 
     def augment(images: jax.Array, labels: jax.Array, draws: Draws) -> tuple[jax.Array, jax.Array]:
@@ -96,15 +96,15 @@ def crop_while_decoding(pipeline: Pipeline) -> tuple[tuple[float, float], int] |
     return pipeline[0][1], 0
 
 
-def _stages(pipeline: Pipeline, edges: str, left_out: Collection[str]) -> Iterator[Augment]:
+def _stages(pipeline: Pipeline, padding_mode: str, left_out: Collection[str]) -> Iterator[Augment]:
     # Positions are those of the whole list: what is left out changes nobody's draws.
     entries = [(position, name, strength) for position, (name, strength) in enumerate(pipeline) if name not in left_out]
     for run in _runs(entries):
         first, names = run[0], [name for _, name, _ in run]
         if _form(first[1]) in ("map", "field") and names != ["translate"]:
-            yield partial(_interpolate, run, edges)
+            yield partial(_interpolate, run, padding_mode)
         else:
-            yield partial(_apply, *first, edges)
+            yield partial(_apply, *first, padding_mode)
 
 
 def _runs(entries: Sequence[Entry]) -> Iterator[list[Entry]]:
@@ -124,7 +124,7 @@ def _runs(entries: Sequence[Entry]) -> Iterator[list[Entry]]:
 
 
 def _interpolate(
-    run: list[Entry], edges: str, images: jax.Array, labels: jax.Array, draws: Draws
+    run: list[Entry], padding_mode: str, images: jax.Array, labels: jax.Array, draws: Draws
 ) -> tuple[jax.Array, jax.Array]:
     batch, height, width, _ = images.shape
     matrices, moved = [jnp.broadcast_to(jnp.eye(3), (batch, 3, 3))], None
@@ -134,7 +134,7 @@ def _interpolate(
             moved = operation(draws.keys(position), (height, width), strength)
         else:
             matrices.append(operation(draws.keys(position), strength))
-    return affine(images, _product(matrices), edges, moved), labels
+    return affine(images, _product(matrices), padding_mode, moved), labels
 
 
 def _product(matrices: Sequence[jax.Array]) -> jax.Array:
@@ -146,10 +146,10 @@ def _product(matrices: Sequence[jax.Array]) -> jax.Array:
 
 
 def _apply(
-    position: int, name: str, strength: Any, edges: str, images: jax.Array, labels: jax.Array, draws: Draws
+    position: int, name: str, strength: Any, padding_mode: str, images: jax.Array, labels: jax.Array, draws: Draws
 ) -> tuple[jax.Array, jax.Array]:
     if name == "translate":  # alone, by whole pixels
-        return geometry.translate(images, draws.keys(position), strength, edges), labels
+        return geometry.translate(images, draws.keys(position), strength, padding_mode), labels
     operation, form = AUGMENTATIONS[name].load(), _form(name)
     if form == "alternate":
         return (operation(images, draws, position) if strength else images), labels
@@ -157,7 +157,7 @@ def _apply(
     if form == "mix":
         mixed: tuple[jax.Array, jax.Array] = operation(images, labels, keys, strength, draws.following)
         return mixed
-    return operation(images, keys, strength, *([edges] if form == "image_at_edges" else [])), labels
+    return operation(images, keys, strength, *([padding_mode] if form == "image_padded" else [])), labels
 
 
 def _form(name: str) -> str:

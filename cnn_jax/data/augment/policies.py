@@ -38,7 +38,9 @@ class Ranges(NamedTuple):
     bits: int
 
 
-def randaugment(images: jax.Array, keys: jax.Array, strength: tuple[int, float], edges: str = "zero") -> jax.Array:
+def randaugment(
+    images: jax.Array, keys: jax.Array, strength: tuple[int, float], padding_mode: str = "zero"
+) -> jax.Array:
     """Cubuk et al. 2020: (number of operations, magnitude 0..30); the operations are drawn evenly, with replacement.
 
     Images are [B, H, W, C] in 0..255, the result float32.
@@ -49,11 +51,11 @@ def randaugment(images: jax.Array, keys: jax.Array, strength: tuple[int, float],
     for i in range(count):
         own = fold(keys, i)
         levels = jnp.full(images.shape[0], magnitude / HIGHEST)
-        images = _apply(images, integers(fold(own, 0), 0, len(OPERATIONS)), levels, _signs(own), ranges, edges)
+        images = _apply(images, integers(fold(own, 0), 0, len(OPERATIONS)), levels, _signs(own), ranges, padding_mode)
     return images.astype(jnp.float32)
 
 
-def trivial_augment(images: jax.Array, keys: jax.Array, share: float, edges: str = "zero") -> jax.Array:
+def trivial_augment(images: jax.Array, keys: jax.Array, share: float, padding_mode: str = "zero") -> jax.Array:
     """TrivialAugmentWide (Müller & Hutter 2021): one operation, with a magnitude drawn evenly from 0..30.
 
     Translations go up to 32 pixels, in smaller images up to their size. `share` shrinks the wide ranges: 1.0 is the
@@ -63,11 +65,11 @@ def trivial_augment(images: jax.Array, keys: jax.Array, share: float, edges: str
     height, width = images.shape[1:3]
     ranges = Ranges(0.99, min(32.0, width), min(32.0, height), 135.0, 0.99, 6)
     levels = share * integers(fold(keys, 2), 0, HIGHEST + 1) / HIGHEST
-    return _apply(images, integers(fold(keys, 0), 0, len(OPERATIONS)), levels, _signs(keys), ranges, edges)
+    return _apply(images, integers(fold(keys, 0), 0, len(OPERATIONS)), levels, _signs(keys), ranges, padding_mode)
 
 
 def apply_operations(
-    images: jax.Array, operation: jax.Array, level: jax.Array, ranges: Ranges, edges: str = "zero"
+    images: jax.Array, operation: jax.Array, level: jax.Array, ranges: Ranges, padding_mode: str = "zero"
 ) -> jax.Array:
     """One operation per image.
 
@@ -76,13 +78,13 @@ def apply_operations(
       operation: its place in OPERATIONS, int32 [B].
       level: float32 [B], the share of the range; below 0 it goes the other way, where there is another way.
       ranges: see `Ranges`.
-      edges: what comes in at the border.
+      padding_mode: what comes in at the border.
     """
     matrices = _matrices(operation, level, ranges, images.shape[1], images.shape[2])
     values = _values(operation, level, ranges)
     # Five of the operations are one affine map; the other nine follow it in their order.
     branches = jnp.where(operation == 0, 0, jnp.maximum(operation - _GEOMETRIC.stop + 2, 1))
-    operations = _branches(edges)
+    operations = _branches(padding_mode)
 
     def one(arguments: tuple[jax.Array, jax.Array, jax.Array, jax.Array]) -> jax.Array:
         image, branch, own, value = arguments
@@ -96,11 +98,11 @@ def apply_operations(
 
 
 def _apply(
-    images: jax.Array, operation: jax.Array, level: jax.Array, sign: jax.Array, ranges: Ranges, edges: str
+    images: jax.Array, operation: jax.Array, level: jax.Array, sign: jax.Array, ranges: Ranges, padding_mode: str
 ) -> jax.Array:
     signed = (operation >= _SIGNED.start) & (operation < _SIGNED.stop)
     return apply_operations(
-        images.astype(jnp.float32), operation, jnp.where(signed, sign * level, level), ranges, edges
+        images.astype(jnp.float32), operation, jnp.where(signed, sign * level, level), ranges, padding_mode
     )
 
 
@@ -108,10 +110,10 @@ def _signs(keys: jax.Array) -> jax.Array:
     return 1.0 - 2.0 * integers(fold(keys, 1), 0, 2)
 
 
-def _branches(edges: str) -> list[Callable[..., jax.Array]]:
+def _branches(padding_mode: str) -> list[Callable[..., jax.Array]]:
     return [
         lambda images, matrices, value: images,
-        lambda images, matrices, value: affine(images, matrices, edges),
+        lambda images, matrices, value: affine(images, matrices, padding_mode),
         lambda images, matrices, value: adjust_brightness(images, value),
         lambda images, matrices, value: adjust_saturation(images, value),
         lambda images, matrices, value: adjust_contrast(images, value),

@@ -8,13 +8,13 @@ import jax.numpy as jnp
 from cnn_jax.ops import PAD_MODES
 
 
-def sample(images: jax.Array, rows: jax.Array, columns: jax.Array, edges: str) -> jax.Array:
+def sample(images: jax.Array, rows: jax.Array, columns: jax.Array, padding_mode: str) -> jax.Array:
     """Bilinear interpolation.
 
     Args:
       images: [B, H, W, C], of any type.
       rows, columns: the places in pixels (0 is the centre of the first one), [B, h, w], or [B, h, 1] and [B, 1, w].
-      edges: what stands beyond the border: "zero", "extend", "reflect" or "wrap".
+      padding_mode: what stands beyond the border: "zero", "extend", "reflect" or "wrap".
 
     Returns:
       float32 [B, h, w, C].
@@ -26,19 +26,19 @@ def sample(images: jax.Array, rows: jax.Array, columns: jax.Array, edges: str) -
     terms = [
         (row_weight * column_weight)[..., None]
         * pixels.at[start + row * width + column].get(mode="promise_in_bounds")
-        for row, row_weight in _neighbours(rows, height, edges)
-        for column, column_weight in _neighbours(columns, width, edges)
+        for row, row_weight in _neighbours(rows, height, padding_mode)
+        for column, column_weight in _neighbours(columns, width, padding_mode)
     ]  # fmt: skip
     return terms[0] + terms[1] + terms[2] + terms[3]
 
 
-def affine(images: jax.Array, matrices: jax.Array, edges: str, moved: jax.Array | None = None) -> jax.Array:
+def affine(images: jax.Array, matrices: jax.Array, padding_mode: str, moved: jax.Array | None = None) -> jax.Array:
     """What stands at p in the result stood at M (p + d) in the image; p = (row, column, 1), counted from the centre.
 
     Args:
       images: [B, H, W, C].
       matrices: M [B, 3, 3], whose last row is (0, 0, 1).
-      edges: see `sample`.
+      padding_mode: see `sample`.
       moved: d in pixels, [B, 2, H, W], along rows and columns; 0 without it.
 
     Returns:
@@ -55,25 +55,25 @@ def affine(images: jax.Array, matrices: jax.Array, edges: str, moved: jax.Array 
         by_row, by_column, shift = (matrices[:, axis, i].reshape(-1, 1, 1) for i in range(3))
         return by_row * row + by_column * column + shift + middle
 
-    return sample(images, place(0, middle_row), place(1, middle_column), edges)
+    return sample(images, place(0, middle_row), place(1, middle_column), padding_mode)
 
 
-def pad(images: jax.Array, pixels: int, edges: str) -> jax.Array:
+def pad(images: jax.Array, pixels: int, padding_mode: str) -> jax.Array:
     """Adds a border of `pixels` on all four sides; an image smaller than it is mirrored or repeated again and again."""
-    return jnp.pad(images, ((0, 0), (pixels, pixels), (pixels, pixels), (0, 0)), mode=PAD_MODES[edges])
+    return jnp.pad(images, ((0, 0), (pixels, pixels), (pixels, pixels), (0, 0)), mode=PAD_MODES[padding_mode])
 
 
-def _neighbours(position: jax.Array, size: int, edges: str) -> Iterator[tuple[jax.Array, jax.Array]]:
+def _neighbours(position: jax.Array, size: int, padding_mode: str) -> Iterator[tuple[jax.Array, jax.Array]]:
     """The two pixels beside each place along one axis, as (index within the image, weight)."""
     below = jnp.floor(position)
     share = position - below
     index = below.astype(jnp.int32)
     for i, weight in ((index, 1 - share), (index + 1, share)):
-        if edges == "zero":
+        if padding_mode == "zero":
             yield jnp.clip(i, 0, size - 1), jnp.where((i >= 0) & (i < size), weight, 0.0)
-        elif edges == "extend":
+        elif padding_mode == "extend":
             yield jnp.clip(i, 0, size - 1), weight
-        elif edges == "wrap":
+        elif padding_mode == "wrap":
             yield i % size, weight
         else:  # reflect: the border pixel is not repeated, so 0 1 2 goes on as 1 0 1 2
             period = max(2 * (size - 1), 1)

@@ -23,7 +23,7 @@ class _InMemory:
     def name(self, row: int) -> str:
         return f"{self._source}[{row}]"
 
-    def only(self, rows: np.ndarray) -> tuple["_InMemory", np.ndarray]:
+    def select(self, rows: np.ndarray) -> tuple["_InMemory", np.ndarray]:
         return _InMemory(self._images[rows], self._source), np.arange(len(rows))
 
 

@@ -8,8 +8,8 @@ import jax.numpy as jnp
 
 
 @dataclasses.dataclass(frozen=True)
-class Setting:
-    """Of the computation, not of the function that is computed.
+class ComputeConfig:
+    """How a model is computed, never what it computes.
 
     Attributes:
       dtype: of activations.

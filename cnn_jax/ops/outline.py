@@ -1,4 +1,4 @@
-"""What several places read, computed once.
+"""Outlining, the opposite of inlining: what several places read is computed once.
 
 XLA on CPU fuses whatever it deems cheap into each of its readers, and each computes it anew: a training step of a small
 CNN took the maximum over the same windows six times. A function that is called, instead of being written out where it
@@ -14,16 +14,16 @@ from jax import lax
 from jax.experimental.xla_metadata import set_xla_metadata
 
 
-def once(function: Callable[..., Any], *arrays: Any, **settings: Hashable) -> Any:
+def outline(function: Callable[..., Any], *arrays: Any, **settings: Hashable) -> Any:
     """function(*arrays, **settings): on CPU a computation of its own, elsewhere left to XLA.
 
     Outside of `jax.jit` it is compiled anew for each new function: give it one that has a name in its module.
     """
-    return _once(function, tuple(settings.items()), *arrays)
+    return _outline(function, tuple(settings.items()), *arrays)
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1), inline=True)
-def _once(function: Callable[..., Any], settings: tuple[tuple[str, Hashable], ...], *arrays: Any) -> Any:
+def _outline(function: Callable[..., Any], settings: tuple[tuple[str, Hashable], ...], *arrays: Any) -> Any:
     def written_out(*arrays: Any) -> Any:
         with set_xla_metadata(inlineable=None):  # it says so of this call, not of those within
             return function(*arrays, **dict(settings))

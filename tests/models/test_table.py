@@ -1,0 +1,99 @@
+"""The table of layers: published counts, and counts by hand."""
+
+from functools import partial
+from typing import Any
+
+import jax
+import pytest
+
+from cnn_jax.config.tree import default_config
+from cnn_jax.models import make_model, make_table
+from cnn_jax.models.layers import Pool
+from cnn_jax.models.lenet import LeNet5
+from cnn_jax.models.resnet import Bottleneck, ResNet, conv_shortcut
+from cnn_jax.models.speednet import SpeedNet
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "classes", "parameters"),
+    [
+        ("lenet5", (28, 28, 1), 10, 61_706),
+        ("resnet18", (224, 224, 3), 1000, 11_689_512),
+        ("resnet34", (224, 224, 3), 1000, 21_797_672),
+        ("resnet50", (224, 224, 3), 1000, 25_557_032),
+        (
+            "speednet",
+            (32, 32, 3),
+            10,
+            1_971_352 + 2 * 2 * 3 * 24,
+        ),  # Jordan 2024; its kernel of the first layer is frozen
+        ("linear", (28, 28, 1), 10, 7_850),
+        ("mlp", (28, 28, 1), 10, 784 * 512 + 512 + 512 * 256 + 256 + 256 * 10 + 10),
+    ],
+)
+def test_published_parameter_counts(name: str, shape: tuple[int, int, int], classes: int, parameters: int) -> None:
+    assert make_table(make_model(default_config(name).model, classes), shape).parameters == parameters
+
+
+def deep_stem(x: Any, train: bool, unit: Any, pool: Any, small_images: bool) -> Any:
+    """Three 3x3 convolutions (He et al. 2019, "Bag of tricks", ResNet-C)."""
+    for i, (features, stride) in enumerate(((32, 2), (32, 1), (64, 1)), start=1):
+        x = unit(features, 3, stride, name=f"stem{i}")(x, train)
+    return pool(name="stem_pool")(x)
+
+
+def mean_shortcut(x: Any, y: Any, train: bool, unit: Any, stride: int) -> Any:
+    """A mean takes the stride (ResNet-D)."""
+    x = Pool("mean", stride, stride, name="shortcut_pool")(x) if stride > 1 else x
+    return conv_shortcut(x, y, train, unit, stride=1)
+
+
+@pytest.mark.parametrize(
+    ("parts", "parameters"),
+    [
+        ({"stem": deep_stem, "block": partial(Bottleneck, shortcut=mean_shortcut)}, 25_576_264),  # timm's resnet50d
+        # torchvision's wide_resnet50_2
+        ({"widths": (128, 256, 512, 1024), "block": partial(Bottleneck, expansion=2)}, 68_883_240),
+    ],
+)
+def test_published_counts_of_resnet_variants(parts: dict[str, Any], parameters: int) -> None:
+    assert make_table(ResNet(1000, blocks=(3, 4, 6, 3), **parts), (224, 224, 3)).parameters == parameters
+
+
+@pytest.mark.parametrize(("name", "billions"), [("resnet18", 1.814), ("resnet34", 3.664), ("resnet50", 4.089)])
+def test_published_multiply_adds(name: str, billions: float) -> None:
+    """torchvision's model pages: 1.81, 3.66 and 4.09 billion."""
+    table = make_table(make_model(default_config(name).model, 1000), (224, 224, 3))
+    assert table.multiply_adds / 1e9 == pytest.approx(billions, abs=0.001)
+
+
+@pytest.mark.parametrize("choices", [{}, {"activation": jax.nn.relu, "pooling": "max"}])
+def test_the_table_counts_by_hand(choices: dict[str, Any]) -> None:
+    table = make_table(LeNet5(**choices), (28, 28, 1))
+    by_name = {layer.name: layer for layer in table.layers}
+    assert list(by_name) == ["conv1", "pool1", "conv2", "pool2", "dense", "head/hidden1", "head/logits"]
+    assert by_name["conv2"].output_shape == (10, 10, 16)
+    assert by_name["conv1"].multiply_adds == 28 * 28 * 6 * 25
+    assert by_name["conv2"].multiply_adds == 10 * 10 * 16 * 6 * 25
+    assert by_name["pool2"].output_shape == (5, 5, 16)
+    assert by_name["dense"].kernel_shape == (400, 120)
+    assert table.multiply_adds == sum(layer.multiply_adds for layer in table.layers)
+    text = str(table)
+    assert "61,706" in text
+    assert all(layer.name in text for layer in table.layers)
+
+
+def test_the_table_counts_convolutions_that_pool_on_the_way() -> None:
+    table = make_table(SpeedNet(filters=(32, 64, 128)), (28, 28, 1))
+    group1, group2, group3 = (
+        27**2 * 8 * 32 + 13**2 * 32 * 32,
+        (13**2 + 6**2 * 2) * 32 * 64,
+        (6**2 + 3**2 * 2) * 64 * 128,
+    )
+    assert table.multiply_adds == 27**2 * 4 * 8 + 9 * (group1 + group2 + group3) + 128 * 10
+
+
+@pytest.mark.parametrize("name", ["lenet5", "cnn"])
+def test_an_image_that_is_too_small_is_said_with_the_layer(name: str) -> None:
+    with pytest.raises(ValueError, match=r"(block2/pool|conv2): "):
+        make_table(make_model(default_config(name).model, 10), (3, 3, 1))
