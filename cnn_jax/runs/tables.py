@@ -7,13 +7,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from cnn_jax.cli.text_table import GAP, column_widths, format_table
 from cnn_jax.config.rules import did_you_mean
 from cnn_jax.errors import InputError, shown
 from cnn_jax.runs.comparison import differing_keys, main_figures
 from cnn_jax.runs.filtering import column
 from cnn_jax.runs.search import column_names
 
-_LONGEST, _BETWEEN = 32, 2  # characters
+_LONGEST = 32  # characters of a cell
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 Record = Mapping[str, Any]
@@ -36,19 +37,13 @@ def columns_of(text: str | None, records: Sequence[Record]) -> list[str]:
 
 def table(records: Sequence[Record], columns: Sequence[str], width: int) -> str:
     """The records as aligned lines of at most `width` characters; columns that do not fit are named below."""
-    cells = [[_cell(record.get(name)) for name in columns] for record in records]
-    widths = [max(len(name), *(len(row[i]) for row in cells), 0) for i, name in enumerate(columns)]
-    numbers = [all(_is_number(record.get(name)) for record in records) for name in columns]
+    rows = [list(columns), *([_cell(record.get(name)) for name in columns] for record in records)]
+    widths = column_widths(rows)
     fit = len(columns)
-    while fit > 1 and sum(widths[:fit]) + _BETWEEN * (fit - 1) > width:
+    while fit > 1 and sum(widths[:fit]) + GAP * (fit - 1) > width:
         fit -= 1
-    lines = []
-    for row in [list(columns), *cells]:
-        line = (
-            f"{text:>{w}}" if number else f"{text:<{w}}"
-            for text, w, number in zip(row[:fit], widths, numbers, strict=False)
-        )  # fmt: skip
-        lines.append((" " * _BETWEEN).join(line).rstrip())
+    numbers = [all(_is_number(record.get(name)) for record in records) for name in columns[:fit]]
+    lines = format_table([row[:fit] for row in rows], numbers)
     if fit < len(columns):
         lines.append(f"not shown (--columns=..., --csv=FILE): {', '.join(columns[fit:])}")
     return "\n".join(lines)

@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from cnn_jax.cli.text_table import format_table
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -71,14 +73,8 @@ def _finish(values: Any) -> None:
 def as_text(table: Mapping[str, Any]) -> str:
     """A table {"title", "columns", "rows"} with aligned columns; numbers with three digits."""
     rows = [[_cell(value) for value in row] for row in (table["columns"], *table["rows"])]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join([table["title"], *("  " + _line(row, widths) for row in rows)])
-
-
-def _line(row: Sequence[str], widths: Sequence[int]) -> str:
-    first, *others = (cell.ljust(width) if i == 0 else cell.rjust(width) for i, (cell, width) in
-                      enumerate(zip(row, widths, strict=True)))  # fmt: skip
-    return "  ".join([first, *others])
+    lines = format_table(rows, [False] + [True] * (len(rows[0]) - 1))
+    return "\n".join([table["title"], *(f"  {line}" for line in lines)])
 
 
 def _cell(value: Any) -> str:

@@ -17,6 +17,7 @@ import numpy as np
 
 from cnn_jax import data
 from cnn_jax.cli.progress import progress_bar
+from cnn_jax.cli.text_table import format_table
 from cnn_jax.config.tree import override, to_json
 from cnn_jax.data.feeding.device_dataset import put_on_device
 from cnn_jax.data.feeding.order import epoch_order
@@ -275,9 +276,10 @@ def _write(finding: BatchFinding, config: ml_collections.ConfigDict) -> None:
 
 def report(finding: BatchFinding, config: ml_collections.ConfigDict) -> str:
     """Tables and sentences for people; the last line is what to paste."""
-    lines = [f"{'batch':>8}{'images/s':>12}{'ms a step':>12}{'memory of each device':>24}"]
+    rows = [("batch", "images/s", "ms a step", "memory of each device")]
     for size, rate in finding.images_per_second.items():
-        lines.append(f"{size:>8}{rate:>12,.0f}{1e3 * size / rate:>12.3g}{describe_size(finding.memory[size]):>24}")
+        rows.append((str(size), f"{rate:,.0f}", f"{1e3 * size / rate:.3g}", describe_size(finding.memory[size])))
+    lines = format_table(rows, [True] * len(rows[0]))
     lines.append(f"not further: {finding.ended}")
     all_fit = max(finding.memory.values()) <= finding.budget
     bound = (

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from cnn_jax.cli import progress
+from cnn_jax.cli.text_table import format_table
 from cnn_jax.errors import shown
 from cnn_jax.tuning.sweeps import file as sweep_file
 from cnn_jax.tuning.sweeps.directory import best_of, sorted_rows
@@ -24,8 +25,7 @@ def make_table(sweep: Sweep, rows: Sequence[Mapping[str, Any]]) -> str:
         cells.append([
             f"{row['number']:04}", value, *(cell(row["params"].get(name, "")) for name in names), row["state"]
         ])  # fmt: skip
-    widths = [max(len(line[i]) for line in cells) for i in range(len(cells[0]))]
-    lines = ["  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip() for line in cells]
+    lines = format_table(cells)
     if len(ordered) > _MOST_ROWS:
         lines.append(f"... and {len(ordered) - _MOST_ROWS} more in sweep.json")
     return "\n".join(lines)
