@@ -13,11 +13,9 @@ from cnn_jax.models.activations import ACTIVATIONS
 from cnn_jax.models.compute_config import ComputeConfig
 from cnn_jax.models.initializers import INITIALIZATIONS
 from cnn_jax.models.layers import BatchNorm, Conv, Pool, conv_norm_act, make_norm
+from tests.support.helpers import QUICK
 
 POOLS = {"none": None, "tiles": ("max", 2, 2), "overlapping": ("max", 3, 2, 1), "mean": ("mean", 2, 2)}
-QUICK = {
-    "xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True, "xla_cpu_use_fusion_emitters": False
-}  # fmt: skip
 
 
 class Unit(nn.Module):

@@ -14,11 +14,7 @@ from cnn_jax.models import make_model
 from cnn_jax.models.cnn import CNN
 from cnn_jax.models.compute_config import ComputeConfig
 from cnn_jax.models.resnet import ResNet18
-
-# Half the compile time; what is computed stays the same.
-QUICK = {
-    "xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True, "xla_cpu_use_fusion_emitters": False
-}  # fmt: skip
+from tests.support.helpers import QUICK
 
 EMBEDDING = {
     "linear": 3072,

@@ -16,12 +16,14 @@ from cnn_jax import data
 from cnn_jax.config.tree import default_config, override
 from cnn_jax.data.reading.image_dataset import InMemoryReader
 from cnn_jax.errors import InputError
+from cnn_jax.runtime.startup import jaxlib_version
 
 ROOT = Path(__file__).parents[2]
 # XLA's options for programs that run once: compiling takes longer than computing.
-QUICK = {
-    "xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True, "xla_cpu_use_fusion_emitters": False
-}  # fmt: skip
+QUICK: dict[str, Any] = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
+HAS_OLDER_EMITTERS = jaxlib_version() < (0, 11)  # later ones do not know the option
+if HAS_OLDER_EMITTERS:
+    QUICK["xla_cpu_use_fusion_emitters"] = False
 
 
 def tiny_config(**changes: Any) -> ml_collections.ConfigDict:
