@@ -199,4 +199,7 @@ def test_a_signal_is_seen_while_a_stream_starts(tmp_path: Path) -> None:
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=120)
     assert process.returncode == 130, errors
-    assert "everything is saved" in errors
+    # The loop ends it; or, where the start takes more than the two seconds that a signal waits while nothing is
+    # unsaved, the watcher does.
+    assert "everything is saved" in errors or "stopped by SIGINT. To go on: " in errors
+    assert "Traceback" not in errors

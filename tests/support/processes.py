@@ -44,7 +44,7 @@ def start(
     )  # fmt: skip
 
 
-def ended(processes: Sequence[subprocess.Popen[str]], timeout: float = 60) -> list[Ended]:
+def ended(processes: Sequence[subprocess.Popen[str]], timeout: float = 120) -> list[Ended]:
     """How they ended; what has not within the time is killed, and fails the test."""
     deadline = time.monotonic() + timeout
     results = []

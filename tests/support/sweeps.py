@@ -20,16 +20,16 @@ flags = dict(word[2:].split("=", 1) for word in sys.argv[1:])
 workdir = Path(flags["workdir"])
 workdir.mkdir(parents=True, exist_ok=True)
 x, y = float(flags["config.x"]), float(flags.get("config.y", 0))
-with open(workdir / "starts", "a") as file:
-    file.write(str(os.getpid()) + "\\n")
-if x == 3:
-    print("a line of output")
-    sys.exit("fake.py: x must not be 3")
 def stop(number, frame):
     with open(workdir / "stopped", "w") as file:
         file.write(str(number))
     sys.exit(128 + number)
 signal.signal(signal.SIGTERM, stop)
+with open(workdir / "starts", "a") as file:  # whoever sees it may send a signal
+    file.write(str(os.getpid()) + "\\n")
+if x == 3:
+    print("a line of output")
+    sys.exit("fake.py: x must not be 3")
 value = 1 - (x - 2) ** 2 / 10 - y / 100
 for epoch in range(1, 9):
     row = {"step": epoch, "epoch": epoch, "split": "validation", "accuracy": value * (1 - 0.5**epoch)}
@@ -75,7 +75,7 @@ def begin(path: Path, workdir: Path, *flags: str, pause: float = 0.0) -> subproc
     )  # fmt: skip
 
 
-def until(condition: Callable[[], object], timeout: float = 60) -> None:
+def until(condition: Callable[[], object], timeout: float = 120) -> None:
     deadline = time.monotonic() + timeout
     while not condition():
         assert time.monotonic() < deadline, "it did not happen"
