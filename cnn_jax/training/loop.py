@@ -74,7 +74,11 @@ class Trainer:
         return self.state
 
     def train_epoch(self) -> bool:
-        """Makes the rest of the epoch's steps and saves where it is due; whether it is due at the end of the epoch."""
+        """Makes the rest of the epoch's steps, and saves where that is due on the way.
+
+        Returns:
+          Whether a checkpoint is due at the end of the epoch.
+        """
         end = (self.loop_state.epoch + 1) * self._config.steps_per_epoch
         is_due = self._schedule.is_due(self.step - 1, self.step)
         while self.step < end:

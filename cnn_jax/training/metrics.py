@@ -59,13 +59,15 @@ def add(totals: Mapping[str, Any], sums: Sums) -> dict[str, Any]:
 
 
 def finalize(totals: Mapping[str, Any]) -> dict[str, float]:
-    """{"loss", "accuracy"} and, where it was counted, {"top5_accuracy", "balanced_accuracy"}.
+    """{"loss", "accuracy"} and, where it was counted, {"top5_accuracy", "balanced_accuracy", "gradient_norm"}.
 
     Balanced accuracy is the mean over the classes that occur of the share of their examples that was recognised
     (Brodersen et al. 2010).
     """
     names = {"loss": "loss", "correct": "accuracy", "top5": "top5_accuracy"}
     figures = {names[key]: value / totals["count"] for key, value in totals.items() if key in names}
+    if "gradient_norm" in totals:  # the mean over the steps that were not left out
+        figures["gradient_norm"] = totals["gradient_norm"] / totals["steps"]
     if "class_count" in totals:
         there = totals["class_count"] > 0
         figures["balanced_accuracy"] = float((totals["class_correct"][there] / totals["class_count"][there]).mean())

@@ -63,8 +63,8 @@ def make_train_step(
 
     Returns:
       (state, batch, seed) -> (state, sums over the whole batch); the batch is {image, label, index, mask}. The seed is
-      an argument so that another seed needs no other program. `sums["nonfinite"]` is 1 where the loss or a gradient
-      was not finite.
+      an argument so that another seed needs no other program. `sums["gradient_norm"]` is the L2 norm of all gradients
+      before clipping; `sums["nonfinite"]` is 1 where the loss or a gradient was not finite.
     """
     grad_fn = make_grad_fn(model, loss, options)
 
@@ -75,6 +75,7 @@ def make_train_step(
             key = jax.random.fold_in(key, lax.axis_index(options.axis))
         gradients, batch_stats, sums = grad_fn(state, images, labels, batch["mask"], key)
         finite = jnp.isfinite(sums["loss"]) & _all_finite(gradients)
+        sums |= {"steps": jnp.float32(1), "gradient_norm": optax.tree.norm(gradients).astype(jnp.float32)}
         updates, opt_state = optimizer.update(gradients, state.opt_state, state.params)
         params = optax.apply_updates(state.params, updates)
         new = dataclasses.replace(state, params=params, batch_stats=batch_stats, opt_state=opt_state)

@@ -254,6 +254,8 @@ def test_a_step_that_is_not_finite_is_skipped() -> None:
     states, sums = run(*step_with(broken_at(1, 2), skip_nonfinite=True, ema_decay=0.9), 4)
     assert [figures["nonfinite"] for figures in sums] == [0, 1, 1, 0]
     assert [figures["count"] for figures in sums] == [6, 0, 0, 6]
+    assert [figures["steps"] for figures in sums] == [1, 0, 0, 1]
+    assert [figures["gradient_norm"] > 0 for figures in sums] == [True, False, False, True]
     assert [int(state.step) for state in states] == [0, 1, 2, 3, 4]
     for name in ("params", "opt_state", "ema"):
         for one, other in zip(*(jax.tree.leaves(getattr(state, name)) for state in states[1:4:2]), strict=True):

@@ -107,6 +107,8 @@ def test_the_gradient_step_is_the_closed_form() -> None:
     np.testing.assert_allclose(new.params["head"]["logits"]["kernel"], kernel - 0.5 * x.T @ error / 16, atol=1e-6)
     np.testing.assert_allclose(new.params["head"]["logits"]["bias"], -0.5 * error.mean(0), atol=1e-6)
     assert float(sums["loss"]) == pytest.approx(-np.log(probabilities[np.arange(16), batch.labels]).sum(), rel=1e-5)
+    norm = np.sqrt(np.square(x.T @ error / 16).sum() + np.square(error.mean(0)).sum())
+    assert float(sums["gradient_norm"]) == pytest.approx(norm, rel=1e-5)
 
 
 def test_masked_examples_have_no_part_in_an_update() -> None:
@@ -143,6 +145,7 @@ def test_sums_are_added_in_order_and_divided_once() -> None:
     seen = np.concatenate([batch["label"][batch["mask"]] for batch in padded_batches(held_out, 4)])
     assert np.array_equal(seen, held_out.labels)
     assert finalize({"count": 10.0, "loss": 5.0, "correct": 7.0}) == {"loss": 0.5, "accuracy": 0.7}
+    assert finalize({"count": 10.0, "gradient_norm": 6.0, "steps": 4.0}) == {"gradient_norm": 1.5}
 
 
 def test_device_get_delayed_keeps_order() -> None:
