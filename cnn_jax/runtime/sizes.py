@@ -3,8 +3,6 @@
 import math
 from typing import Any
 
-import jax
-
 
 def describe_size(count: float) -> str:
     """Bytes for people, in powers of 1000: '12.3 MB'."""
@@ -15,4 +13,6 @@ def describe_size(count: float) -> str:
 
 def tree_bytes(tree: Any) -> int:
     """Of all arrays, or their shapes, in a tree."""
+    import jax  # here, as workers that decode describe sizes, too, and must not start JAX
+
     return sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))

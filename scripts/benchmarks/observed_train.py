@@ -21,6 +21,7 @@ def main(script: str, result: str, *flags: str) -> None:
     keep_memory()  # as scripts do
     import jax
 
+    from cnn_jax.cli.signals import Shutdown
     from cnn_jax.runtime.compilation import counted
 
     seconds: Counter[str] = Counter()
@@ -31,7 +32,7 @@ def main(script: str, result: str, *flags: str) -> None:
 
     jax.monitoring.register_event_duration_secs_listener(add)
     with counted() as programs:
-        runpy.run_path(script)["main"](flags)
+        runpy.run_path(script)["main"](flags, Shutdown())
     Path(result).write_text(json.dumps({"programs": programs, "seconds": seconds}))
 
 
