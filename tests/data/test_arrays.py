@@ -41,7 +41,7 @@ def test_the_config_says_what_images_become() -> None:
 
 def test_a_worker_gets_its_rows_only() -> None:
     reader = source({"train": (IMAGES, LABELS)}).splits["train"].reader
-    part, rows = reader.only(np.array([9, 3]))
+    part, rows = reader.select(np.array([9, 3]))
     assert len(pickle.dumps(part)) < len(pickle.dumps(reader))
     np.testing.assert_array_equal(part.read(list(rows)), IMAGES[[9, 3]])
 

@@ -62,8 +62,9 @@ def distance(first: Any, second: Any) -> float:
 def test_gradients_agree_with_a_second_way(name: str) -> None:
     with jax.enable_x64(True):
         exact, compiled = gradient(name, "float64", WITHOUT_YNN), gradient(name, "float64")
-        rounded = gradient(name, "float32")
+        rounded, second = gradient(name, "float32"), gradient(name, "float32", WITHOUT_YNN)
     assert distance(compiled, exact) < 1e-9
-    assert distance(rounded, exact) < 1e-5
+    assert distance(rounded, second) < 1e-5
+    assert distance(rounded, exact) < 2e-3  # rounding may send a maximum, or an input of ReLU, to the other side
     stored = np.load(ROOT / "tests/fixtures/gradients.npz", allow_pickle=False)[name]
     np.testing.assert_allclose(summary(exact), stored, rtol=1e-9, atol=1e-9 * np.linalg.norm(stored[:, 0]))
