@@ -21,7 +21,7 @@ from cnn_jax.experiment.fitting import build, fit, initial_state
 from cnn_jax.models import make_model
 from cnn_jax.optimization.optimizers import make_optimizer
 from cnn_jax.optimization.schedules import make_momentum, make_schedule, plateau_arguments, plateau_start, plateau_step
-from tests.support.helpers import ROOT, tiny_config
+from tests.support.helpers import ROOT, optimizer_block, tiny_config
 
 # Values for a key that another one must go with: (value, companions).
 MODEL_VALUES: dict[str, Any] = {
@@ -121,8 +121,7 @@ def test_optimizer_keys(name: str, key: str) -> None:
     ]
 
     def path(**changes: Any) -> list[np.ndarray]:
-        block = {"name": name} | {k: entry.default for k, entry in OPTIMIZERS[name].items()} | changes
-        optimizer = make_optimizer(block, lambda base: lambda step: base, steps=4)
+        optimizer = make_optimizer(optimizer_block(name, **changes), lambda base: lambda step: base, steps=4)
         w, state = start, optimizer.init(start)
         for gradient in gradients:
             updates, state = optimizer.update(gradient, state, w)

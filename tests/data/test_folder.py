@@ -12,7 +12,7 @@ import pytest
 from cnn_jax import data
 from cnn_jax.data.sources.folder import list_folder
 from cnn_jax.errors import InputError
-from tests.support.helpers import load_folder
+from tests.support.helpers import load_folder, refusal
 from tests.support.made_up import save_picture
 
 
@@ -103,12 +103,12 @@ def test_names_of_every_kind(tmp_path: Path) -> None:
         (lambda root: root.write_text(""), "this is a file"),
         (lambda root: root.mkdir(), "no class folders with images"),
         (lambda root: save_picture(root / "1.png"), "no class folders with images"),
-        (lambda root: save_picture(root / "cat/1.png"), r"one class \(cat\); a classifier needs at least two"),
+        (lambda root: save_picture(root / "cat/1.png"), "one class (cat); a classifier needs at least two"),
         (lambda root: [save_picture(root / "cat/1.png"), save_picture(root / "dog/1.png"), (root / "emu").mkdir()],
-         r"1 class folder \(emu\) without any image"),
+         "1 class folder (emu) without any image"),
         (lambda root: [save_picture(root / f"{split}/{name}/1.png") for split, name in
                        (("train", "a"), ("train", "b"), ("test", "a"), ("test", "c"))],
-         r"test has 1 class \(c\) that train does not have"),
+         "test has 1 class (c) that train does not have"),
         (lambda root: [save_picture(root / f"{split}/a/1.png") for split in ("validation", "test")],
          "no folder train/"),
         (lambda root: [save_picture(root / f"{split}/a/1.png") for split in ("train", "val", "valid")],
@@ -117,9 +117,7 @@ def test_names_of_every_kind(tmp_path: Path) -> None:
 )  # fmt: skip
 def test_folders_that_cannot_be_used(tmp_path: Path, build: Callable[[Path], Any], words: str) -> None:
     build(tmp_path / "set")
-    with pytest.raises(InputError, match=words) as caught:
-        load_folder(tmp_path / "set")
-    assert "\n" not in str(caught.value)
+    assert words in refusal(load_folder, tmp_path / "set")
 
 
 def test_empty_classes_may_be_left_out(photos: Path, capsys: pytest.CaptureFixture[str]) -> None:

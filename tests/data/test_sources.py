@@ -1,6 +1,7 @@
 """Manifests, archives and made-up pictures."""
 
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from PIL import Image
 
 from cnn_jax import data
 from cnn_jax.errors import InputError
-from tests.support.helpers import data_settings
+from tests.support.helpers import data_settings, refusal
 
 
 def load(source: str, path: Path | None = None, **changes: Any) -> data.Splits:
@@ -69,9 +70,7 @@ def test_absolute_paths_and_no_split_column(images: Path) -> None:
     ],
 )
 def test_manifests_that_cannot_be_used(images: Path, text: str, words: str) -> None:
-    with pytest.raises(InputError, match=words) as caught:
-        load("csv", manifest(images, text))
-    assert "\n" not in str(caught.value)
+    assert re.search(words, refusal(lambda: load("csv", manifest(images, text))))
 
 
 def test_manifests_that_are_no_text(images: Path) -> None:
@@ -146,9 +145,7 @@ def test_an_archive_with_names_splits_and_color(tmp_path: Path) -> None:
     ],
 )
 def test_archives_that_cannot_be_used(tmp_path: Path, arrays: dict[str, Any], words: str) -> None:
-    with pytest.raises(InputError, match=words) as caught:
-        load("npz", archive(tmp_path, **arrays))
-    assert "\n" not in str(caught.value)
+    assert re.search(words, refusal(lambda: load("npz", archive(tmp_path, **arrays))))
 
 
 def test_files_that_are_no_archive(tmp_path: Path) -> None:

@@ -14,17 +14,13 @@ from cnn_jax.errors import InputError
 from cnn_jax.experiment.fitting import build
 from cnn_jax.optimization.optimizers import FollowingState, make_optimizer
 from cnn_jax.optimization.schedules import make_momentum, make_schedule, plateau_start
-from tests.support.helpers import tiny_config
+from tests.support.helpers import optimizer_block, tiny_config
 from tests.support.schedules import run_with_torch, schedule_block
 
 pytestmark = pytest.mark.usefixtures("no_pictures")
 
 STEPS = 60
 WITH_MOMENTUM = [name for name, keys in OPTIMIZERS.items() if keys.keys() & {"momentum", "b1"}]
-
-
-def optimizer_block(name: str, **changes: Any) -> dict[str, Any]:
-    return {"name": name} | {key: entry.default for key, entry in OPTIMIZERS[name].items()} | changes
 
 
 OURS: dict[str, tuple[str, dict[str, Any]]] = {

@@ -12,14 +12,11 @@ from cnn_jax.config.keys import OPTIMIZERS
 from cnn_jax.errors import InputError
 from cnn_jax.models.parameter_names import check_patterns, parameter_names, stop_gradient_frozen
 from cnn_jax.optimization.optimizers import make_optimizer
-
-
-def block(name: str, **changes: Any) -> dict[str, Any]:
-    return {"name": name} | {key: entry.default for key, entry in OPTIMIZERS[name].items()} | changes
+from tests.support.helpers import optimizer_block
 
 
 def make(name: str, **changes: Any) -> optax.GradientTransformation:
-    return make_optimizer(block(name, **changes), lambda base: lambda step: base)
+    return make_optimizer(optimizer_block(name, **changes), lambda base: lambda step: base)
 
 
 def params() -> dict[str, Any]:
@@ -121,7 +118,9 @@ def test_frozen_is_as_if_it_were_not_there(name: str) -> None:
     """No update, no decay, no state, no part in the norm that is clipped; each optimizer's masks see the gaps."""
     w = params()
     arguments = {"weight_decay": 0.1, "decay_bias_and_norm": True, "clip_norm": 1.0}
-    optimizer = make_optimizer(block(name, **arguments), lambda base: lambda step: base, freeze="^conv/|norm/bias")
+    optimizer = make_optimizer(
+        optimizer_block(name, **arguments), lambda base: lambda step: base, freeze="^conv/|norm/bias"
+    )
     alone = make(name, **arguments)
     trained = {"norm": {"scale": w["norm"]["scale"]}, "head": w["head"]}
     state, their_state = optimizer.init(w), alone.init(trained)

@@ -10,10 +10,10 @@ import optax
 import pytest
 
 from cnn_jax import ops
-from cnn_jax.config.keys import OPTIMIZERS as OPTIMIZER_KEYS
 from cnn_jax.models.layers import BatchNorm
 from cnn_jax.optimization.losses import cross_entropy
 from cnn_jax.optimization.optimizers import make_optimizer
+from tests.support.helpers import optimizer_block
 from tests.support.schedules import run_with_torch
 
 TOLERANCE = 1e-5
@@ -134,7 +134,7 @@ def test_cross_entropy(torch_results: dict[str, np.ndarray], name: str, smoothin
 )
 def test_optimizer(torch_results: dict[str, np.ndarray], name: str, arguments: dict[str, float]) -> None:
     kind = name.split("_")[0]
-    block = {"name": kind} | {key: entry.default for key, entry in OPTIMIZER_KEYS[kind].items()} | arguments
+    block = optimizer_block(kind, **arguments)
     optimizer = make_optimizer(block, lambda base: lambda step: base)
     params = jnp.asarray(torch_results["optimizer/start"])
     state = optimizer.init(params)
@@ -157,7 +157,7 @@ def test_rates_by_name_are_parameter_groups(
     torch_results: dict[str, np.ndarray], name: str, arguments: dict[str, Any]
 ) -> None:
     kind = name.split("_")[0]
-    block = {"name": kind} | {key: entry.default for key, entry in OPTIMIZER_KEYS[kind].items()} | arguments
+    block = optimizer_block(kind, **arguments)
     block["rate_multipliers"] = (("^backbone/", 0.1), ("head", 3.0))
     optimizer = make_optimizer(block, lambda base: lambda step: base, freeze="stem")
     start = jnp.asarray(torch_results["optimizer/start"])

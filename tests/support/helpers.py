@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from cnn_jax import data
+from cnn_jax.config.keys import OPTIMIZERS
 from cnn_jax.config.tree import default_config, override
 from cnn_jax.data.reading.image_dataset import InMemoryReader
 from cnn_jax.errors import InputError
@@ -49,6 +50,11 @@ def data_settings(**changes: Any) -> Any:
 def load_folder(folder: Path, **changes: Any) -> data.Splits:
     """A folder of images, all of them for training where `validation` and `test` are not given."""
     return data.load(data_settings(source="folder", dir=str(folder), **{"validation": 0, "test": 0, **changes}))
+
+
+def optimizer_block(name: str, **changes: Any) -> dict[str, Any]:
+    """An `optimizer` block as the config would have it; nothing checks the changes."""
+    return {"name": name} | {key: entry.default for key, entry in OPTIMIZERS[name].items()} | changes
 
 
 class InMemory(InMemoryReader):

@@ -6,7 +6,7 @@ import pytest
 
 from cnn_jax.cli import command_line
 from cnn_jax.config.tree import default_config, flatten
-from cnn_jax.errors import InputError
+from tests.support.helpers import refusal
 
 
 @pytest.mark.parametrize(
@@ -63,9 +63,7 @@ def test_every_form_in_which_a_value_arrives(words: list[str], key: str, value: 
 )
 def test_mistakes_in_what_arrives(words: list[str], message: str) -> None:
     parser = command_line.Parser(None, with_config=True)
-    with pytest.raises(InputError, match=message) as caught:
-        parser.load_config(parser.parse(words) and default_config())
-    assert "\n" not in str(caught.value)
+    assert message in refusal(lambda: parser.load_config(parser.parse(words) and default_config()))
 
 
 @pytest.mark.parametrize("words", [["stray"], ["config.x"], ["--workdir", "x.json", "stray"], ["[1]"], ["_wandb"]])
