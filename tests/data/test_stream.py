@@ -190,6 +190,7 @@ def shared_memory() -> set[str]:
     return {path.name for path in folder.glob("psm_*")} if folder.is_dir() else set()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGTERM, "crash", "group"])
 def test_workers_end_with_their_trainer_however_it_ends(tmp_path: Path, end: Any) -> None:
     before = shared_memory()
@@ -220,6 +221,7 @@ def left(session: int) -> list[int]:
     return found
 
 
+@pytest.mark.slow
 def test_workers_leave_ctrl_c_to_the_trainer(tmp_path: Path) -> None:
     process = start(tmp_path, "time.sleep(600)")
     os.killpg(process.pid, signal.SIGINT)
