@@ -14,6 +14,7 @@ from tests.support.helpers import read_json
 from tests.support.sweeps import GRID, begin, gone, params, run, starts, until, write
 
 
+@pytest.mark.slow
 def test_a_killed_sweep_goes_on(tmp_path: Path) -> None:
     """SIGKILL of the parent: its trials end by themselves, and are taken up again; nothing is done twice."""
     path, workdir = write(tmp_path, GRID), tmp_path / "run"
@@ -35,6 +36,7 @@ def test_a_killed_sweep_goes_on(tmp_path: Path) -> None:
     assert outcome.status == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_signals_leave_trials_to_be_taken_up(tmp_path: Path, number: int) -> None:
     path, workdir = write(tmp_path, GRID), tmp_path / "run"
@@ -50,6 +52,7 @@ def test_signals_leave_trials_to_be_taken_up(tmp_path: Path, number: int) -> Non
     assert "6 finished" in run(path, workdir, jobs=3).lines
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("folders", [("one", "one"), ("one", "two")])
 def test_two_workers_never_run_the_same_trial(tmp_path: Path, folders: tuple[str, str]) -> None:
     path = write(tmp_path, {**GRID, "config.x": {"values": [1, 2]}})
