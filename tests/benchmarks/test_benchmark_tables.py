@@ -151,6 +151,7 @@ def test_the_benchmark_of_growth(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
         assert min(picture.size) > 300
 
 
+@pytest.mark.slow
 def test_the_benchmark_of_starting(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Of a real training with an empty cache; the one with a warm cache is its copy."""
     (tmp_path / "tiny.py").write_text(TINY.format(root=str(ROOT)))

@@ -59,6 +59,7 @@ def test_the_benchmark_of_augmentation(monkeypatch: pytest.MonkeyPatch, tmp_path
     assert share == pytest.approx(1 - without / with_it)
 
 
+@pytest.mark.slow
 def test_the_benchmark_of_data(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(data, "_BATCHES", 2)
     monkeypatch.setattr(data, "_WARM_BATCHES", 1)

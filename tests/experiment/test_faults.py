@@ -24,12 +24,14 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return config, folder / "whole"
 
 
+@pytest.mark.slow
 def test_a_run_that_is_killed_comes_out_the_same(whole: tuple[Path, Path], tmp_path: Path) -> None:
     counts, wrong = kill_and_resume(*whole, tmp_path / "run", 1, random.Random(3))
     assert not wrong
     assert counts["kills"] >= 1
 
 
+@pytest.mark.slow
 def test_a_run_that_is_stopped_comes_out_the_same(whole: tuple[Path, Path], tmp_path: Path) -> None:
     took, wrong = stop_and_resume(*whole, tmp_path / "run", "training or evaluation", signal.SIGTERM, random.Random(0))
     assert not wrong

@@ -66,6 +66,7 @@ def get_config():
 """
 
 
+@pytest.mark.slow
 def test_a_killed_stream_goes_on_with_other_workers(tmp_path: Path) -> None:
     """Killed twice from outside, each time resumed with another number of workers; the bits are those of one run."""
     files = {}
@@ -190,6 +191,7 @@ def test_photographs_are_predicted_as_they_are_evaluated(
     assert len(np.unique(predicted, axis=0)) == len(files) == 30
 
 
+@pytest.mark.slow
 def test_a_signal_is_seen_while_a_stream_starts(tmp_path: Path) -> None:
     """Two workers are being started when Ctrl-C comes to the whole process group, as from a terminal."""
     config = tmp_path / "config.py"

@@ -73,6 +73,7 @@ def tiny_file(folder: Path, epochs: int = 4) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_kill_and_interrupt_from_outside(tmp_path: Path) -> None:
     config = tiny_file(tmp_path)
     whole = script("train.py", f"--config={config}", f"--workdir={tmp_path / 'whole'}")

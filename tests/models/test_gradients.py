@@ -18,7 +18,7 @@ from cnn_jax.models import make_model
 from tests.support.helpers import ROOT
 
 NAMES = [
-    pytest.param(name, marks=pytest.mark.slow if name.startswith("resnet") else ())
+    pytest.param(name, marks=pytest.mark.slow if name.startswith(("resnet", "speednet")) else ())
     for name in sorted(MODELS)
     if name != "resnet34"  # resnet18's blocks, a few more of them
 ]

@@ -54,6 +54,7 @@ def damages(content: bytes) -> Iterator[bytes | None]:
         yield content[:place] + bytes([content[place] ^ 0x10]) + content[place + 1 :]
 
 
+@pytest.mark.slow
 def test_no_damage_to_any_file_goes_unnoticed(tmp_path: Path) -> None:
     """Whatever happens to one file, what is restored is either what was saved or refused."""
     folder = saved(tmp_path / "checkpoints", (7,))
