@@ -1,7 +1,7 @@
 """Who is there: before JAX's distributed runtime starts, and while it runs.
 
-That runtime, if a host is missing, aborts those that came without saying which one it waited for, and lets nobody ask
-before all have come. So the hosts first call at the coordinator's port, which the runtime takes over afterwards. The
+That runtime, if a host is missing, aborts those that came (seen with jax 0.10.2 and 0.12.0.1: SIGABRT and a C++ stack
+trace) without saying which one it waited for, and lets nobody ask before all have come. So the hosts first call at the coordinator's port, which the runtime takes over afterwards. The
 calls stay open: a process that ends, however it does, closes them, and the others need not wait for its heartbeats.
 """
 
@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from cnn_jax.errors import HostsError, InputError
 
 _RETRY_SECONDS = 0.2
-_MOST_TEXT = 1 << 24
+_MAX_TEXT = 1 << 24
 _OVER = "over\n"  # who waits no longer says so: then all end, and miss the same hosts
 
 
@@ -196,7 +196,7 @@ def _listen(connection: socket.socket, deadline: float) -> list[int] | None:
     while (left := deadline - time.monotonic()) > 0:
         connection.settimeout(left)
         received = _receive(connection)
-        if not received or len(text) > _MOST_TEXT:
+        if not received or len(text) > _MAX_TEXT:
             break
         text += received
         word, _, rest = text.rpartition("\n")[0].rpartition("\n")[2].partition(" ")
