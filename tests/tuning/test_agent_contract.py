@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from cnn_jax.cli import command_line
+from cnn_jax.cli.signals import Shutdown
 from cnn_jax.config.overrides import split
 from cnn_jax.config.tree import flatten, load_config, override, to_json
 from cnn_jax.errors import InputError
@@ -213,6 +214,6 @@ def test_a_trial_holds_the_values_of_its_sweep(
 
     monkeypatch.setenv("WANDB_SWEEP_ID", "xy98")
     monkeypatch.setenv("WANDB_RUN_ID", RUN)
-    runpy.run_path(str(ROOT / "scripts/train.py"))["main"]([*words[3:], "--_wandb={}"])
+    runpy.run_path(str(ROOT / "scripts/train.py"))["main"]([*words[3:], "--_wandb={}"], Shutdown())
     assert capsys.readouterr().out.splitlines()[-1] == f"run directory: runs/sweeps/xy98/{RUN}"
     assert read_json(workdir / "summary.json") == summary
