@@ -1,8 +1,9 @@
 """Who is there: before JAX's distributed runtime starts, and while it runs.
 
 That runtime, if a host is missing, aborts those that came (seen with jax 0.10.2 and 0.12.0.1: SIGABRT and a C++ stack
-trace) without saying which one it waited for, and lets nobody ask before all have come. So the hosts first call at the coordinator's port, which the runtime takes over afterwards. The
-calls stay open: a process that ends, however it does, closes them, and the others need not wait for its heartbeats.
+trace) without saying which one it waited for, and lets nobody ask before all have come. So the hosts first call at the
+coordinator's port, which the runtime takes over afterwards. The calls stay open: a process that ends, however it does,
+closes them, and the others need not wait for its heartbeats.
 """
 
 import contextlib
