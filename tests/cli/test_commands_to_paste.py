@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cnn_jax.cli.progress import command, paste
@@ -14,6 +14,7 @@ from tests.support.helpers import ROOT
 TEXTS = st.text(st.characters(exclude_characters="\0", exclude_categories=("Cs",)))
 
 
+@settings(deadline=None)
 @given(st.lists(TEXTS, min_size=1))
 def test_a_shell_reads_the_words(words: list[str]) -> None:
     assert shlex.split(paste(words)) == words

@@ -2,10 +2,10 @@
 
 import csv
 import json
+import resource
 import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -34,13 +34,15 @@ def test_help(name: str) -> None:
 
 
 def test_help_is_quick() -> None:
-    """Two seconds are promised; the best of three, as tests run beside each other."""
-    times = []
-    for _ in range(3):
-        start = time.perf_counter()
-        script("train.py", "--help")
-        times.append(time.perf_counter() - start)
-    assert min(times) < 2
+    """Two seconds are promised: of a processor, as other tests run beside this one."""
+
+    def seconds() -> float:
+        used = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return used.ru_utime + used.ru_stime
+
+    before = seconds()
+    script("train.py", "--help")
+    assert seconds() - before < 2
 
 
 @pytest.mark.parametrize("name", SCRIPTS)

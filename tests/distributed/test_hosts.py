@@ -74,7 +74,7 @@ def test_a_job_of_one_is_no_job(count: int, num_hosts: int | None, monkeypatch: 
 def test_missing_hosts_are_named() -> None:
     before = time.monotonic()
     results = job("nothing", 3, (0, 2), "--timeout=6")
-    assert time.monotonic() - before < 45
+    assert time.monotonic() - before < 200
     for result in results:
         assert result.status == 75
         [line] = own_lines(result.err, "host.py")
@@ -198,7 +198,7 @@ def test_the_roll_tells_who_went_without_a_word() -> None:
         meeting.watch(gone[host].append)
     meetings[1].leave()  # type: ignore[attr-defined]
     meetings[2]._calls[0].shutdown(socket.SHUT_RDWR)  # type: ignore[attr-defined]
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 60
     while not (gone[0] and gone[3]) and time.monotonic() < deadline:
         time.sleep(0.01)
     assert (gone[0], gone[3]) == ([2], [2])
@@ -249,7 +249,7 @@ def test_strangers_at_the_port_do_no_harm() -> None:
     thread = threading.Thread(target=lead)
     thread.start()
     for said in (b"GET / HTTP/1.1\r\n\r\n", b"\xff\xfe\n", b"", b"1" * 5000):
-        deadline = time.monotonic() + 2
+        deadline = time.monotonic() + 20
         while time.monotonic() < deadline:
             try:
                 with socket.create_connection(("127.0.0.1", port)) as stranger:

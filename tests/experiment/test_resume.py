@@ -91,7 +91,7 @@ def test_kill_and_interrupt_from_outside(tmp_path: Path) -> None:
     process = started(config, workdir)
     wait_for((workdir / "environment.json").exists, process)
     process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=120)
     if process.returncode != 0:  # unless it was quick enough to finish
         assert process.returncode == 130, errors
         assert re.search(r"To go on: \S*python\S* \S*train\.py ", errors)

@@ -73,10 +73,10 @@ def test_nobody_waits_for_a_slow_tracker() -> None:
     started = time.monotonic()
     with pytest.raises(TimeoutError, match=r"nothing has moved for 0\.2 s"):
         behind.finish({"x": 1})
-    assert 0.2 <= time.monotonic() - started < 5
+    assert 0.2 <= time.monotonic() - started < 60
     assert shutdown.stuck.is_set()
     slow.go.set()
-    behind._thread.join(10)
+    behind._thread.join(60)
     assert slow.calls == [*range(100), {"x": 1}]
 
 
@@ -97,9 +97,9 @@ def test_nobody_waits_for_a_tracker_with_a_full_queue(monkeypatch: pytest.Monkey
 def test_a_process_ends_although_a_service_waits_at_its_end() -> None:
     code = (
         "import atexit, time; from cnn_jax.cli.signals import Shutdown, leave; shutdown = Shutdown();"
-        "atexit.register(time.sleep, 60); print('done'); shutdown.stuck.set(); leave(7, shutdown)"
+        "atexit.register(time.sleep, 600); print('done'); shutdown.stuck.set(); leave(7, shutdown)"
     )
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30)
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
     assert (result.returncode, result.stdout) == (7, "done\n"), result.stderr
 
 
@@ -108,7 +108,7 @@ def test_what_goes_wrong_behind_is_raised_by_the_next_call() -> None:
         raise ConnectionError("no network\nat all")
 
     behind = background.Background("broken", start, Shutdown())
-    behind._thread.join(10)
+    behind._thread.join(60)
     for call in (lambda: behind.log(1, {}), lambda: behind.finish({})):
         with pytest.raises(RuntimeError, match=r"^no network at all$"):
             call()
