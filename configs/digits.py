@@ -2,8 +2,8 @@
 
     python scripts/train.py
 
-Measured on two cores (Intel Xeon, no accelerator): test accuracy (359 images) 98.89, 98.61 and 99.72 % with seeds 0, 1
-and 2, in 24, 19 and 17 s.
+Measured on two cores (AMD EPYC, no accelerator): test accuracy (359 images) 99.16, 98.61 and 99.44 % with seeds 0, 1
+and 2, in 13 to 14 s each.
 """
 
 import ml_collections
