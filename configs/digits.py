@@ -2,8 +2,8 @@
 
     python scripts/train.py
 
-Measured on two cores (AMD EPYC, no accelerator): test accuracy (359 images) 99.16, 98.61 and 99.44 % with seeds 0, 1
-and 2, in 13 to 14 s each.
+Measured on two cores (AMD EPYC, no accelerator) with jax 0.10.2: test accuracy (359 images) 99.16, 98.61 and 99.44 %
+with seeds 0, 1 and 2; seed 0 takes 7 s. With jax 0.12.0.1 seed 0 reaches 99.44 %.
 """
 
 import ml_collections
