@@ -6,6 +6,7 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 SCRIPT = """
@@ -33,7 +34,11 @@ def begin(tmp_path: Path, body: str) -> subprocess.Popen[str]:
     )  # fmt: skip
     assert process.stdout is not None
     assert process.stdout.readline() == "ready\n"
-    time.sleep(0.5)
+    if STUCK in body:  # a signal that comes before the call would be handled at once
+        own = psutil.Process(process.pid)
+        before = own.cpu_times().user
+        while own.cpu_times().user < before + 0.3:
+            time.sleep(0.01)
     return process
 
 

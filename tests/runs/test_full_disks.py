@@ -3,9 +3,8 @@
 import gc
 import os
 import subprocess
-import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,8 @@ from cnn_jax.runs.checkpoints import Checkpoints
 from cnn_jax.runs.directory import write_json
 from cnn_jax.runs.metrics_file import read_rows
 from cnn_jax.tracking.local import LocalTracker
+from cnn_jax.training.checkpointing import Checkpointer
+from cnn_jax.training.state import TrainState
 from tests.support.checkpoints import STEPS, small, steps_in
 from tests.support.helpers import read_json
 from tests.support.runs import assert_same_run, at_call, signal_at
@@ -40,12 +41,18 @@ def disk(tmp_path: Path) -> Iterator[Path]:
         gc.collect()
 
 
-def after_the_first_checkpoint(disk: Path) -> None:
-    deadline = time.monotonic() + 60
-    while not (disk / f"run/checkpoints/{STEPS}").exists():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-    time.sleep(1)  # what Orbax removes after that would leave room for the next one
+@pytest.fixture
+def settle(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """Returns when the run at hand saves nothing: what Orbax removes at last would leave room for the next one."""
+    used: list[Checkpointer] = []
+    save = Checkpointer.save
+
+    def remembered(checkpointer: Checkpointer, state: TrainState) -> None:
+        used.append(checkpointer)
+        save(checkpointer, state)
+
+    monkeypatch.setattr(Checkpointer, "save", remembered)
+    return lambda: used[-1].settle()
 
 
 def fill(disk: Path) -> None:
@@ -65,14 +72,18 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_disk_that_is_full_for_a_while(
-    undisturbed: Path, disk: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    undisturbed: Path,
+    disk: Path,
+    settle: Callable[[], None],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     def fill_it() -> None:
-        after_the_first_checkpoint(disk)
+        settle()
         fill(disk)
 
     def make_room() -> None:
-        time.sleep(1)  # else the checkpoint before might find it, too
+        settle()  # else the checkpoint before might find it, too
         (disk / "filler").unlink()
 
     with monkeypatch.context() as patch:
@@ -88,13 +99,18 @@ def test_a_disk_that_is_full_for_a_while(
 
 @pytest.mark.parametrize("how", ["full", "read-only"])
 def test_a_disk_that_stays_unwritable(
-    undisturbed: Path, disk: Path, monkeypatch: pytest.MonkeyPatch, how: str, capsys: pytest.CaptureFixture[str]
+    undisturbed: Path,
+    disk: Path,
+    settle: Callable[[], None],
+    monkeypatch: pytest.MonkeyPatch,
+    how: str,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     def remount(mode: str) -> None:
         subprocess.run(["mount", "-o", f"remount,{mode}", disk], check=True)
 
     def close_it() -> None:
-        after_the_first_checkpoint(disk)
+        settle()
         fill(disk) if how == "full" else remount("ro")
 
     with monkeypatch.context() as patch:
@@ -110,9 +126,11 @@ def test_a_disk_that_stays_unwritable(
     assert read_json(disk / "run/summary.json")["epochs"] == 9
 
 
-def test_the_last_checkpoint_must_be_saved(disk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_last_checkpoint_must_be_saved(
+    disk: Path, settle: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
     def fill_it() -> None:
-        after_the_first_checkpoint(disk)
+        settle()
         fill(disk)
 
     with monkeypatch.context() as patch:

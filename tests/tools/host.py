@@ -66,7 +66,7 @@ def do(what: str) -> None:
         raise Interrupted("stopped at step 3", signal.SIGTERM)
     if what == "barrier":
         if here == 1:
-            time.sleep(3)
+            time.sleep(600)  # until the other one, which leaves, ends it
         hosts.barrier("the data", 1)
     if what in ("killed", "lead_killed", "one_fails"):
         for _ in range(100):
