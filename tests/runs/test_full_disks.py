@@ -101,7 +101,7 @@ def test_a_disk_that_is_full_for_a_while(
     said = capsys.readouterr().err
     for step in (2 * STEPS, 3 * STEPS):
         words = f"the checkpoint of step {step} could not be saved (No space left on device); that of step {STEPS} is"
-        assert said.count(words) == 1
+        assert said.count(words) == 1, said
     assert steps_in(disk / "run/checkpoints") == [4 * STEPS, 5 * STEPS]
     assert_same_run(undisturbed, disk / "run", small(num_epochs=5))
 
