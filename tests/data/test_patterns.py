@@ -76,7 +76,9 @@ def test_patterns_that_match_nothing_are_said(masked: Path, capsys: pytest.Captu
 
 @pytest.mark.parametrize("wrong", ["", "../other/*", ("a", 3), "/", "."])
 def test_what_is_no_pattern(wrong: object) -> None:
-    assert "config.data.exclude" in refusal(data_settings, source="folder", dir="photos", exclude=wrong)
+    assert "it must be a tuple of patterns of paths below" in refusal(
+        data_settings, source="folder", dir="photos", exclude=wrong
+    )
 
 
 def test_other_sources_have_no_patterns() -> None:
