@@ -199,6 +199,8 @@ def globs() -> Rule:
     """A tuple of patterns of paths below a folder; a single one stands for a tuple of one."""
 
     def accept(value: Any) -> str:
+        if isinstance(value, int) and not isinstance(value, bool):
+            value = str(value)  # a folder may be called 2019
         names = value.split("/") if isinstance(value, str) else []
         return value if set(names) - {"", "."} and ".." not in names and "\0" not in value else _refuse()
 

@@ -60,8 +60,8 @@ def test_near_names_are_taken_and_said(
 
 
 REFUSED = {
-    "splits without classes": (("train", "test"), "folder of images per class: there is none in train, test"),
-    "one split without classes": (("train/a", "train/b", "test"), "folder of images per class: there is none in test."),
+    "splits without classes": (("train", "test"), "named as splits, train, test must each hold one folder"),
+    "one split without classes": (("train/a", "train/b", "test"), "named as splits, test must each hold one folder"),
     "classes beside train": (("boat", "bus", "train/steam", "train/diesel"),
                              "train/ holds 2 folders (diesel, steam), as a split does, but boat, bus beside it hold"),
     "two meanings": (("train/a", "train/b", "eval/a", "eval/b"), "eval may mean validation or test"),

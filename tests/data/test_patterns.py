@@ -1,7 +1,10 @@
 """data.include and data.exclude: which files of a folder are read."""
 
+import shutil
 import unicodedata
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -9,6 +12,7 @@ from cnn_jax.config.tree import from_json, to_json
 from cnn_jax.data.sources.folder import list_folder
 from cnn_jax.data.sources.patterns import matches, may_match_below
 from cnn_jax.experiment.fitting import build
+from cnn_jax.inference.evaluation import load_split
 from tests.support.helpers import data_settings, load_folder, refusal, tiny_config
 from tests.support.made_up import save_picture
 
@@ -74,7 +78,7 @@ def test_patterns_that_match_nothing_are_said(masked: Path, capsys: pytest.Captu
     assert "config.data.include" in refusal(list_folder, masked, include=("*.gif",))
 
 
-@pytest.mark.parametrize("wrong", ["", "../other/*", ("a", 3), "/", "."])
+@pytest.mark.parametrize("wrong", ["", "../other/*", ("a", 3.5), True, "/", "."])
 def test_what_is_no_pattern(wrong: object) -> None:
     assert "it must be a tuple of patterns of paths below" in refusal(
         data_settings, source="folder", dir="photos", exclude=wrong
@@ -91,7 +95,11 @@ def test_patterns_are_saved_with_a_run(masked: Path) -> None:
     config = tiny_config(data__source="folder", data__dir=str(masked), data__exclude="*.png", batch_size=4)
     saved = from_json(to_json(config))
     assert saved.data.exclude == ("*.png",)
+    assert data_settings(source="folder", dir="photos", exclude=2019).exclude == ("2019",)
     experiment = build(saved)
     parts = (experiment.splits.train, experiment.splits.validation, experiment.splits.test)
     assert sum(len(part) for part in parts if part is not None) == 16
     assert "2 classes (cat: 6, dog: 6), resident" in experiment.describe()
+    run: Any = SimpleNamespace(config=saved, resolved={}, image_shape=(12, 16, 3), class_names=("cat", "dog"))
+    others = shutil.copytree(masked, masked.with_name("others"))
+    assert len(load_split(run, "test", str(others))) == 16

@@ -5,6 +5,7 @@ guessed: the error says what would settle it.
 """
 
 import os
+import shlex
 from collections.abc import Collection
 
 from cnn_jax.cli.progress import announce
@@ -79,7 +80,7 @@ def _by_split(tree: Tree, folders: dict[str, str], splits: dict[str, str]) -> di
         found[split] = folders[name]
     if "train" not in found:
         first = next(iter(folders.values()))
-        whole = f"; to use one of them alone, set data.dir={shown(first)}" if tree.folders(first) else ""
+        whole = f"; to use one of them alone, set data.dir={_pasted(first)}" if tree.folders(first) else ""
         raise InputError(f"{shown(tree.root)}: it has {named(list(folders))}, but no folder train/{whole}")
     return found
 
@@ -93,13 +94,13 @@ def _check_rest(tree: Tree, folders: dict[str, str], splits: dict[str, str], unc
     if two:
         raise InputError(
             f"{root}: {named(two)} may mean validation or test; rename it to one of them, or leave it out with "
-            f"data.exclude={shown(two[0])}"
+            f"data.exclude={_pasted(two[0])}"
         )
     like = [name for name in pictured if looks_like_a_split(name)]
     if like:
         raise InputError(
             f"{root}: {named(like)} beside {named(list(splits))} looks like a split; rename it to one of {ACCEPTED}, "
-            f"or leave it out with data.exclude={shown(like[0])}"
+            f"or leave it out with data.exclude={_pasted(like[0])}"
         )
     if pictured and len(splits) == 1:
         (train,) = splits
@@ -117,9 +118,9 @@ def _check_holds_classes(tree: Tree, found: dict[str, str]) -> None:
     bare = [os.path.basename(folder) for folder in found.values() if not tree.folders(folder)]
     if bare:
         raise InputError(
-            f"{shown(tree.root)}: a folder of such a name is a split, and must hold one folder of images per class: "
-            f"there is none in {named(bare)}. Sort the images into class folders, list them in a manifest "
-            f"(data.source=csv), or leave them out with data.exclude={shown(bare[-1])}; {_ALL_ARE_CLASSES}"
+            f"{shown(tree.root)}: named as splits, {named(bare)} must each hold one folder of images per class, but "
+            f"hold no folder; sort the images into class folders, list them in a manifest (data.source=csv), or leave "
+            f"them out with data.exclude={_pasted(bare[-1])}; {_ALL_ARE_CLASSES}"
         )
 
 
@@ -131,7 +132,7 @@ def _check_classes(tree: Tree, folders: dict[str, str], like_splits: list[str]) 
         if same:
             raise InputError(
                 f"{root}: {shown(name)}/ holds folders of the same names as those beside it ({named(same)}); put the "
-                f"latter into train/, or leave {shown(name)}/ out with data.exclude={shown(name)}; {_ALL_ARE_CLASSES}"
+                f"latter into train/, or leave {shown(name)}/ out with data.exclude={_pasted(name)}; {_ALL_ARE_CLASSES}"
             )
     if any(map(looks_like_a_split, folders)):
         pictured = _pictured(tree, folders)
@@ -169,3 +170,8 @@ def _check_insides(root: str, inside: dict[str, Collection[str]]) -> None:
         f"{root}: {outer} all hold the same folders ({inner}); if these are the classes, rename the outer ones to "
         f"train, validation, test, or set data.dir to one of them; if the outer ones are, set data.layout=classes"
     )
+
+
+def _pasted(path: str) -> str:
+    """As a shell takes it."""
+    return shlex.quote(shown(path))

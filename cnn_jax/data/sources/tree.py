@@ -34,8 +34,8 @@ class Tree:
         self.matched: set[str] = set()
 
     def relative(self, path: str) -> str:
-        """With `/` between its parts; "." for the root."""
-        return os.path.relpath(path, self.root).replace(os.sep, "/")
+        """A path below the root as patterns have it: without the root, with `/` between its parts."""
+        return path[len(self.root) :].lstrip(os.sep).replace(os.sep, "/")
 
     def entries(self, folder: str) -> list[os.DirEntry[str]]:
         """What is right in a folder, sorted by name.
