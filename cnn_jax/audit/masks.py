@@ -26,12 +26,12 @@ def mask_finding(entries: Sequence[Entry], splits: Mapping[str, ImageDataset]) -
     Only such pictures are read once more. To be called within `images.quiet`.
     """
     suspects: list[Suspect] = []
-    for number, rows in enumerate(same_stem([entry.name for entry in entries])):
+    for rows in same_stem([entry.name for entry in entries]):
         masks = [row for row in rows if not entries[row].record.colored and _is_mask(entries[row], splits)]
         others = [row for row in rows if row not in masks and not entries[row].record.fault]
         if masks and others:
             beside = os.path.basename(entries[others[0]].name)
-            suspects += [Suspect(row, f"beside {beside}", number) for row in masks]
+            suspects += [Suspect(row, f"beside {beside}") for row in masks]
     return Finding("mask beside a picture", tuple(suspects))
 
 

@@ -17,10 +17,6 @@ def check_together(flat: Mapping[str, Any]) -> None:
         raise InputError(f"config.data.name={flat['data.name']!r}: a name needs data.source=tfds, not {source!r}")
     if flat["data.dir"] is not None and "dir" not in SOURCES[source].takes:
         raise InputError(f"config.data.dir={flat['data.dir']!r}: data.source={source} reads no files")
-    for key, unset in (("include", ()), ("exclude", ()), ("layout", "auto")):
-        value = flat[f"data.{key}"]
-        if value != unset and key not in SOURCES[source].takes:
-            raise InputError(f"config.data.{key}={value!r}: it is for data.source=folder, not {source!r}")
     if flat["data.sampling"] == "balanced" and flat.get("loss.class_weights") == "balanced":
         raise InputError("config.loss.class_weights='balanced': data.sampling is balanced already; choose one")
     if flat["remat"] == "stage" and not MODELS[flat["model.name"]].stages:

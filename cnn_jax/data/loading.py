@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from cnn_jax.cli.progress import announce
-from cnn_jax.config.keys import SOURCES
+from cnn_jax.config.keys import KEYS, SOURCES
 from cnn_jax.config.tables import described
 from cnn_jax.data.reading import cache
 from cnn_jax.data.reading.image_dataset import ImageDataset
@@ -18,6 +18,7 @@ from cnn_jax.errors import InputError
 from cnn_jax.runtime.sizes import describe_size
 
 _NAMED_AT_MOST = 20
+_OF_FOLDERS = ("include", "exclude", "layout")
 
 
 def load(data: Any, loading: str | None = None) -> Splits:
@@ -59,9 +60,13 @@ def load_source(data: Any) -> Source:
     """What the config's `data.source` holds; no picture is looked at yet.
 
     Raises:
-      InputError: the data are not there, or what was registered under the name makes no `Source`.
+      InputError: the data are not there, a key is set that the source does not take, or what was registered under the
+        name makes no `Source`.
     """
     reader = SOURCES[data.source]
+    for key in _OF_FOLDERS:
+        if data[key] != KEYS[f"data.{key}"].default and key not in reader.takes:
+            raise InputError(f"config.data.{key}={data[key]!r}: it is for data.source=folder, not {data.source!r}")
     source = reader.load()(data)
     if not isinstance(source, Source):
         raise InputError(f"config.data.source='{data.source}': {described(reader.target)} returns no data.Source")

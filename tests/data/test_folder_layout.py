@@ -74,6 +74,7 @@ REFUSED = {
     "splits in classes": (("cat/train", "cat/test", "dog/train", "dog/test"), "as in test/cat"),
     "classes and test": (("cat", "dog", "test/cat", "test/dog"), "put the latter into train/"),
     "no train": (("validation/a", "validation/b", "test/a", "test/b"), "no folder train/"),
+    "eval alone": (("eval/a", "eval/b"), "it has eval, but no folder train/"),
     "test alone": (("test/a", "test/b"), "/test"),
     "wrapped": (("data/cat", "data/dog"), "/data"),
     "wrapped twice": (("a/b/cat", "a/b/dog"), "/a/b"),

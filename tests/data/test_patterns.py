@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from cnn_jax.config.tree import from_json, to_json
+from cnn_jax.data import load_source
 from cnn_jax.data.sources.folder import list_folder
 from cnn_jax.data.sources.patterns import matches, may_match_below
 from cnn_jax.experiment.fitting import build
@@ -87,7 +88,7 @@ def test_what_is_no_pattern(wrong: object) -> None:
 
 def test_other_sources_have_no_patterns() -> None:
     for changes in ({"include": "*.png"}, {"exclude": "*.png"}, {"layout": "classes"}):
-        assert "it is for data.source=folder" in refusal(data_settings, **changes)
+        assert "it is for data.source=folder" in refusal(load_source, data_settings(**changes))
 
 
 def test_patterns_are_saved_with_a_run(masked: Path) -> None:
