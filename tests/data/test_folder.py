@@ -12,7 +12,7 @@ import pytest
 from cnn_jax import data
 from cnn_jax.data.sources.folder import list_folder
 from cnn_jax.errors import InputError
-from tests.support.helpers import load_folder, refusal
+from tests.support.helpers import data_settings, load_folder, refusal
 from tests.support.made_up import save_picture
 
 
@@ -194,18 +194,25 @@ def exchange_content(one: Path, other: Path) -> None:
         os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
 
 
+@pytest.mark.parametrize("source", ["folder", "csv"])
 @pytest.mark.parametrize("exchange", [exchange_with_rename, exchange_content])
-def test_exchanged_files_are_read_again(tmp_path: Path, exchange: Callable[[Path, Path], None]) -> None:
+def test_exchanged_files_are_read_again(tmp_path: Path, source: str, exchange: Callable[[Path, Path], None]) -> None:
     """Of one size and written at one time, they differ from the former ones only in inode and time of change."""
     paths = [tmp_path / "set" / name / f"{i}.bmp" for name in "ab" for i in range(2)]
     for i, path in enumerate(paths):
         save_picture(path, 60 * i + 20)
         os.utime(path, ns=(10**18, 10**18))
-    before = load_folder(tmp_path / "set").train.read(range(4))
-    assert [picture.max() for picture in before] == [20, 80, 140, 200]
+    manifest = tmp_path / "set.csv"
+    manifest.write_text("path,label\n" + "".join(f"{path},{path.parent.name}\n" for path in paths))
+
+    def brightest() -> list[int]:
+        where = manifest if source == "csv" else tmp_path / "set"
+        train = data.load(data_settings(source=source, dir=str(where), validation=0, test=0)).train
+        return [int(picture.max()) for picture in train.read(range(4))]
+
+    assert brightest() == [20, 80, 140, 200]
     exchange(paths[0], paths[3])
-    after = load_folder(tmp_path / "set").train.read(range(4))
-    assert [picture.max() for picture in after] == [200, 80, 140, 20]
+    assert brightest() == [200, 80, 140, 20]
 
 
 @pytest.mark.parametrize("layout", ["", "train"])

@@ -27,11 +27,11 @@ def find_splits(tree: Tree, layout: str = "auto") -> dict[str, str]:
     Raises:
       InputError: the names and what the folders hold do not agree.
     """
+    if layout == "classes":
+        return {"train": tree.root}
     folders = tree.folders(tree.root)
     splits = {name: split for split in SPLITS for name in folders if split_of(name) == split}
     unclear = [name for name in folders if has_two_meanings(name)]
-    if layout == "classes":
-        return {"train": tree.root}
     if not _are_splits(tree, folders, splits, unclear):
         _check_classes(tree, folders, [*splits, *unclear])
         return {"train": tree.root}
