@@ -15,6 +15,7 @@ import numpy as np
 
 from cnn_jax.audit.checks import LEVELS
 from cnn_jax.audit.findings import Finding, find_all, in_order
+from cnn_jax.audit.masks import mask_finding
 from cnn_jax.audit.quality import Entry, measure_all
 from cnn_jax.audit.set_statistics import class_table, statistics
 from cnn_jax.audit.suspects import class_difficulty, embedding_outliers, likely_mislabelled, project
@@ -74,7 +75,8 @@ def audit(config: ml_collections.ConfigDict, output: str | Path | None = None, r
     with quiet():
         entries = _measure(source)
         found = find_all(entries, source.class_names)
-        found = in_order([*found, Finding("class without images", about=source.empty)])
+        found += [Finding("class without images", about=source.empty), mask_finding(entries, source.splits)]
+        found = in_order(found)
         difficulty = None
         if run is not None:
             suspects, difficulty = _ask(run, source, entries)

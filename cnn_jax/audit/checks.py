@@ -52,6 +52,11 @@ KINDS = {
         "error", "The model is tested on what it was trained on, so that its accuracy looks better than it is.",
         "Keep one copy: delete it from the training split.",
     ),
+    "mask beside a picture": Kind(
+        "warning", "These files have two gray values and the name of a picture beside them: masks, which would be "
+        "trained on as pictures of the class.",
+        "Leave them out with data.exclude, as in data.exclude='*.png', or move them out of the class folders.",
+    ),
     "near duplicates with different labels": Kind(
         "warning", "These pictures show nearly the same, but have different labels; one of them may be wrong.",
         "Look at each group and correct the labels.",

@@ -12,6 +12,7 @@ from cnn_jax.config.rules import (
     auto,
     choice,
     flag,
+    globs,
     integer,
     limits,
     maybe,
@@ -48,7 +49,9 @@ VARIANTS: dict[str, dict[str, Variant]] = {
 SOURCES: dict[str, DataSource] = {
     "digits": DataSource("cnn_jax.data.sources.digits:load_digits", "handwritten, of scikit-learn"),
     "tfds": DataSource("cnn_jax.data.sources.tfds:load_tfds", "any TFDS dataset", ("name", "dir")),
-    "folder": DataSource("cnn_jax.data.sources.folder:load_folder", "one folder per class", ("dir",)),
+    "folder": DataSource(
+        "cnn_jax.data.sources.folder:load_folder", "one folder per class", ("dir", "include", "exclude", "layout")
+    ),
     "csv": DataSource("cnn_jax.data.sources.csv:load_csv", "a manifest", ("dir",)),
     "npz": DataSource("cnn_jax.data.sources.npz:load_npz", "arrays", ("dir",)),
     "synthetic": DataSource("cnn_jax.data.sources.synthetic:load_synthetic", "made up"),
@@ -77,6 +80,12 @@ KEYS: dict[str, Key] = {
         None, maybe(text()),
         "folder: its root; csv: the manifest; npz: the archive; tfds: where prepared datasets lie (None: TFDS_DATA_DIR "
         "or ~/tensorflow_datasets)",
+    ),
+    "data.include": Key((), globs(), "of a folder only what one of these matches, as in '*.jpg'; (): everything"),
+    "data.exclude": Key((), globs(), "of a folder all but what one of these matches, as in ('masks', 'train/*/old_*')"),
+    "data.layout": Key(
+        "auto", choice("auto", "classes"),
+        "auto: train/, validation/ and test/ of a folder are told by their names; classes: each folder is a class",
     ),
     "data.image_size": Key(None, maybe(size()), "(height, width) of the network's input; None: as in the dataset"),
     "data.channels": Key(None, maybe(integer(1, 3)), "1 or 3; None: as in the dataset"),

@@ -195,6 +195,19 @@ def pattern() -> Rule:
     return Rule("text that is a regular expression", accept)
 
 
+def globs() -> Rule:
+    """A tuple of patterns of paths below a folder; a single one stands for a tuple of one."""
+
+    def accept(value: Any) -> str:
+        if isinstance(value, int) and not isinstance(value, bool):
+            value = str(value)  # a folder may be called 2019
+        names = value.split("/") if isinstance(value, str) else []
+        return value if set(names) - {"", "."} and ".." not in names and "\0" not in value else _refuse()
+
+    several_of_them = several(Rule("text", accept))
+    return dataclasses.replace(several_of_them, expects="a tuple of patterns of paths below data.dir, as in ('*.jpg',)")
+
+
 def expression() -> Rule:
     """Arithmetic of t, as text; a number stands for itself."""
 

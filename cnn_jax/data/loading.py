@@ -5,18 +5,20 @@ from typing import Any
 import numpy as np
 
 from cnn_jax.cli.progress import announce
-from cnn_jax.config.keys import SOURCES
+from cnn_jax.config.keys import KEYS, SOURCES
 from cnn_jax.config.tables import described
 from cnn_jax.data.reading import cache
 from cnn_jax.data.reading.image_dataset import ImageDataset
 from cnn_jax.data.reading.memory import bytes_at_hand
 from cnn_jax.data.reading.scan import ScanResult, pixel_statistics, scan
-from cnn_jax.data.sources.folder import fingerprint
+from cnn_jax.data.sources.file_states import fingerprint
+from cnn_jax.data.sources.words import named
 from cnn_jax.data.splits import Examples, Source, Split, Splits, check_labels, make_indices
 from cnn_jax.errors import InputError
 from cnn_jax.runtime.sizes import describe_size
 
 _NAMED_AT_MOST = 20
+_OF_FOLDERS = ("include", "exclude", "layout")
 
 
 def load(data: Any, loading: str | None = None, source: Source | None = None) -> Splits:
@@ -48,10 +50,7 @@ def load(data: Any, loading: str | None = None, source: Source | None = None) ->
     shape = source.splits["train"].image_shape
     mean, std = pixel_statistics(scans[of].moments[indices], shape[0] * shape[1])
     divided = {split: _taken(source.splits[of], scans[of], rows) for split, (of, rows) in parts.items()}
-    missing = np.setdiff1d(np.arange(len(source.class_names)), divided["train"].labels)
-    if len(missing):
-        named = ", ".join(source.class_names[k] for k in missing[:_NAMED_AT_MOST])
-        announce(f"{source.name}: no training image of {len(missing)} of {len(source.class_names)} classes ({named})")
+    _check_classes(source, divided["train"].labels)
     return Splits(
         source.name, source.class_names, shape, divided["train"], divided.get("validation"),
         divided.get("test"), mean, std, loading, source.identity, skipped,
@@ -62,9 +61,13 @@ def load_source(data: Any) -> Source:
     """What the config's `data.source` holds; no picture is looked at yet.
 
     Raises:
-      InputError: the data are not there, or what was registered under the name makes no `Source`.
+      InputError: the data are not there, a key is set that the source does not take, or what was registered under the
+        name makes no `Source`.
     """
     reader = SOURCES[data.source]
+    for key in _OF_FOLDERS:
+        if data[key] != KEYS[f"data.{key}"].default and key not in reader.takes:
+            raise InputError(f"config.data.{key}={data[key]!r}: it is for data.source=folder, not {data.source!r}")
     source = reader.load()(data)
     if not isinstance(source, Source):
         raise InputError(f"config.data.source='{data.source}': {described(reader.target)} returns no data.Source")
@@ -116,6 +119,20 @@ def _say_what_changed(family: str, source: Source) -> None:
         cache.remove(f"{family}-{fingerprint(before)}")
     elif before is None:
         cache.remember(family, source.states)
+
+
+def _check_classes(source: Source, labels: np.ndarray) -> None:
+    """Of the labels that are trained on: says which classes lack; raises InputError for fewer than two classes."""
+    present, names = np.unique(labels), source.class_names
+    missing = [names[k] for k in np.setdiff1d(np.arange(len(names)), present)]
+    if len(present) < 2:
+        lost = f", no image of {named(missing, _NAMED_AT_MOST)} can be used" if missing else ""
+        raise InputError(
+            f"{source.name}: one class has training images ({names[present[0]]}){lost}; a classifier needs at least two"
+        )
+    if missing:
+        listed = named(missing, _NAMED_AT_MOST)
+        announce(f"{source.name}: no training image of {len(missing)} of {len(names)} classes ({listed})")
 
 
 def _report(bad: tuple[str, ...], on_error: str, count: int) -> None:

@@ -12,6 +12,7 @@ from cnn_jax import data
 from cnn_jax.cli.progress import announce
 from cnn_jax.config.tree import validate
 from cnn_jax.data.augment.pipeline import CROP, Augment, crop_while_decoding, make_augment
+from cnn_jax.data.class_counts import describe_classes
 from cnn_jax.data.feeding.device_dataset import DeviceDataset, put_on_device
 from cnn_jax.data.normalize import Normalization, make_normalization
 from cnn_jax.distributed import hosts
@@ -73,7 +74,7 @@ class Experiment:
         sizes = ", ".join(f"{len(part):,} {name}" for name, part in parts.items() if part is not None)
         shape = "x".join(map(str, splits.image_shape))
         return (
-            f"{splits.name}: {sizes} images of {shape}, {splits.num_classes} classes, {splits.loading}; "
+            f"{splits.name}: {sizes} images of {shape}, {describe_classes(splits)}, {splits.loading}; "
             f"{self.config.model.name}: "
             f"{table.parameters:,} parameters, {table.multiply_adds:,} multiply-adds an image"
         )

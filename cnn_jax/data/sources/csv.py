@@ -10,8 +10,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from cnn_jax.data.reading.image_dataset import Files, ImageDataset
-from cnn_jax.data.sources.folder import SPLIT_NAMES, check_file, file_state, fingerprint, identity, place
+from cnn_jax.data.sources.file_states import check_file, file_state, fingerprint, identity, place, stamp
 from cnn_jax.data.sources.shape import settle_shape
+from cnn_jax.data.sources.split_names import SPLIT_NAMES
 from cnn_jax.data.splits import Source
 from cnn_jax.errors import InputError, shown
 
@@ -117,7 +118,7 @@ def _states(manifest: Path, rows: list[_Row]) -> np.ndarray:
     for row in rows:
         try:
             status = os.stat(manifest.parent / row.path)
-            size, time = status.st_size, status.st_mtime_ns
+            size, time = status.st_size, stamp(status)
         except OSError:  # reading it will say so
             size = time = -1
         states.append(file_state(row.path, f"{row.split} {row.label} {size}", time))
