@@ -73,7 +73,9 @@ def audit(config: ml_collections.ConfigDict, output: str | Path | None = None, r
     with quiet():
         entries = _measure(source)
         found = find_all(entries, source.class_names)
-        found = in_order([*found, Finding("class without images", about=source.empty)])
+        listed = [Finding("class without images", about=source.empty)]
+        listed.append(Finding("rows of the manifest", about=source.skipped))
+        found = in_order([*found, *listed])
         difficulty = None
         if run is not None:
             suspects, difficulty = _ask(run, source, entries)
@@ -212,7 +214,10 @@ def _root(config: ml_collections.ConfigDict) -> str:
     if config.data.source not in ("folder", "csv"):
         return ""
     path = os.path.abspath(os.path.expanduser(config.data.dir))
-    return shown(os.path.join(path if config.data.source == "folder" else os.path.dirname(path), ""))
+    if config.data.source == "csv":
+        images = config.data.images_dir
+        path = os.path.dirname(path) if images is None else os.path.abspath(os.path.expanduser(images))
+    return shown(os.path.join(path, ""))
 
 
 def _as_folder(name: str) -> str:

@@ -21,6 +21,11 @@ KINDS = {
     "class without images": Kind(
         "error", "These class folders are empty, so that the class cannot be learnt.", "Fill or delete them.",
     ),
+    "rows of the manifest": Kind(
+        "error", "These rows are incomplete, contradict each other, or name files that are not there; training stops "
+        "at them, or leaves them out (data.on_error=skip).",
+        "Correct or delete them.",
+    ),
     "truncated": Kind(
         "error", "The end of these files is missing, so that a part of the picture is.",
         "Fetch them again, or delete them.",

@@ -7,6 +7,7 @@ import numpy as np
 from cnn_jax.cli.progress import announce
 from cnn_jax.config.keys import SOURCES
 from cnn_jax.config.tables import described
+from cnn_jax.data.groups import say_groups
 from cnn_jax.data.reading import cache
 from cnn_jax.data.reading.image_dataset import ImageDataset
 from cnn_jax.data.reading.memory import bytes_at_hand
@@ -36,25 +37,37 @@ def load(data: Any, loading: str | None = None) -> Splits:
     if data.loading != "auto" or loading is None:
         loading = choose_loading(data.loading, source)
     scans = _scan_splits(source, data, keep=loading == "resident")
-    skipped = tuple(line for found in scans.values() for line in found.bad)
-    _report(skipped, data.on_error, sum(map(len, source.splits.values())))
+    bad = tuple(line for found in scans.values() for line in found.bad)
+    _report(bad, data.on_error, sum(map(len, source.splits.values())))
     labels = {split: source.splits[split].labels[found.good] for split, found in scans.items()}
     for split, of_split in labels.items():
         if not len(of_split):
             raise InputError(f"{source.name}: none of the images of its split '{split}' can be used")
-    parts = make_indices(labels, data.validation, data.test)
+    groups = None
+    if source.groups is not None:
+        groups = {split: source.groups[split][found.good] for split, found in scans.items()}
+    parts = make_indices(labels, data.validation, data.test, groups)
+    if groups is not None:
+        say_groups(parts, groups, {"validation": data.validation, "test": data.test})
     of, indices = parts["train"]
     shape = source.splits["train"].image_shape
     mean, std = pixel_statistics(scans[of].moments[indices], shape[0] * shape[1])
     divided = {split: _taken(source.splits[of], scans[of], rows) for split, (of, rows) in parts.items()}
-    missing = np.setdiff1d(np.arange(len(source.class_names)), divided["train"].labels)
-    if len(missing):
-        named = ", ".join(source.class_names[k] for k in missing[:_NAMED_AT_MOST])
-        announce(f"{source.name}: no training image of {len(missing)} of {len(source.class_names)} classes ({named})")
+    _say_missing(source, divided)
     return Splits(
         source.name, source.class_names, shape, divided["train"], divided.get("validation"),
-        divided.get("test"), mean, std, loading, source.identity, skipped,
+        divided.get("test"), mean, std, loading, source.identity, (*source.skipped, *bad),
     )  # fmt: skip
+
+
+def _say_missing(source: Source, divided: dict[str, Split]) -> None:
+    """Classes without an image in training, or in a split that is taken from it."""
+    for split, part in divided.items():
+        missing = np.setdiff1d(np.arange(len(source.class_names)), part.labels)
+        if len(missing) and (split == "train" or split not in source.splits):
+            named = ", ".join(source.class_names[k] for k in missing[:_NAMED_AT_MOST])
+            what = "training" if split == "train" else split
+            announce(f"{source.name}: no {what} image of {len(missing)} of {len(source.class_names)} classes ({named})")
 
 
 def load_source(data: Any) -> Source:

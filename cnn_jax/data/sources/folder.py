@@ -1,6 +1,7 @@
 """A folder of images: one folder per class, perhaps below train/, validation/ and test/."""
 
 import hashlib
+import itertools
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from cnn_jax.cli.progress import announce
+from cnn_jax.data.groups import group_name, group_pattern, number_groups
 from cnn_jax.data.reading.image_dataset import Files, ImageDataset
 from cnn_jax.data.sources.shape import settle_shape
 from cnn_jax.data.splits import Source
@@ -62,10 +64,33 @@ def load_folder(data: Any) -> Source:
         )
         for split, paths in listing.paths.items()
     }
+    groups = None if data.group is None else _groups(listing, data.group)
     return Source(
         name, listing.class_names, splits, place("folder", root), fingerprint(listing.states), identity(listing.states),
-        read_off, listing.states, listing.empty,
+        read_off, listing.states, listing.empty, groups=groups,
     )  # fmt: skip
+
+
+def _groups(listing: Listing, pattern: str) -> dict[str, np.ndarray]:
+    """As `data.group` finds them in the paths of files inside their class folders."""
+    compiled = group_pattern(pattern)
+    names = listing.class_names
+    parts = {split: [Path(path).parts for path in paths] for split, paths in listing.paths.items()}
+    # Class folders stand below the root, or below a folder for each split.
+    depth = 1 + next(
+        above
+        for above in itertools.count()
+        if all(
+            _decodable(of_path[above]) == names[label]
+            for split, of_split in parts.items()
+            for of_path, label in zip(of_split, listing.labels[split], strict=True)
+        )
+    )
+    found = {
+        split: [group_name(compiled, "/".join(of_path[depth:])) for of_path in of_split]
+        for split, of_split in parts.items()
+    }
+    return number_groups(found, pattern)
 
 
 def list_folder(folder: str | Path, skip_empty: bool = False) -> Listing:
