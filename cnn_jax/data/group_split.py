@@ -13,7 +13,7 @@ def group_split(labels: np.ndarray, groups: np.ndarray, total: int, seed: int) -
 
     Groups are tried in random order; one is taken, given back or (in the best of some attempts) exchanged where that
     brings the part nearer to what is wanted: the sum of the squared relative errors of its size and (their mean) of the
-    classes' sizes. No class gives its last group. scikit-learn's StratifiedGroupKFold is alike, for parts of equal size.
+    classes' sizes. No class gives its last group. scikit-learn's StratifiedGroupKFold is alike, for equal parts.
 
     Args:
       labels: [N] integers.

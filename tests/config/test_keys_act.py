@@ -264,6 +264,11 @@ def seen_plainly(seen: Callable[[Any], Any], companions: tuple[tuple[str, Any], 
     return first
 
 
+def test_class_weights_by_name_act() -> None:
+    changed = override(tiny_config(), [("loss.class_weights", (("3", 5.0),))])
+    assert different(seen_plainly(one_step, ()), one_step(changed))
+
+
 @pytest.mark.parametrize("key", SEEN_IN_PARTS)
 def test_other_keys(key: str) -> None:
     case = SEEN_IN_PARTS[key]
