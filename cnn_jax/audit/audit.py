@@ -16,6 +16,7 @@ import numpy as np
 from cnn_jax.audit.checks import LEVELS
 from cnn_jax.audit.findings import Finding, find_all, in_order
 from cnn_jax.audit.quality import Entry, measure_all
+from cnn_jax.audit.series import series_findings
 from cnn_jax.audit.set_statistics import class_table, statistics
 from cnn_jax.audit.suspects import class_difficulty, embedding_outliers, likely_mislabelled, project
 from cnn_jax.cli.progress import progress_bar
@@ -75,7 +76,7 @@ def audit(config: ml_collections.ConfigDict, output: str | Path | None = None, r
         found = find_all(entries, source.class_names)
         listed = [Finding("class without images", about=source.empty)]
         listed.append(Finding("rows of the manifest", about=source.skipped))
-        found = in_order([*found, *listed])
+        found = in_order([*found, *listed, *series_findings(entries, source.groups)])
         difficulty = None
         if run is not None:
             suspects, difficulty = _ask(run, source, entries)

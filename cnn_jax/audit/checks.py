@@ -74,6 +74,15 @@ KINDS = {
         "on both sides.",
         "Keep one of each group, or put each group into one split.",
     ),
+    "groups across splits": Kind(
+        "warning", "Pictures of one group (data.group) are in several splits: the accuracy may look better than it is.",
+        "Keep each group within one split.",
+    ),
+    "series": Kind(
+        "warning", "By their names these pictures are in series, as of one person or one film; where a split is taken "
+        "from train, parts of one series land on both sides, and the accuracy looks better than it is.",
+        "If so, say what belongs together with data.group, as here: each group then stays on one side.",
+    ),
     "damaged": Kind(
         "warning", "These JPEGs can be decoded, but the decoder complains: a part may be gray or shifted.",
         "Look at them; fetch them again where they are broken.",

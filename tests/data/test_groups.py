@@ -157,3 +157,16 @@ def test_groups_too_large_for_the_share(people: Path, capsys: pytest.CaptureFixt
         path.unlink()
     load(people, "folder", group=r"(p\d+)_", validation=0, test=0.2)
     assert "no test image of 1 of 2 classes (dog)" in capsys.readouterr().err
+
+
+def test_other_data_need_no_groups(people: Path) -> None:
+    """`evaluate --data_dir`: nothing is divided, and other data may not say who is on them."""
+    from cnn_jax.config.tree import default_config, override
+    from cnn_jax.inference.evaluation import load_split
+    from cnn_jax.inference.run import Run
+
+    table = people / "people.csv"
+    changes = [("data.source", "csv"), ("data.dir", str(table)), ("data.group", "person")]
+    (people / "other.csv").write_text(table.read_text().replace(",person\n", ",who\n"))
+    run = Run(override(default_config(), changes), (4, 4, 1), ("cat", "dog"), None, None, None)  # type: ignore[arg-type]
+    assert len(load_split(run, "train", str(people / "other.csv"))) == 66
