@@ -12,7 +12,7 @@ from cnn_jax.audit.audit import audit
 from cnn_jax.audit.findings import Finding
 from cnn_jax.audit.quality import Entry
 from cnn_jax.audit.series import PATTERN, series_findings
-from tests.support.helpers import data_settings, tiny_config
+from tests.support.helpers import data_settings, script, tiny_config
 
 
 def about(names: dict[str, int], groups: dict[str, np.ndarray] | None = None) -> tuple[str, ...]:
@@ -38,6 +38,20 @@ def test_plain_numbers_are_no_series(form: str) -> None:
     random = np.random.RandomState(0)
     names = {f"/d/{form.format(c='abc'[k], k=k, n=n, h=random.bytes(8).hex())}": k for k in range(3) for n in range(40)}
     assert about(names) == ()
+
+
+def test_a_folder_with_the_config_of_a_manifest(tmp_path: Path) -> None:
+    """`--dir` takes the place of the manifest, its columns and its groups."""
+    for k in range(4):
+        (tmp_path / "in" / "ab"[k % 2]).mkdir(parents=True, exist_ok=True)
+        Image.new("L", (9, 9), 40 * k).save(tmp_path / "in" / "ab"[k % 2] / f"{k}.png")
+    lines = ["from cnn_jax.config import default_config", "def get_config():", "    config = default_config()"]
+    keys = {"source": "csv", "dir": "labels.csv", "image_column": "file", "group": "person", "images_dir": "x"}
+    lines += [f"    config.data.{key} = {value!r}" for key, value in keys.items()]
+    (tmp_path / "mine.py").write_text("\n".join([*lines, "    return config"]))
+    result = script("audit_data.py", f"--config={tmp_path / 'mine.py'}", f"--dir={tmp_path / 'in'}",
+                    f"--output={tmp_path / 'out'}")  # fmt: skip
+    assert "4 images" in result.stdout, result.stderr
 
 
 def test_groups_that_the_data_part() -> None:

@@ -62,6 +62,14 @@ def test_a_group_stays_in_one_split(people: Path, source: str, group: str, capsy
     assert train & validation
 
 
+def test_other_groups_are_other_data(people: Path) -> None:
+    """They make other splits: a run must not go on, nor be evaluated, with them."""
+    before = load(people, "csv", group="person").fingerprint
+    table = people / "people.csv"
+    table.write_text(table.read_text().replace("person 3", "person 2"))
+    assert load(people, "csv", group="person").fingerprint != before
+
+
 def test_groups_of_split_folders(people: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Those that the folders part are counted; the part that is taken from train parts none."""
     (people / "train").mkdir()
@@ -114,7 +122,7 @@ def test_groups_are_drawn_whatever_their_size() -> None:
 
 def test_a_class_of_one_group_stays_in_training() -> None:
     labels, groups = np.array([0] * 30 + [1] * 5 + [2] * 10), np.array([*np.arange(30) // 3, *[10] * 5, *range(11, 21)])
-    kept, taken = whole_groups(labels, groups, 0.4, "data.validation")
+    kept, taken = whole_groups(labels, groups, 0.8, "data.validation")
     assert set(labels[kept]) == {0, 1, 2}
     assert set(labels[taken]) == {0, 2}
 

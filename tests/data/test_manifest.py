@@ -223,6 +223,17 @@ def test_a_file_that_may_be_meant(images: Path, written: str, hint: str) -> None
         assert "there is no such file (data.on_error=skip" in line
 
 
+def test_none_of_the_files_is_there(images: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """One line, whatever `on_error` says: what is wrong is where they are looked for."""
+    rows = "".join(f"{i}.png,{'ab'[i % 2]}\n" for i in range(6))
+    for on_error in ("raise", "skip"):
+        line = refusal(load, manifest(images, "path,label\n" + rows), on_error=on_error)
+        assert (
+            f"none of its 6 files is there; the first would be {images}/0.png; there is images/0.png, so data." in line
+        )
+    assert not capsys.readouterr().err
+
+
 def test_files_that_no_row_names(images: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Of the kind of those listed, in the same folders."""
     for name in ("mask.gif", ".hidden.png", "notes.txt"):

@@ -94,6 +94,11 @@ def _against_files(manifest: Path, rows: Sequence[Row], root: str) -> tuple[list
         else:
             good.append(rows[index])
             files.append(state)
+    if kept and not good:  # one line rather than one for each
+        raise InputError(
+            f"{manifest}: none of its {len(kept):,} files is there; the first would be {shown(paths[kept[0]])}"
+            f"{lookalikes.hint(rows[kept[0]].path)}; paths begin in data.images_dir, or else beside the manifest"
+        )
     beside = unlisted(paths)
     if beside:
         named = ", ".join(shown(os.path.relpath(path, root)) for path in beside[:_EXAMPLES])
