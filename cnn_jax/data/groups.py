@@ -74,8 +74,8 @@ def say_groups(
         wanted = round(share * rest) if isinstance(share, float) else share
         count = len(np.unique(groups[of][rows]))
         announce(
-            f"{split}: {count:,} of {len(np.unique(groups[of])):,} groups of data.group, {len(rows):,} images (data."
-            f"{split}={share}: {wanted:,})"
+            f"{split}: {len(rows):,} images in {count:,} of {len(np.unique(groups[of])):,} groups of data.group "
+            f"(data.{split}={share} asks for {wanted:,})"
         )
         rest -= len(rows)
     found = {split: np.unique(of_split) for split, of_split in groups.items()}

@@ -55,8 +55,10 @@ def test_a_group_stays_in_one_split(people: Path, source: str, group: str, capsy
     assert not validation & test
     assert train | validation | test == set(range(PEOPLE))
     said = capsys.readouterr().err
-    assert re.search(r"test: \d of 1\d groups of data\.group, 1\d images \(data\.test=0\.25: 16\)", said)
-    assert re.search(r"validation: \d of 1\d groups of data\.group, \d+ images \(data\.validation=0\.2: \d+\)", said)
+    assert re.search(r"test: 1\d images in \d of 1\d groups of data\.group \(data\.test=0\.25 asks for 16\)", said)
+    assert re.search(
+        r"validation: 1\d images in \d of 1\d groups of data\.group \(data\.validation=0\.2 asks for 1\d\)", said
+    )
     assert ("2 of 66 images have no group; each stands for itself" in said) == (group == "person")
     train, validation, test = people_in(load(people, source, validation=0.2, test=0.25))
     assert train & validation
