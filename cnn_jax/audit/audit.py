@@ -76,7 +76,8 @@ def audit(config: ml_collections.ConfigDict, output: str | Path | None = None, r
         found = find_all(entries, source.class_names)
         listed = [Finding("class without images", about=source.empty)]
         listed.append(Finding("rows of the manifest", about=source.skipped))
-        found = in_order([*found, *listed, *series_findings(entries, source.groups)])
+        series = series_findings(entries, source.groups, config.data.source == "folder")
+        found = in_order([*found, *listed, *series])
         difficulty = None
         if run is not None:
             suspects, difficulty = _ask(run, source, entries)

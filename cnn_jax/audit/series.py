@@ -1,6 +1,7 @@
 """Series, as of one person or one film: by their names, and by the groups that the data themselves part."""
 
 import itertools
+import os
 import re
 from collections.abc import Mapping, Sequence
 
@@ -16,15 +17,18 @@ _LEAST_SERIES, _LARGEST_SERIES = 3, 50
 _NAMED_AT_MOST = 5
 
 
-def series_findings(entries: Sequence[Entry], groups: Mapping[str, np.ndarray] | None) -> list[Finding]:
+def series_findings(
+    entries: Sequence[Entry], groups: Mapping[str, np.ndarray] | None, in_folders: bool
+) -> list[Finding]:
     """Where nobody said what belongs together, series by their names; else groups that stand in several splits.
 
     Args:
       entries: of all pictures.
       groups: int64 [N] by split, as `Source` has them.
+      in_folders: whether `data.group` sees folders, too; of a manifest it sees the names of files alone.
     """
     if groups is None:
-        return [Finding("series", about=tuple(_named_series(entries)))]
+        return [Finding("series", about=tuple(_named_series(entries, in_folders)))]
     found = {split: set(of_split.tolist()) for split, of_split in groups.items()}
     about = []
     for first, second in itertools.combinations(found, 2):
@@ -34,12 +38,12 @@ def series_findings(entries: Sequence[Entry], groups: Mapping[str, np.ndarray] |
     return [Finding("groups across splits", about=tuple(about))]
 
 
-def _named_series(entries: Sequence[Entry]) -> list[str]:
+def _named_series(entries: Sequence[Entry], in_folders: bool) -> list[str]:
     """A line for all of them, where most pictures belong to one, and some class has several."""
     series: dict[str, list[Entry]] = {}
     pattern = re.compile(PATTERN)
     for entry in entries:
-        found = pattern.search(entry.name)
+        found = pattern.search(entry.name if in_folders else os.path.basename(entry.name))
         if found is not None:
             series.setdefault(found[1], []).append(entry)
     series = {name: members for name, members in series.items() if 1 < len(members) <= _LARGEST_SERIES}

@@ -15,9 +15,11 @@ from cnn_jax.audit.series import PATTERN, series_findings
 from tests.support.helpers import data_settings, script, tiny_config
 
 
-def about(names: dict[str, int], groups: dict[str, np.ndarray] | None = None) -> tuple[str, ...]:
+def about(
+    names: dict[str, int], groups: dict[str, np.ndarray] | None = None, in_folders: bool = True
+) -> tuple[str, ...]:
     entries = [Entry("train", i, label, name, Path(name).suffix, None) for i, (name, label) in enumerate(names.items())]  # type: ignore[arg-type]
-    (found,) = series_findings(entries, groups)
+    (found,) = series_findings(entries, groups, in_folders)
     assert isinstance(found, Finding)
     return found.about
 
@@ -30,6 +32,8 @@ def test_series_are_told_by_their_names() -> None:
     )
     films = {f"/d/{'ab'[p % 2]}/film {p}/{n:04}.png": p % 2 for p in range(8) for n in range(9)}
     assert about(films)[0].startswith("72 of 72 pictures are in 8 series (film 0/…: 9,")
+    assert about(films, in_folders=False) == ()
+    assert about(people, in_folders=False) == (line,)
 
 
 @pytest.mark.parametrize("form", ["{c}/{c}_{n:03}.jpg", "{c}/IMG_{k}{n:03}.jpg", "{c}/{k}{n}.png", "{c}/{h}.jpg"])

@@ -1,5 +1,7 @@
 """The rows of a manifest against the files on disk: what is missing, what it may be called, what no row names."""
 
+import functools
+import itertools
 import os
 import re
 import unicodedata
@@ -73,8 +75,7 @@ class Lookalikes:
             found = self._walk("", parts[first:])
             if found is not None:
                 return found
-        folders = [name for names in self._names("").values() for name in names if self._is_folder(name)]
-        for folder in sorted(folders)[:_MOST_FOLDERS]:
+        for folder in self._inner:
             found = self._walk(folder, parts)
             if found is not None:
                 return found
@@ -103,8 +104,11 @@ class Lookalikes:
             self._folders[folder] = names
         return self._folders[folder]
 
-    def _is_folder(self, name: str) -> bool:
-        return os.path.isdir(os.path.join(self._root, name))
+    @functools.cached_property
+    def _inner(self) -> list[str]:
+        """The first folders in the root."""
+        names = _listed(self._root)
+        return list(itertools.islice((n for n in names if os.path.isdir(os.path.join(self._root, n))), _MOST_FOLDERS))
 
 
 def unlisted(paths: Sequence[str]) -> list[str]:
