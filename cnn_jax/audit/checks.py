@@ -21,6 +21,11 @@ KINDS = {
     "class without images": Kind(
         "error", "These class folders are empty, so that the class cannot be learnt.", "Fill or delete them.",
     ),
+    "rows of the manifest": Kind(
+        "error", "These rows are incomplete, contradict each other, or name files that are not there; training stops "
+        "at them, or leaves them out (data.on_error=skip).",
+        "Correct or delete them.",
+    ),
     "truncated": Kind(
         "error", "The end of these files is missing, so that a part of the picture is.",
         "Fetch them again, or delete them.",
@@ -73,6 +78,15 @@ KINDS = {
         "warning", "Series and re-encoded copies hold little news; where other splits are taken from train, some land "
         "on both sides.",
         "Keep one of each group, or put each group into one split.",
+    ),
+    "groups across splits": Kind(
+        "warning", "Pictures of one group (data.group) are in several splits: the accuracy may look better than it is.",
+        "Keep each group within one split.",
+    ),
+    "series": Kind(
+        "warning", "By their names these pictures are in series, as of one person or one film; where a split is taken "
+        "from train, parts of one series land on both sides, and the accuracy looks better than it is.",
+        "If so, say what belongs together with data.group, as here: each group then stays on one side.",
     ),
     "damaged": Kind(
         "warning", "These JPEGs can be decoded, but the decoder complains: a part may be gray or shifted.",

@@ -50,9 +50,15 @@ SOURCES: dict[str, DataSource] = {
     "digits": DataSource("cnn_jax.data.sources.digits:load_digits", "handwritten, of scikit-learn"),
     "tfds": DataSource("cnn_jax.data.sources.tfds:load_tfds", "any TFDS dataset", ("name", "dir")),
     "folder": DataSource(
-        "cnn_jax.data.sources.folder:load_folder", "one folder per class", ("dir", "include", "exclude", "layout")
+        "cnn_jax.data.sources.folder:load_folder",
+        "one folder per class",
+        ("dir", "group", "include", "exclude", "layout"),
     ),
-    "csv": DataSource("cnn_jax.data.sources.csv:load_csv", "a manifest", ("dir",)),
+    "csv": DataSource(
+        "cnn_jax.data.sources.csv:load_csv",
+        "a manifest",
+        ("dir", "group", "image_column", "label_column", "split_column", "images_dir"),
+    ),
     "npz": DataSource("cnn_jax.data.sources.npz:load_npz", "arrays", ("dir",)),
     "synthetic": DataSource("cnn_jax.data.sources.synthetic:load_synthetic", "made up"),
     "arrays": DataSource("cnn_jax.data.sources.in_memory:load_arrays", "of a Python program, given to fit"),
@@ -86,6 +92,19 @@ KEYS: dict[str, Key] = {
     "data.layout": Key(
         "auto", choice("auto", "classes"),
         "auto: train/, validation/ and test/ of a folder are told by their names; classes: each folder is a class",
+    ),
+    "data.image_column": Key("path", text(), "csv: the column with the paths of the images"),
+    "data.label_column": Key("label", text(), "csv: the column with the names of the classes"),
+    "data.split_column": Key(
+        "split", maybe(text()), "csv: the column that says train, validation or test, if there is one; None: use none"
+    ),
+    "data.images_dir": Key(
+        None, maybe(text()), "csv: the folder that the paths are relative to; None: the manifest's own"
+    ),
+    "data.group": Key(
+        None, maybe(text()),
+        "images that no split may part, as of one person: a column of the manifest; or a regular expression whose "
+        "groups, as in '([^_]+)_', say it of a file's name (folder: of its path in the class folder)",
     ),
     "data.image_size": Key(None, maybe(size()), "(height, width) of the network's input; None: as in the dataset"),
     "data.channels": Key(None, maybe(integer(1, 3)), "1 or 3; None: as in the dataset"),

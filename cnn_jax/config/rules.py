@@ -235,6 +235,26 @@ def multipliers() -> Rule:
     return Rule("a tuple of (regular expression, factor above 0) pairs, as in (('head', 10.0),)", accept)
 
 
+def class_weights() -> Rule:
+    """none, balanced, or a tuple of (class name, weight) pairs; a class may have a number for its name."""
+    named, weight = choice("none", "balanced"), number(0)
+
+    def accept(value: Any) -> str | tuple[tuple[str, float], ...]:
+        if isinstance(value, str):
+            return str(named(value))
+        found = tuple((class_name(name), weight(one)) for name, one in value)
+        names = [name for name, _ in found]
+        if len(set(names)) < len(names):
+            raise Refusal("names a class twice")
+        return found or _refuse()
+
+    def class_name(name: Any) -> str:
+        return str(name) if isinstance(name, str | int) and not isinstance(name, bool) else _refuse()
+
+    expects = "none, balanced, or (class name, weight) pairs, as in (('cat', 2.0), ('dog', 0.5))"
+    return Rule(expects, accept, named.choices)
+
+
 def auto(rule: Rule) -> Rule:
     """The same rule, or "auto"."""
     return dataclasses.replace(

@@ -7,6 +7,7 @@ import numpy as np
 from cnn_jax.cli.progress import announce
 from cnn_jax.config.keys import KEYS, SOURCES
 from cnn_jax.config.tables import described
+from cnn_jax.data.groups import say_groups
 from cnn_jax.data.reading import cache
 from cnn_jax.data.reading.image_dataset import ImageDataset
 from cnn_jax.data.reading.memory import bytes_at_hand
@@ -39,21 +40,26 @@ def load(data: Any, loading: str | None = None, source: Source | None = None) ->
     if data.loading != "auto" or loading is None:
         loading = choose_loading(data.loading, source)
     scans = _scan_splits(source, data, keep=loading == "resident")
-    skipped = tuple(line for found in scans.values() for line in found.bad)
-    _report(skipped, data.on_error, sum(map(len, source.splits.values())))
+    bad = tuple(line for found in scans.values() for line in found.bad)
+    _report(bad, data.on_error, sum(map(len, source.splits.values())))
     labels = {split: source.splits[split].labels[found.good] for split, found in scans.items()}
     for split, of_split in labels.items():
         if not len(of_split):
             raise InputError(f"{source.name}: none of the images of its split '{split}' can be used")
-    parts = make_indices(labels, data.validation, data.test)
+    groups = None
+    if source.groups is not None:
+        groups = {split: source.groups[split][found.good] for split, found in scans.items()}
+    parts = make_indices(labels, data.validation, data.test, groups)
+    if groups is not None:
+        say_groups(parts, groups, {"validation": data.validation, "test": data.test})
     of, indices = parts["train"]
     shape = source.splits["train"].image_shape
     mean, std = pixel_statistics(scans[of].moments[indices], shape[0] * shape[1])
     divided = {split: _taken(source.splits[of], scans[of], rows) for split, (of, rows) in parts.items()}
-    _check_classes(source, divided["train"].labels)
+    _check_classes(source, divided)
     return Splits(
         source.name, source.class_names, shape, divided["train"], divided.get("validation"),
-        divided.get("test"), mean, std, loading, source.identity, skipped,
+        divided.get("test"), mean, std, loading, source.identity, (*source.skipped, *bad),
     )  # fmt: skip
 
 
@@ -121,18 +127,26 @@ def _say_what_changed(family: str, source: Source) -> None:
         cache.remember(family, source.states)
 
 
-def _check_classes(source: Source, labels: np.ndarray) -> None:
-    """Of the labels that are trained on: says which classes lack; raises InputError for fewer than two classes."""
-    present, names = np.unique(labels), source.class_names
-    missing = [names[k] for k in np.setdiff1d(np.arange(len(names)), present)]
-    if len(present) < 2:
-        lost = f", no image of {named(missing, _NAMED_AT_MOST)} can be used" if missing else ""
-        raise InputError(
-            f"{source.name}: one class has training images ({names[present[0]]}){lost}; a classifier needs at least two"
-        )
-    if missing:
+def _check_classes(source: Source, divided: dict[str, Split]) -> None:
+    """Says which classes training, or a split that is taken from it, lacks.
+
+    Raises:
+      InputError: fewer than two classes have training images.
+    """
+    names = source.class_names
+    for split, part in divided.items():
+        present = np.unique(part.labels)
+        missing = [names[k] for k in np.setdiff1d(np.arange(len(names)), present)]
         listed = named(missing, _NAMED_AT_MOST)
-        announce(f"{source.name}: no training image of {len(missing)} of {len(names)} classes ({listed})")
+        if split == "train" and len(present) < 2:
+            lost = f", no image of {listed} can be used" if missing else ""
+            raise InputError(
+                f"{source.name}: one class has training images ({names[present[0]]}){lost}; a classifier needs at "
+                f"least two"
+            )
+        if missing and (split == "train" or split not in source.splits):
+            what = "training" if split == "train" else split
+            announce(f"{source.name}: no {what} image of {len(missing)} of {len(names)} classes ({listed})")
 
 
 def _report(bad: tuple[str, ...], on_error: str, count: int) -> None:

@@ -19,6 +19,7 @@ from cnn_jax.distributed import hosts
 from cnn_jax.errors import InputError
 from cnn_jax.models import Classifier, Table, make_model, make_table, variable_shapes
 from cnn_jax.models.parameter_names import check_patterns
+from cnn_jax.optimization.losses import make_class_weights
 from cnn_jax.optimization.optimizers import has_momentum, make_optimizer
 from cnn_jax.optimization.schedules import (
     Schedule,
@@ -97,6 +98,7 @@ def build(
     keep_programs()
     splits = _load_on_all_hosts(config, loading, source)
     _check_sizes(config, splits, devices)
+    make_class_weights(config.loss.get("class_weights", "none"), splits.train.labels, splits.class_names)
     augment = _make_augment(config, splits)
     model = make_model(
         config.model, splits.num_classes, config.precision, config.remat, devices.norm_axis, config.freeze

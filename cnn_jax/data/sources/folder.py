@@ -1,5 +1,6 @@
 """A folder of images: one folder per class, perhaps below train/, validation/ and test/."""
 
+import itertools
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from cnn_jax.cli.progress import announce
+from cnn_jax.data.groups import group_name, group_pattern, number_groups
 from cnn_jax.data.reading.image_dataset import Files, ImageDataset
 from cnn_jax.data.sources.file_states import file_state, fingerprint, identity, place
 from cnn_jax.data.sources.layout import find_splits, inner_folder
@@ -56,11 +58,34 @@ def load_folder(data: Any) -> Source:
         )
         for split, paths in listing.paths.items()
     }
+    groups = None if data.group is None else _groups(listing, data.group)
     where = place("folder", root, "" if how == ((), (), "auto") else repr(how))
     return Source(
         name, listing.class_names, splits, where, fingerprint(listing.states), identity(listing.states), read_off,
-        listing.states, listing.empty,
+        listing.states, listing.empty, groups=groups,
     )  # fmt: skip
+
+
+def _groups(listing: Listing, pattern: str) -> dict[str, np.ndarray]:
+    """As `data.group` finds them in the paths of files inside their class folders."""
+    compiled = group_pattern(pattern)
+    names = listing.class_names
+    parts = {split: [Path(path).parts for path in paths] for split, paths in listing.paths.items()}
+    # Class folders stand below the root, or below a folder for each split.
+    depth = 1 + next(
+        above
+        for above in itertools.count()
+        if all(
+            _decodable(of_path[above]) == names[label]
+            for split, of_split in parts.items()
+            for of_path, label in zip(of_split, listing.labels[split], strict=True)
+        )
+    )
+    found = {
+        split: [group_name(compiled, "/".join(of_path[depth:])) for of_path in of_split]
+        for split, of_split in parts.items()
+    }
+    return number_groups(found, pattern)
 
 
 def list_folder(
