@@ -10,6 +10,7 @@ import numpy as np
 
 from cnn_jax.data.reading.image_dataset import Files, ImageDataset
 from cnn_jax.data.reading.images import examine
+from cnn_jax.data.reading.levels import OF_THE_FORMAT, Levels
 from cnn_jax.data.reading.scan import contents_or_errors, in_threads
 from cnn_jax.errors import InputError
 
@@ -106,7 +107,8 @@ def measure_all(split: str, pictures: ImageDataset) -> Iterator[list[Entry]]:
             reader, extension = pictures.reader, ""
             if isinstance(reader, Files):
                 extension = os.path.splitext(reader.path(int(pictures.rows[index])))[1].lower()
-            entries.append(Entry(split, index, int(pictures.labels[index]), name, extension, measure(content, name)))
+            record = measure(content, name, pictures.levels)
+            entries.append(Entry(split, index, int(pictures.labels[index]), name, extension, record))
         return entries
 
     return in_threads(part, range(0, len(pictures), _PICTURES_AT_ONCE))
@@ -121,7 +123,7 @@ def prepare() -> None:
     imagehash.phash(Image.new("L", (8, 8)))
 
 
-def measure(content: bytes | np.ndarray | InputError, name: str) -> Record:
+def measure(content: bytes | np.ndarray | InputError, name: str, levels: Levels = OF_THE_FORMAT) -> Record:
     """The record of a picture: encoded, or uint8 [height, width, 1 or 3], or the error that its reader gave for it."""
     from PIL import Image
 
@@ -132,7 +134,7 @@ def measure(content: bytes | np.ndarray | InputError, name: str) -> Record:
         return _measured(image, Record(height=image.height, width=image.width, mode=image.mode, format="array"))
     digest = hashlib.blake2b(content, digest_size=16).digest()
     try:
-        header, image = examine(content, name, _MEASURED_SIDE)
+        header, image = examine(content, name, _MEASURED_SIDE, levels)
     except InputError as error:
         return dataclasses.replace(_faulty(error, name), content_digest=digest)
     width, height = header.size if header.info["upright"] < 5 else header.size[::-1]

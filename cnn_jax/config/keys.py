@@ -71,6 +71,14 @@ KEYS: dict[str, Key] = {
     "data.center_crop": Key(
         1.0, number(above=0, most=1), "share of the sides that is kept, about the centre, before an image is fitted"
     ),
+    "data.black": Key(
+        0.0, number(), "the value that is black in pictures with more than 8 bits a channel, as -1; see data.white"
+    ),
+    "data.white": Key(
+        None, maybe(number()),
+        "the value that is white in such pictures, as 4095 for 12 bits in a 16-bit file; None: the largest that the "
+        "format has, 1 of floats",
+    ),
     "data.normalization": Key(
         "dataset", choice("dataset", "unit", "half", "per_image", "none"),
         "dataset: mean and std of the training split; unit: pixels / 255; half: mean and std 0.5",

@@ -16,6 +16,7 @@ from cnn_jax.config.tree import from_json
 from cnn_jax.data.feeding.batches import padded_batches
 from cnn_jax.data.normalize import Normalization, normalize
 from cnn_jax.data.reading.images import decode, quiet, read_file
+from cnn_jax.data.reading.levels import Levels
 from cnn_jax.data.splits import Examples, Split
 from cnn_jax.errors import InputError, shown
 from cnn_jax.inference.tta import EVAL_TTA, with_tta
@@ -64,9 +65,12 @@ class Run:
 
     def read(self, path: str | Path) -> np.ndarray:
         """The image in a file as this model takes it: uint8 [H, W, C]. Raises InputError where it cannot be read."""
-        settings = self.config.data
+        data = self.config.data
+        levels = Levels(data.black, data.white)
         with quiet():
-            return decode(read_file(path), shown(str(path)), self.image_shape, settings.resize, settings.center_crop)
+            return decode(
+                read_file(path), shown(str(path)), self.image_shape, data.resize, data.center_crop, levels=levels
+            )
 
     @functools.cached_property
     def compiled_embed(self) -> Apply:

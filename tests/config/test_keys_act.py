@@ -233,6 +233,8 @@ SEEN_IN_RUNS = {
     "data.name": "data/test_tfds.py::test_mnist_is_read_without_tensorflow",
     "data.dir": "data/test_tfds.py::test_a_dataset_that_is_not_prepared",
     "data.workers": "data/test_stream.py::test_any_number_of_workers_gives_the_same_batches",
+    "data.black": "data/test_levels.py::test_black_and_white_act",
+    "data.white": "data/test_levels.py::test_black_and_white_act",
     "data.on_error": "data/test_folder_files.py::test_bad_files_are_all_named_or_left_out",
     "loss.name": "optimization/test_torch.py::test_cross_entropy",
     "eval_tta": "inference/test_views.py::test_eval_tta_is_part_of_a_run",
