@@ -118,7 +118,7 @@ def test_color_of_16_bits_keeps_too_few(tmp_path: Path) -> None:
     assert "16 bits a channel in color" in refusal(read_image, tmp_path / "it.png", Levels(white=4095))
 
 
-def test_transparent_values_of_16_bits_are_white(tmp_path: Path) -> None:
+def test_transparent_16_bits_are_white(tmp_path: Path) -> None:
     values = np.rint(RAMP * 65535).astype(np.uint16)
     path = saved(tmp_path / "it.png", values, transparency=0)
     shown = np.asarray(read_image(path))

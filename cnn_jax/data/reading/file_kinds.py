@@ -19,7 +19,7 @@ _CONVERT = "convert it to PNG or JPEG"
 _UNPACK = "unpack it, and name the folder with the pictures"
 _FRAMES = "extract its frames as pictures"
 _EXPORT = "export it as JPEG or TIFF from a raw converter"
-_WEB = "what was downloaded in place of the picture; download that again"
+_WEB = "a server sent it in place of the picture: download that again"
 
 HEIC = Kind("an HEIC photograph", "install pillow-heif, and it is read, or convert it to JPEG")
 AVIF = Kind("an AVIF picture", "install a newer Pillow, which reads them, or convert it to PNG or JPEG")
