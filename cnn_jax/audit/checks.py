@@ -84,8 +84,8 @@ KINDS = {
         "Look at each, the worst first, and correct the label; some are only hard.",
     ),
     "narrow range": Kind(
-        "warning", "These pictures have 16 bits a channel and use a small part of them (as 12 bits in 16 do), so that few "
-        "gray levels are left.",
+        "warning", "These pictures have 16 bits a channel and use a small part of them (as 12 bits in 16 do): few gray "
+        "levels are left.",
         "State the largest value that the camera gives in data.white, as 4095 for 12 bits.",
     ),
     "very dark": Kind(
