@@ -18,6 +18,9 @@ _FREQUENT = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 # Programs to be run, and what Pillow knows the name of, but cannot decode.
 _NOT_READ = ("EPS", "WMF", "BUFR", "GRIB", "HDF5", "MPEG")
 
+# Pillow keeps a pointer to each row: of a column of pixels these take twice the room of the pixels.
+_LONGEST_SIDE = 1 << 20
+
 
 def open_picture(content: bytes, name: object) -> "Image":
     """The picture with its header read, and its orientation (1..8) as `info["upright"]`.
@@ -29,6 +32,9 @@ def open_picture(content: bytes, name: object) -> "Image":
 
     try:
         picture = Image.open(io.BytesIO(content), formats=_formats())
+        if max(picture.size) > _LONGEST_SIDE:
+            size = f"{picture.width:,} x {picture.height:,}"
+            raise Image.DecompressionBombError(f"it claims {size} pixels; no side may exceed {_LONGEST_SIDE:,}")
         picture.info["upright"] = orientation(picture, content)
     except UnidentifiedImageError as error:
         raise not_a_picture(content, name) from error
