@@ -23,7 +23,7 @@ from cnn_jax.audit.suspects import class_difficulty, embedding_outliers, likely_
 from cnn_jax.cli.progress import progress_bar
 from cnn_jax.config.tree import override
 from cnn_jax.data import ImageDataset, Source, load_source
-from cnn_jax.data.reading.images import examine, quiet, to_8_bit
+from cnn_jax.data.reading.images import examine, quiet
 from cnn_jax.data.reading.scan import in_threads
 from cnn_jax.errors import InputError, shown
 from cnn_jax.inference.metrics import softmax
@@ -200,9 +200,9 @@ def _thumbnail(pictures: ImageDataset, index: int) -> str:
     try:
         content = pictures.contents([index])[0]
         if isinstance(content, bytes):
-            _, image = examine(content, pictures.name(index), _THUMBNAIL)
+            _, image = examine(content, pictures.name(index), _THUMBNAIL, pictures.levels)
         else:
-            image = to_8_bit(Image.fromarray(content[..., 0] if content.shape[-1] == 1 else content))
+            image = Image.fromarray(content[..., 0] if content.shape[-1] == 1 else content)
     except InputError:
         return ""
     image = image.copy()

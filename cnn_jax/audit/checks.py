@@ -32,7 +32,12 @@ KINDS = {
     ),
     "not an image": Kind(
         "error", "These files are no pictures, whatever their names say; training stops at them.",
-        "Delete them, or move them out of the class folders.",
+        "Each line says what the file is, and what to do: convert it, fetch the picture again, or move it away.",
+    ),
+    "unknown range": Kind(
+        "error", "These pictures hold floating-point numbers outside 0 to 1, or integers of 32 bits, and do not say "
+        "which value is white; training stops at them.",
+        "State it in data.white, and in data.black where black is not 0.",
     ),
     "unreadable": Kind(
         "error", "These pictures cannot be read; training stops at them, or leaves them out (data.on_error=skip).",
@@ -89,13 +94,18 @@ KINDS = {
         "If so, say what belongs together with data.group, as here: each group then stays on one side.",
     ),
     "damaged": Kind(
-        "warning", "These JPEGs can be decoded, but the decoder complains: a part may be gray or shifted.",
+        "warning", "These can be decoded, but the decoder complains: a part may be gray, shifted or not turned.",
         "Look at them; fetch them again where they are broken.",
     ),
     "likely mislabelled": Kind(
         "warning", "The model is confident of another class, more so than for that class's own pictures (confident "
         "learning, Northcutt et al. 2021).",
         "Look at each, the worst first, and correct the label; some are only hard.",
+    ),
+    "narrow range": Kind(
+        "warning", "These pictures have 16 bits a channel and use a small part of them (as 12 bits in 16 do): few gray "
+        "levels are left.",
+        "State the largest value that the camera gives in data.white, as 4095 for 12 bits.",
     ),
     "very dark": Kind(
         "warning", "There is hardly any light in these pictures, so that a network sees little.",

@@ -31,6 +31,9 @@ def check_together(flat: Mapping[str, Any]) -> None:
         raise InputError(f"config.swa_start={start}: a run keeps one kind of averages; set ema_decay to None")
     if start is not None and start > epochs:
         raise InputError(f"config.swa_start={start}: it must be an epoch of the run, and num_epochs={epochs}")
+    black, white = flat["data.black"], flat["data.white"]
+    if white is not None and not black < white:
+        raise InputError(f"config.data.white={white}: it must be above data.black={black}")
     if flat["data.channels"] == 2:
         raise InputError("config.data.channels=2: it must be 1 (gray) or 3 (colour), or None")
     if flat.get("optimizer.nesterov") and flat.get("optimizer.momentum") == 0:

@@ -14,7 +14,6 @@ from cnn_jax.config.rules import (
     flag,
     globs,
     integer,
-    limits,
     maybe,
     number,
     pairs,
@@ -109,14 +108,18 @@ KEYS: dict[str, Key] = {
     "data.image_size": Key(None, maybe(size()), "(height, width) of the network's input; None: as in the dataset"),
     "data.channels": Key(None, maybe(integer(1, 3)), "1 or 3; None: as in the dataset"),
     "data.resize": Key("crop", choice("crop", "stretch", "pad"), "how an image of another shape is fitted"),
-    "data.value_range": Key(
-        None, maybe(limits(number(), number(), "must be (low, high), the smaller number first")),
-        "arrays: which numbers are black and white in images that are not uint8; None: they must be uint8",
-    ),
     "data.validation": Key(0.1, share(), "taken from training data, where the source has no validation split"),
     "data.test": Key(0.2, share(), "taken from training data, where the source has no test split"),
     "data.center_crop": Key(
         1.0, number(above=0, most=1), "share of the sides that is kept, about the centre, before an image is fitted"
+    ),
+    "data.black": Key(
+        0.0, number(), "the value that is black in pictures with more than 8 bits a channel, as -1; see data.white"
+    ),
+    "data.white": Key(
+        None, maybe(number()),
+        "the value that is white in such pictures, as 4095 for 12 bits in a 16-bit file; None: the largest that the "
+        "format has, 1 of floats",
     ),
     "data.normalization": Key(
         "dataset", choice("dataset", "unit", "half", "per_image", "none"),

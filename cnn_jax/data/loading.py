@@ -1,5 +1,6 @@
 """From a config's `data` block to splits that training can take: listed, scanned, divided, kept or streamed."""
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from cnn_jax.config.tables import described
 from cnn_jax.data.groups import say_groups
 from cnn_jax.data.reading import cache
 from cnn_jax.data.reading.image_dataset import ImageDataset
+from cnn_jax.data.reading.levels import Levels
 from cnn_jax.data.reading.memory import bytes_at_hand
 from cnn_jax.data.reading.scan import ScanResult, pixel_statistics, scan
 from cnn_jax.data.sources.file_states import fingerprint
@@ -77,7 +79,9 @@ def load_source(data: Any) -> Source:
     source = reader.load()(data)
     if not isinstance(source, Source):
         raise InputError(f"config.data.source='{data.source}': {described(reader.target)} returns no data.Source")
-    return source
+    levels = Levels(data.black, data.white)
+    splits = {split: dataclasses.replace(pictures, levels=levels) for split, pictures in source.splits.items()}
+    return dataclasses.replace(source, splits=splits)
 
 
 def choose_loading(wanted: str, source: Source) -> str:
@@ -98,6 +102,8 @@ def choose_loading(wanted: str, source: Source) -> str:
 def _scan_splits(source: Source, data: Any, keep: bool) -> dict[str, ScanResult]:
     shape = "x".join(map(str, source.splits["train"].image_shape))
     fitted = data.resize if data.center_crop == 1 else f"{data.resize}{data.center_crop}"
+    levels = Levels(data.black, data.white)
+    fitted += f"-{levels.black}to{levels.white}" if levels.are_stated else ""
     family = f"{source.place}-{shape}-{fitted}"
     _say_what_changed(family, source)
     # Which pictures are bad depends on what they are held against.

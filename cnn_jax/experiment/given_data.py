@@ -8,6 +8,7 @@ import ml_collections
 
 from cnn_jax import data
 from cnn_jax.config.tree import override
+from cnn_jax.data.reading.as_uint8 import check_range
 from cnn_jax.errors import InputError
 from cnn_jax.runs.directory import read_run_file
 
@@ -38,7 +39,8 @@ def take_data(
         return override(config, changes.items()), None
     changes = {"data.source": "arrays", "data.dir": None, "data.name": None}
     if value_range is not None:
-        changes["data.value_range"] = value_range
+        low, high = check_range(value_range)
+        changes |= {"data.black": low, "data.white": high}
     config = override(config, changes.items())
     splits = {split: value for split, value in given.items() if value is not None}
     return config, data.source_in_memory(splits, config.data, class_names)

@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from cnn_jax.data.reading.as_uint8 import as_uint8, check_channels
-from cnn_jax.data.reading.images import decode, fit_image, quiet, read_file, to_8_bit
+from cnn_jax.data.reading.as_uint8 import as_uint8, check_channels, range_of
+from cnn_jax.data.reading.images import decode, fit_image, quiet, read_file
+from cnn_jax.data.reading.levels import Levels, to_8_bit
 from cnn_jax.errors import InputError, shown
 
 Shape = tuple[int, int, int]
@@ -19,9 +20,9 @@ def read_inputs(inputs: Any, image_shape: Shape, data: Any) -> np.ndarray:
     Args:
       inputs: a path, the bytes of an image file, a PIL image, an array, or a sequence of them. An array is one image
         [H, W] or [H, W, C], or several [N, H, W] or [N, H, W, C], with the model's number of channels; uint8, or
-        numbers in `data.value_range`. Other sizes are fitted as files are.
+        numbers from `data.black` to `data.white`. Other sizes are fitted as files are.
       image_shape: (height, width, channels) of the model.
-      data: the config's `data` block: resize, center_crop, value_range.
+      data: the config's `data` block: resize, center_crop, black, white.
 
     Raises:
       InputError: something is not of this form, or a file cannot be read; the line names it.
@@ -59,18 +60,18 @@ def check_images(images: Any, image_shape: Shape, value_range: tuple[float, floa
 def _read(value: Any, name: str, image_shape: Shape, data: Any) -> np.ndarray:
     """One or several images, uint8 [n, H, W, C]."""
     if isinstance(value, str | Path):
-        return decode(read_file(value), shown(str(value)), image_shape, data.resize, data.center_crop)[None]
+        return _decode(read_file(value), shown(str(value)), image_shape, data)
     if isinstance(value, bytes | bytearray | memoryview):
-        return decode(bytes(value), name, image_shape, data.resize, data.center_crop)[None]
+        return _decode(bytes(value), name, image_shape, data)
     if type(value).__module__.partition(".")[0] == "PIL":
-        return _fit(_upright(value, name), image_shape, data)[None]
+        return _fit(_upright(value, name, data), image_shape, data)[None]
     return _read_array(value, name, image_shape, data)
 
 
 def _read_array(value: Any, name: str, image_shape: Shape, data: Any) -> np.ndarray:
     from PIL import Image
 
-    array = as_uint8(value, name, data.value_range)
+    array = as_uint8(value, name, range_of(data))
     channels = image_shape[2]
     if array.ndim not in (2, 3, 4) or not array.size:
         raise InputError(
@@ -86,14 +87,19 @@ def _read_array(value: Any, name: str, image_shape: Shape, data: Any) -> np.ndar
     return np.stack([_fit(Image.fromarray(image), image_shape, data) for image in pixels])
 
 
-def _upright(image: Any, name: str) -> Any:
+def _upright(image: Any, name: str, data: Any) -> Any:
     from PIL import ImageOps
 
     try:
-        return to_8_bit(ImageOps.exif_transpose(image))
+        return to_8_bit(ImageOps.exif_transpose(image), Levels(data.black, data.white))
     except Exception as error:  # a lazily opened file may be broken
         reason = " ".join(str(error).split()) or type(error).__name__
         raise InputError(f"{name}: this image cannot be read: {reason}") from error
+
+
+def _decode(content: bytes, name: str, image_shape: Shape, data: Any) -> np.ndarray:
+    levels = Levels(data.black, data.white)
+    return decode(content, name, image_shape, data.resize, data.center_crop, levels=levels)[None]
 
 
 def _fit(image: Any, image_shape: Shape, data: Any) -> np.ndarray:

@@ -15,8 +15,8 @@ from cnn_jax.config.rules import integer, size
 from cnn_jax.config.tree import from_json
 from cnn_jax.data.feeding.batches import padded_batches
 from cnn_jax.data.normalize import Normalization, normalize
+from cnn_jax.data.reading.as_uint8 import range_of
 from cnn_jax.data.reading.image_dataset import ImageDataset
-from cnn_jax.data.reading.images import decode, quiet, read_file
 from cnn_jax.data.splits import Examples, Split
 from cnn_jax.errors import InputError, shown
 from cnn_jax.inference.inputs import check_images, label_numbers, read_inputs
@@ -121,9 +121,8 @@ class Run:
 
     def read(self, path: str | Path) -> np.ndarray:
         """The image in a file as this model takes it: uint8 [H, W, C]. Raises InputError where it cannot be read."""
-        settings = self.config.data
-        with quiet():
-            return decode(read_file(path), shown(str(path)), self.image_shape, settings.resize, settings.center_crop)
+        image: np.ndarray = read_inputs(path, self.image_shape, self.config.data)[0]
+        return image
 
     @functools.cached_property
     def compiled_embed(self) -> Apply:
@@ -140,7 +139,7 @@ class Run:
         """float32 [N, K]; `on_batch` is told how many are done.
 
         Args:
-          images: [N, H, W, C] of the model's shape, uint8 or numbers in `data.value_range`; or a split of data.
+          images: [N, H, W, C] of the model's shape, uint8 or numbers from `data.black` to `data.white`; or a split.
 
         Raises:
           InputError: an array of another shape or type, or with values beyond the range.
@@ -155,7 +154,7 @@ class Run:
         if isinstance(images, Examples | ImageDataset):
             split: Split = images
         else:
-            checked = check_images(images, self.image_shape, self.config.data.value_range)
+            checked = check_images(images, self.image_shape, range_of(self.config.data))
             split = Examples(checked, np.zeros(len(checked), np.int32))
         outputs = []
         for batch in padded_batches(split, min(self.config.eval_batch_size, len(split))):

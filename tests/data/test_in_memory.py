@@ -18,7 +18,8 @@ TEXTS = np.array(["cat", "ant", "bee"])[LABELS]
 
 
 def source(train: Any, class_names: Any = None, value_range: Any = None, **others: Any) -> Source:
-    config = override(default_config(), [("data.source", "arrays"), ("data.value_range", value_range)])
+    levels = [("data.black", value_range[0]), ("data.white", value_range[1])] if value_range else []
+    config = override(default_config(), [("data.source", "arrays"), *levels])
     return source_in_memory({"train": train, **others}, config.data, class_names)
 
 

@@ -112,7 +112,7 @@ def test_data_may_be_a_folder(tmp_path: Path) -> None:
         ({"class_names": ["a"]}, "class_names= goes with"),
         ({"data": "photos", "value_range": (0, 1)}, "value_range= goes with"),
         ({"data": "photos", "validation": (TRAIN, LABELS)}, "validation= goes with"),
-        ({"data": (TRAIN / 255, LABELS), "value_range": (1, 0)}, "data.value_range"),
+        ({"data": (TRAIN / 255, LABELS), "value_range": (1, 0)}, r"value_range=\(1, 0\): it must be"),
     ],
 )
 def test_arguments_that_do_not_go_together(tmp_path: Path, arguments: dict[str, Any], words: str) -> None:

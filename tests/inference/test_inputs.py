@@ -34,7 +34,7 @@ def test_all_forms_read_alike(images: np.ndarray, channels: int, tmp_path: Path)
         np.testing.assert_array_equal(read(form, channels), expected)
     mixed = read([path, pictures[1], images], channels)
     np.testing.assert_array_equal(mixed, images[[0, 1, 0, 1]].reshape(4, 8, 8, channels))
-    floats = read(images / 255, channels, value_range=(0, 1))
+    floats = read(images / 255, channels, black=0, white=1)
     np.testing.assert_array_equal(floats, images.reshape(2, 8, 8, channels))
 
 

@@ -32,15 +32,29 @@ def as_uint8(images: Any, name: str, value_range: tuple[float, float] | None = N
             f"{name}: its values are {array.dtype}, {low:.4g} to {high:.4g}; say what is black and white, as in "
             f"value_range=(0, 1), or give uint8"
         )
-    low, high = map(float, value_range)
-    if not (np.isfinite([low, high]).all() and low < high):
-        raise InputError(f"value_range={value_range}: it must be (low, high), two numbers, the smaller one first")
+    low, high = check_range(value_range)
     flat, result = array.reshape(-1), np.empty(array.size, np.uint8)
     for start in range(0, array.size, _AT_ONCE):
         part = flat[start : start + _AT_ONCE].astype(np.float64)
-        _check_range(part, name, low, high)
+        _check_values(part, name, low, high)
         result[start : start + _AT_ONCE] = np.rint((part - low) / (high - low) * 255).clip(0, 255)
     return result.reshape(array.shape)
+
+
+def range_of(data: Any) -> tuple[float, float] | None:
+    """The `value_range` of a config's `data` block: its black and white, where it states white."""
+    return None if data.white is None else (data.black, data.white)
+
+
+def check_range(value_range: Any) -> tuple[float, float]:
+    """The range as floats; raises InputError where it is none."""
+    try:
+        low, high = map(float, value_range)
+    except (TypeError, ValueError):
+        low = high = 0.0
+    if not (np.isfinite([low, high]).all() and low < high):
+        raise InputError(f"value_range={value_range}: it must be (low, high), two numbers, the smaller one first")
+    return low, high
 
 
 def _as_array(images: Any, name: str) -> np.ndarray:
@@ -54,7 +68,7 @@ def _as_array(images: Any, name: str) -> np.ndarray:
     return array
 
 
-def _check_range(values: np.ndarray, name: str, low: float, high: float) -> None:
+def _check_values(values: np.ndarray, name: str, low: float, high: float) -> None:
     if not np.isfinite(values).all():
         wrong = values[~np.isfinite(values)]
         raise InputError(f"{name}: {len(wrong)} or more of its values are {wrong[0]}; an image has numbers only")

@@ -23,7 +23,8 @@ from cnn_jax.errors import InputError
 from cnn_jax.runtime.prefetch import prefetch
 
 _ATTEMPTS = 3
-_VERSION = 1  # of what an entry holds; another one makes all former entries useless
+_VERSION = 2  # of what an entry holds, and of how pictures are decoded; another one makes former entries useless
+_LEAST_STD = 0.5  # in gray levels
 _PICTURES_AT_ONCE = 16  # what Ctrl-C waits for
 
 Result = TypeVar("Result")
@@ -93,14 +94,15 @@ def pixel_statistics(moments: np.ndarray, pixels: int) -> tuple[tuple[float, ...
       moments: int64 [N, C, 2] of a scan.
       pixels: height x width.
 
-    A channel that never changes gets a standard deviation of 1, so that normalising it gives zeros.
+    A channel that never changes gets a standard deviation of 1, so that normalising it gives zeros. One that hardly
+    ever does gets half a gray level: divided by less, a level or two in a new picture would drown all else.
     """
     count = len(moments) * pixels
     means, stds = [], []
     for total, squares in moments.sum(axis=0).tolist():  # Python's integers: count * squares may exceed 64 bits
         variance = (count * squares - total * total) / (count * count)
         means.append(total / count / 255)
-        stds.append(variance**0.5 / 255 if variance > 0 else 1.0)
+        stds.append(max(variance**0.5, _LEAST_STD) / 255 if variance > 0 else 1.0)
     return tuple(means), tuple(stds)
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from cnn_jax.data.reading.as_uint8 import as_uint8
+from cnn_jax.data.reading.as_uint8 import as_uint8, range_of
 from cnn_jax.data.reading.memory import bytes_at_hand
 from cnn_jax.data.sources.arrays import source_from_arrays
 from cnn_jax.data.splits import Source
@@ -29,14 +29,14 @@ def source_in_memory(given: Mapping[str, Any], data: Any, class_names: Sequence[
     Args:
       given: {"train": ..., "validation": ..., "test": ...}, the last two perhaps missing. Each is a tuple (images,
         labels), or an iterable of such pairs, batches, which is read once; a batch may be a mapping with "image" and
-        "label". Images are [N, H, W] or [N, H, W, 1 or 3], uint8, or numbers in `data.value_range`.
+        "label". Images are [N, H, W] or [N, H, W, 1 or 3], uint8, or numbers from `data.black` to `data.white`.
       data: the config's `data` block.
       class_names: K of them, where labels are 0..K-1; without them the classes are the sorted labels themselves.
 
     Raises:
       InputError: something is not of this form; the line says which split, and what would be right.
     """
-    taken = {split: _take(value, split, data.value_range) for split, value in given.items()}
+    taken = {split: _take(value, split, range_of(data)) for split, value in given.items()}
     names = _class_names(taken["train"][1], class_names)
     numbered = {
         split: (images, _numbers(labels, names, class_names is not None, split))
