@@ -16,6 +16,7 @@ from cnn_jax.pages.render import script_json
 from cnn_jax.pages.runs import write_runs_page
 from cnn_jax.pages.runs.importance import importances
 from cnn_jax.pages.runs.study import _axis
+from cnn_jax.runs.filtering import in_order
 from tests.runs.test_search_runs import make_run
 
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>"
@@ -143,7 +144,7 @@ def test_importance_of_thousands_of_runs_takes_seconds(monkeypatch: pytest.Monke
 def test_axes_of_texts_are_in_order_and_not_full_of_marks() -> None:
     axis = _axis("model.filters", [(16, 32), (8, 16), None, (8, 16)])
     assert (axis["texts"], axis["values"]) == (["(8, 16)", "(16, 32)"], [1, 0, None, 0])
-    assert _axis("x", ["b", 1, "a"])["texts"] == ["a", "b", "1"]
+    assert _axis("x", ["b", 1, "a"])["texts"] == ["1", "a", "b"]
     axis = _axis("x", [f"text {i:04}" for i in range(2000)])
     assert len(axis["ticks"]) == len(axis["texts"]) <= 30
     assert axis["texts"][1] == f"text {axis['ticks'][1]:04}"
@@ -158,6 +159,21 @@ def test_figures_that_are_not_finite(tmp_path: Path) -> None:
         (tmp_path / f"{i}/metrics.jsonl").write_text(row)
     data = json.loads(Page(write_runs_page(tmp_path, tmp_path / "x.html").read_text()).scripts[0])
     assert (data["names"], data["values"]) == (["3"], [0.5])
+
+
+def test_a_key_of_several_kinds(tmp_path: Path) -> None:
+    """`ema_decay` is a number in one run, None in another; a former version's file may hold a text."""
+    kinds = (0.9, None, 0.99, "text", None, (1, 2))
+    for i, value in enumerate(kinds):
+        make_run(tmp_path / f"{i}", (0.5 + i / 100,), seed=i)
+        config = json.loads((tmp_path / f"{i}/config.json").read_text()) | {"ema_decay": value}
+        (tmp_path / f"{i}/config.json").write_text(json.dumps(config))
+    assert "Importance" in write_runs_page(tmp_path, tmp_path / "x.html").read_text()
+    for kept in ((0, 1, 2, 4), (0, 1, 3, 5)):
+        rows = [{"x": kinds[i]} for i in kept]
+        assert importances(rows, [0.1, 0.2, 0.3, 0.4], "maximize") == {"x": 1.0}
+    ordered = in_order([{"run": str(i), "x": value} for i, value in enumerate((*kinds, (1, 10)))], ["x"])
+    assert [record["run"] for record in ordered] == ["0", "2", "3", "5", "6", "1", "4"]
 
 
 @pytest.mark.parametrize(

@@ -74,7 +74,7 @@ def are_numbers(values: Sequence[Any]) -> bool:
 def _distribution(values: Sequence[Any]) -> Any:
     from optuna import distributions
 
-    if not are_numbers(values):
+    if None in values or not are_numbers(values):  # "no average" is no point on an axis of averages
         return distributions.CategoricalDistribution(sorted({repr(value) for value in values}))
     return distributions.FloatDistribution(float(min(values)), float(max(values)), log=spans_decades(values))
 

@@ -1,5 +1,6 @@
 """The page of runs: what its template shows, as text and figures."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -97,10 +98,17 @@ def _cell(record: Mapping[str, Any], name: str, in_numbers: bool) -> dict[str, s
     is_long = len(text) > _LONG
     return {
         "text": text,
-        "key": "" if value is None else repr(value) if _is_number(value) else str(value),
+        "key": _key(value),
         "class": "number" if in_numbers else "long" if is_long else "",
         "state": text if name == "status" else "",
     }
+
+
+def _key(value: Any) -> str:
+    """What JavaScript reads as the same number; empty for what is not there."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return "" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    return "" if value is None else str(value)
 
 
 def _is_number(value: Any) -> bool:

@@ -10,6 +10,7 @@ from typing import Any
 from cnn_jax.errors import InputError, shown
 from cnn_jax.pages.runs.importance import are_numbers, importances, spans_decades
 from cnn_jax.runs.comparison import best_run, differing_keys, metric_of
+from cnn_jax.runs.filtering import sort_key
 from cnn_jax.runs.search import metric_rows
 
 MOST_KEYS, MOST_CURVES = 24, 150
@@ -107,7 +108,8 @@ def axes(study: Study) -> list[dict[str, Any]]:
 def _axis(name: str, values: Sequence[Any]) -> dict[str, Any]:
     axis: dict[str, Any] = {"name": name, "shown": [label(value) for value in values]}
     if not are_numbers(values):
-        choices = _in_order({repr(value): value for value in values if value is not None})
+        distinct = {repr(value): value for value in values if value is not None}
+        choices = dict(sorted(distinct.items(), key=lambda item: sort_key(item[1])))
         position = {choice: i for i, choice in enumerate(choices)}
         positions = [None if value is None else position[repr(value)] for value in values]
         texts = list(map(label, choices.values()))
@@ -135,14 +137,6 @@ def _apart(marks: Sequence[float]) -> list[float]:
         if mark - kept[-1] >= gap and marks[-1] - mark >= gap:
             kept.append(mark)
     return [*kept, marks[-1]] if len(marks) > 1 else kept
-
-
-def _in_order(choices: Mapping[str, Any]) -> dict[str, Any]:
-    """By value, so that (8, 16) comes before (16, 32); what cannot be compared by its text."""
-    try:
-        return dict(sorted(choices.items(), key=lambda item: item[1]))
-    except TypeError:
-        return dict(sorted(choices.items()))
 
 
 def _decades(low: float, high: float) -> list[float]:

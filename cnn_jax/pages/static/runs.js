@@ -84,7 +84,8 @@ for (const head of document.querySelectorAll('#runs th')) head.firstElementChild
   const rows = [...body.rows].sort((first, second) => {
     const a = key(first), b = key(second);
     if (a === '' || b === '') return (a === '') - (b === '');  // what is not there stays last
-    const order = isNaN(a) || isNaN(b) ? a.localeCompare(b) : a - b;
+    const texts = isNaN(a) - isNaN(b);  // numbers come before texts, whatever else is in the column
+    const order = texts || (isNaN(a) ? a.localeCompare(b) : a - b || 0);  // Infinity - Infinity is no number
     return down ? -order : order;
   });
   body.append(...rows);
