@@ -42,7 +42,10 @@ def load(data: Any, loading: str | None = None) -> Splits:
     for split, of_split in labels.items():
         if not len(of_split):
             raise InputError(f"{source.name}: none of the images of its split '{split}' can be used")
-    parts = make_indices(labels, data.validation, data.test)
+    fold = None if data.folds is None else (data.fold, data.folds)
+    if fold is not None and "validation" in labels:
+        announce(f"{source.name}: its own validation split is not used; fold {data.fold} of its training data is")
+    parts = make_indices(labels, data.validation, data.test, fold)
     of, indices = parts["train"]
     shape = source.splits["train"].image_shape
     mean, std = pixel_statistics(scans[of].moments[indices], shape[0] * shape[1])

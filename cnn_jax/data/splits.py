@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from cnn_jax.data.folds import fold_numbers
 from cnn_jax.data.reading.image_dataset import ImageDataset
 from cnn_jax.errors import InputError
 
@@ -90,25 +91,33 @@ class Splits:
 
 
 def make_indices(
-    labels: dict[str, np.ndarray], validation: float | int, test: float | int
+    labels: dict[str, np.ndarray], validation: float | int, test: float | int, fold: tuple[int, int] | None = None
 ) -> dict[str, tuple[str, np.ndarray]]:
     """{split: (split of the source, indices in it)}: what the source lacks is taken from its training data.
+
+    With a fold, the validation split is that part of the training data, whatever else there is to validate on.
 
     Args:
       labels: of the source's splits; "train" is among them.
       validation: the share of the training data (what is left of it after `test`), or a count; 0 leaves it out.
       test: likewise.
+      fold: (number from 0, how many), after `test` was taken.
 
     Raises:
       InputError: a share that leaves nothing to train on.
     """
     parts = {split: (split, np.arange(len(of_split))) for split, of_split in labels.items()}
     for name, share in (("test", test), ("validation", validation)):
-        if name in labels or share == 0:
+        if name in labels or share == 0 or (name == "validation" and fold is not None):
             continue
         rest = parts["train"][1]
         kept, taken = stratified_split(labels["train"][rest], share, f"data.{name}")
         parts[name], parts["train"] = ("train", rest[taken]), ("train", rest[kept])
+    if fold is not None:
+        rest = parts["train"][1]
+        numbers = fold_numbers(labels["train"][rest], fold[1], _SPLIT_SEED)
+        for name, chosen in (("validation", numbers == fold[0]), ("train", numbers != fold[0])):
+            parts[name] = ("train", rest[chosen])
     return parts
 
 

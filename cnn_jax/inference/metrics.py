@@ -4,13 +4,7 @@ import math
 
 import numpy as np
 
-
-def wilson_interval(correct: int, count: int) -> tuple[float, float]:
-    """The 95 % interval of a proportion (Wilson 1927); unlike the normal one it is right near 0 and 1."""
-    from scipy.stats import binomtest
-
-    low, high = binomtest(correct, count).proportion_ci(confidence_level=0.95, method="wilson")
-    return float(low), float(high)
+from cnn_jax.runs.noise import wilson_interval as wilson_interval
 
 
 def confusion_matrix(labels: np.ndarray, predictions: np.ndarray, num_classes: int) -> np.ndarray:

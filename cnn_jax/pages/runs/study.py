@@ -108,8 +108,8 @@ def axes(study: Study) -> list[dict[str, Any]]:
 def _axis(name: str, values: Sequence[Any]) -> dict[str, Any]:
     axis: dict[str, Any] = {"name": name, "shown": [label(value) for value in values]}
     if not are_numbers(values):
-        distinct = {repr(value): value for value in values if value is not None}
-        choices = dict(sorted(distinct.items(), key=lambda item: sort_key(item[1])))
+        there = {repr(value): value for value in values if value is not None}
+        choices = dict(sorted(there.items(), key=lambda item: sort_key(item[1])))
         position = {choice: i for i, choice in enumerate(choices)}
         positions = [None if value is None else position[repr(value)] for value in values]
         texts = list(map(label, choices.values()))
