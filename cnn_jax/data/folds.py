@@ -9,7 +9,7 @@ def fold_numbers(labels: np.ndarray, folds: int, seed: int, groups: np.ndarray |
     """The fold of each example, int [N] in 0..folds-1; -1: in none, so that it is always trained on.
 
     Folds are stratified: without groups their sizes, and their counts of each class, differ by one at most. A class
-    with one example keeps it for training.
+    with one example, or with all of them in one group, keeps them for training.
 
     Args:
       labels: [N] integers.
@@ -51,8 +51,9 @@ def _by_group(labels: np.ndarray, folds: int, order: np.ndarray, groups: np.ndar
     first = np.full(len(names), len(labels))
     np.minimum.at(first, of_group[order], np.arange(len(order)))
     taken = np.zeros((folds, len(classes)))
-    place = np.zeros(len(names), np.int64)
-    for group in sorted(range(len(names)), key=lambda group: (-counts[group].sum(), first[group])):
+    place = np.full(len(names), -1)
+    spared = np.flatnonzero((counts < totals).all(axis=1))
+    for group in sorted(spared, key=lambda group: (-counts[group].sum(), first[group])):
         after = taken[None] + np.eye(folds)[:, :, None] * counts[group] / totals  # [fold chosen, fold, class]
         unevenness = after.std(axis=1).mean(axis=1)
         place[group] = np.lexsort((taken.sum(axis=1), np.round(unevenness, 12)))[0]

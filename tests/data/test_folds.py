@@ -57,6 +57,8 @@ def test_groups_stay_together() -> None:
     even = np.bincount(labels) / 5
     assert (np.abs(counts - even) < np.maximum(0.15 * even, 4)).all()
     assert not np.array_equal(found, fold_numbers(labels, 5, 1, groups))
+    labels[groups == 7] = 3
+    assert set(np.flatnonzero(fold_numbers(labels, 5, 0, groups) == -1)) == set(np.flatnonzero(groups == 7))
 
 
 def test_a_single_example_is_trained_on() -> None:
