@@ -61,7 +61,7 @@ def main(argv: Sequence[str]) -> None:
         from cnn_jax.pages.runs import write_runs_page
 
         goal = arguments.goal or ("minimize" if "loss" in arguments.metric else "maximize")
-        path = write_runs_page(arguments.folder, arguments.html, arguments.metric, goal)
+        path = write_runs_page(arguments.folder, arguments.html, arguments.metric, goal, arguments.test)
         if not arguments.json:
             print(f"written: {path}")
 

@@ -87,12 +87,17 @@ def repeats(records: Sequence[Record], metric: str) -> list[Repeats]:
 
 
 def against_best(
-    records: Sequence[Record], metric: str, goal: str = "maximize", folder: Path | None = None
+    data: DataSet, metric: str, goal: str = "maximize", folder: Path | None = None
 ) -> tuple[Record | None, dict[str, Difference | None]]:
-    """The best finished run, and {name of another finished run: how it differs from that}."""
-    best = best_run(records, metric, goal)
-    others = [r for r in records if best is not None and r is not best and r["status"] == "finished" and metric in r]
-    return best, {record["run"]: difference(record, best, metric, folder) for record in others if best is not None}
+    """The best finished run, and {name of another finished run: how it differs from that}.
+
+    Runs of one config that differ in their seed or fold are not compared: their differences are chance, all of them.
+    """
+    best = best_run(data.records, metric, goal)
+    if best is None or not data.is_search:
+        return best, {}
+    others = [r for r in data.records if r is not best and r["status"] == "finished" and metric in r]
+    return best, {record["run"]: difference(record, best, metric, folder) for record in others}
 
 
 def _range(numbers: Sequence[int]) -> str:

@@ -1,18 +1,18 @@
 """The runs below a folder as text: a table for each data set, with what chance leaves of their differences."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from cnn_jax.config.rules import did_you_mean
 from cnn_jax.errors import InputError
-from cnn_jax.runs.comparison import differing_keys, repeat_command
+from cnn_jax.runs.comparison import differing_keys, is_test_figure, repeat_command
 from cnn_jax.runs.datasets import DataSet, against_best, by_data_set, repeats
 from cnn_jax.runs.noise import Difference, difference, interval_of, points
 from cnn_jax.runs.tables import Record, columns_of, comparison, table
 
 _METRIC = "validation_accuracy"
-_INTERVAL, _VERDICT = "95 % interval", "against best"
+DERIVED = _INTERVAL, _VERDICT = "95 % interval", "against best"
 
 
 def overview(
@@ -34,11 +34,11 @@ def overview(
 
 def _part(data: DataSet, columns: list[str] | None, width: int, show_test: bool, folder: Path | None) -> str:
     hide = data.is_search and not show_test
-    best, differences = against_best(data.records, _METRIC, folder=folder)
+    best, differences = against_best(data, _METRIC, folder=folder)
     best_name = None if best is None else best["run"]
     rows = [record | derived(record, _METRIC, best_name, differences) for record in data.records]
     lines = [data.title, table(rows, columns or _columns(rows, hide), width)]
-    if hide and columns is None and any(_is_test(name) for record in rows for name in record):
+    if hide and columns is None and any(is_test_figure(name) for record in rows for name in record):
         lines.append(f"several configs were tried on these data, so that test figures are hidden: choose by {_METRIC}; "
                      f"--test shows them")  # fmt: skip
     lines += repeats_lines(data.records, _METRIC, width)
@@ -48,15 +48,15 @@ def _part(data: DataSet, columns: list[str] | None, width: int, show_test: bool,
 
 
 def _columns(rows: Sequence[Record], hide_test: bool) -> list[str]:
-    names = [name for name in columns_of(None, rows) if not (hide_test and _is_test(name))]
+    names = [name for name in columns_of(None, rows) if not (hide_test and is_test_figure(name))]
     if _METRIC in names:
         at = names.index(_METRIC) + 1
-        names[at:at] = [name for name in (_INTERVAL, _VERDICT) if any(row.get(name) for row in rows)]
+        names[at:at] = [name for name in DERIVED if any(row.get(name) for row in rows)]
     return names
 
 
 def derived(
-    record: Record, metric: str, best: str | None, differences: dict[str, Difference | None]
+    record: Record, metric: str, best: str | None, differences: Mapping[str, Difference | None]
 ) -> dict[str, str | None]:
     """The columns that say what a figure is worth: its interval, and whether it differs from the best one."""
     interval = interval_of(record, metric)
@@ -128,7 +128,7 @@ def compared(records: Sequence[dict[str, Any]], names: Sequence[str], width: int
                              f"named as in the first column of the table")  # fmt: skip
     chosen = [by_name[name] for name in dict.fromkeys(names)]
     hide = DataSet(None, None, chosen).is_search and not show_test
-    shown = [{key: value for key, value in r.items() if not (hide and _is_test(key))} for r in chosen]
+    shown = [{key: value for key, value in r.items() if not (hide and is_test_figure(key))} for r in chosen]
     lines = [comparison(shown, width)]
     if hide:
         lines.append("test figures are hidden, as these are several configs; --test shows them")
@@ -146,7 +146,3 @@ def _verdict(first: Record, second: Record, folder: Path | None) -> str:
         return f"{names}: how many images {_METRIC} was measured on is not known, so neither is the noise"
     than = "less" if found.is_noise else "more"
     return f"{names}: {_METRIC} differs by {points(found.value)}, {than} than noise ({found.method})"
-
-
-def _is_test(name: str) -> bool:
-    return name.startswith(("test_", "last_test_")) and name != "test_examples"

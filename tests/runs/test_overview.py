@@ -49,6 +49,7 @@ def test_test_figures_wait_for_the_choice(records: list[dict[str, Any]]) -> None
     assert "test_accuracy" not in digits
     assert "--test shows them" in digits
     assert "test_accuracy" in flowers  # folds of one config are no search
+    assert "against best" not in flowers
     assert "test_accuracy" in part(overview(records, None, 200, show_test=True), "digits")
     assert "test_accuracy" in part(overview(records, "run,test_accuracy", 200), "digits")
     assert "test_accuracy" not in compared(records, ["small/seed0", "fast/seed0"], 200, False)
