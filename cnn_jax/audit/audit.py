@@ -24,7 +24,8 @@ from cnn_jax.data import ImageDataset, Source, load_source
 from cnn_jax.data.reading.images import examine, quiet, to_8_bit
 from cnn_jax.data.reading.scan import in_threads
 from cnn_jax.errors import InputError, shown
-from cnn_jax.inference.run import Run, softmax
+from cnn_jax.inference.metrics import softmax
+from cnn_jax.inference.run import Run
 from cnn_jax.pages import audit as audit_page
 
 # Pictures are listed and measured at their own size; what the network takes is settled, where a config leaves it open,

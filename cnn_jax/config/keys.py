@@ -7,7 +7,21 @@ never carries a key that nothing reads.
 from cnn_jax.config.augment_keys import AUGMENTATIONS
 from cnn_jax.config.model_keys import MODELS, PADDING_MODES
 from cnn_jax.config.optimizer_keys import LOSSES, OPTIMIZERS
-from cnn_jax.config.rules import Key, auto, choice, flag, integer, maybe, number, pairs, pattern, share, size, text
+from cnn_jax.config.rules import (
+    Key,
+    auto,
+    choice,
+    flag,
+    integer,
+    limits,
+    maybe,
+    number,
+    pairs,
+    pattern,
+    share,
+    size,
+    text,
+)
 from cnn_jax.config.schedule_keys import SCHEDULES
 from cnn_jax.config.tables import DataSource, Variant
 
@@ -38,6 +52,7 @@ SOURCES: dict[str, DataSource] = {
     "csv": DataSource("cnn_jax.data.sources.csv:load_csv", "a manifest", ("dir",)),
     "npz": DataSource("cnn_jax.data.sources.npz:load_npz", "arrays", ("dir",)),
     "synthetic": DataSource("cnn_jax.data.sources.synthetic:load_synthetic", "made up"),
+    "arrays": DataSource("cnn_jax.data.sources.in_memory:load_arrays", "of a Python program, given to fit"),
 }
 
 
@@ -66,6 +81,10 @@ KEYS: dict[str, Key] = {
     "data.image_size": Key(None, maybe(size()), "(height, width) of the network's input; None: as in the dataset"),
     "data.channels": Key(None, maybe(integer(1, 3)), "1 or 3; None: as in the dataset"),
     "data.resize": Key("crop", choice("crop", "stretch", "pad"), "how an image of another shape is fitted"),
+    "data.value_range": Key(
+        None, maybe(limits(number(), number(), "must be (low, high), the smaller number first")),
+        "arrays: which numbers are black and white in images that are not uint8; None: they must be uint8",
+    ),
     "data.validation": Key(0.1, share(), "taken from training data, where the source has no validation split"),
     "data.test": Key(0.2, share(), "taken from training data, where the source has no test split"),
     "data.folds": Key(

@@ -19,18 +19,19 @@ from cnn_jax.runtime.sizes import describe_size
 _NAMED_AT_MOST = 20
 
 
-def load(data: Any, loading: str | None = None) -> Splits:
+def load(data: Any, loading: str | None = None, source: Source | None = None) -> Splits:
     """Reads the config's `data` block, looks at every picture once, and divides them.
 
     Args:
       data: the block.
       loading: "resident" or "streamed", where `data.loading` is "auto"; None: by the memory at hand.
+      source: in place of what `data.source` names.
 
     Raises:
       InputError: the data are not there, not of the right form, or (with `data.on_error` "raise") some pictures cannot
         be read; then all of them are named.
     """
-    source = load_source(data)
+    source = source or load_source(data)
     for split in source.splits:
         check_labels(source, split)
     if data.loading != "auto" or loading is None:
@@ -139,5 +140,5 @@ def _taken(pictures: ImageDataset, found: ScanResult, indices: np.ndarray) -> Sp
     rows = found.good[indices]
     if found.images is None:
         return pictures.subset(rows)
-    everything = Examples(np.load(found.images, mmap_mode="r", allow_pickle=False), pictures.labels)
+    everything = Examples(found.images, pictures.labels)
     return everything if len(rows) == len(everything) else everything.subset(rows)

@@ -81,11 +81,14 @@ class Experiment:
         )
 
 
-def build(config: ml_collections.ConfigDict, loading: str | None = None) -> Experiment:
+def build(
+    config: ml_collections.ConfigDict, loading: str | None = None, source: data.Source | None = None
+) -> Experiment:
     """Loads the data and makes the model and the optimizer; nothing is computed yet and nothing written but the cache.
 
     Args:
       loading: how a run that goes on began to be fed, where `data.loading` is "auto".
+      source: in place of what `data.source` names.
 
     Raises:
       InputError: whatever in the config, the data or their combination cannot work.
@@ -93,7 +96,7 @@ def build(config: ml_collections.ConfigDict, loading: str | None = None) -> Expe
     config = validate(config)
     devices = choose_devices(config.parallel.strategy, config.parallel.devices, config.parallel.batch_norm)
     keep_programs()
-    splits = _load_on_all_hosts(config, loading)
+    splits = _load_on_all_hosts(config, loading, source)
     _check_sizes(config, splits, devices)
     augment = _make_augment(config, splits)
     model = make_model(
@@ -127,12 +130,14 @@ def _make_optimizer(
     return make_optimizer(config.optimizer, scheduled, config.freeze, momentum, plateau, steps)
 
 
-def _load_on_all_hosts(config: ml_collections.ConfigDict, loading: str | None) -> data.Splits:
+def _load_on_all_hosts(
+    config: ml_collections.ConfigDict, loading: str | None, source: data.Source | None
+) -> data.Splits:
     """The same data fed in the same way on all hosts; the primary host fills the cache for all."""
     with hosts.primary_first("the data"):
-        splits = data.load(config.data, loading)
+        splits = data.load(config.data, loading, source)
     if "streamed" in hosts.all_gather("the loading", splits.loading) and splits.loading != "streamed":
-        splits = data.load(config.data, "streamed")  # another host has less memory
+        splits = data.load(config.data, "streamed", source)  # another host has less memory
     hosts.assert_equal("the fingerprints", str(splits.fingerprint), "other data (config.data)")
     return splits
 

@@ -59,6 +59,13 @@ class ImageDataset:
     def name(self, index: int) -> str:
         return self.reader.name(int(self.rows[index]))
 
+    def decoded(self) -> np.ndarray | None:
+        """uint8 [N, height, width, channels] where the reader holds them so, as `images`, in this order; else None."""
+        images: np.ndarray | None = getattr(self.reader, "images", None)
+        if images is None or images.shape[1:] != self.image_shape or self.center_crop != 1:
+            return None
+        return images if np.array_equal(self.rows, np.arange(len(images))) else None
+
     def contents(self, indices: Sequence[int] | np.ndarray) -> list[bytes | np.ndarray]:
         """The pictures as the reader has them."""
         return self.reader.read([int(row) for row in self.rows[indices]])
