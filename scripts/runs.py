@@ -7,6 +7,7 @@ scripts/runs.py runs --html=runs.html                curves, parallel coordinate
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from cnn_jax.cli import command_line
 
@@ -23,6 +24,9 @@ def main(argv: Sequence[str]) -> None:
     )
     parser.add_argument("--columns", metavar="COLUMNS", help="such as run,test_accuracy,optimizer.name")
     parser.add_argument("--compare", nargs="+", metavar="RUN", help="only these runs, side by side")
+    parser.add_argument(
+        "--test", action="store_true", help="show test figures where several configs were tried on the same data, too"
+    )
     parser.add_argument("--csv", metavar="FILE", help="all columns of these runs, as CSV")
     parser.add_argument("--json", action="store_true", help="print all columns of these runs as JSON instead")
     parser.add_argument("--html", metavar="FILE", help="write the page of all runs below DIR")
@@ -32,25 +36,23 @@ def main(argv: Sequence[str]) -> None:
 
     import shutil
 
-    from cnn_jax.runs.comparison import best_run, repeat_command
+    from cnn_jax.runs.overview import compared, overview
     from cnn_jax.runs.search import chosen, run_records
-    from cnn_jax.runs.tables import as_json, columns_of, comparison, table, write_csv
+    from cnn_jax.runs.tables import as_json, write_csv
 
-    every = run_records(arguments.folder)
+    folder = Path(arguments.folder)
+    every = run_records(folder)
     known = arguments.sort != parser.get_default("sort") or any("validation_accuracy" in record for record in every)
     order = [name for name in arguments.sort.split(",") if name.strip()] if known else []
     records = chosen(every, arguments.filter, order)
+    show_test = arguments.test or any("test_" in name for name in order)  # who sorts by them asks for them
     width = shutil.get_terminal_size((160, 24)).columns
     if arguments.json:
         print(as_json(records))
     elif arguments.compare:
-        print(comparison(records, arguments.compare, width))
+        print(compared(records, arguments.compare, width, show_test, folder))
     elif records:
-        print(table(records, columns_of(arguments.columns, records), width))
-        best = best_run(records, "validation_accuracy", "maximize")
-        again = repeat_command(best) if best else None
-        if best and again:
-            print(f"\nbest validation_accuracy: {best['run']}; its config again:\n{again}")
+        print(overview(records, arguments.columns, width, show_test, folder))
     else:
         print(f"{arguments.folder}: no runs" + (" that fulfil the condition" if every else ""))
     if arguments.csv:
@@ -59,7 +61,7 @@ def main(argv: Sequence[str]) -> None:
         from cnn_jax.pages.runs import write_runs_page
 
         goal = arguments.goal or ("minimize" if "loss" in arguments.metric else "maximize")
-        path = write_runs_page(arguments.folder, arguments.html, arguments.metric, goal)
+        path = write_runs_page(arguments.folder, arguments.html, arguments.metric, goal, arguments.test)
         if not arguments.json:
             print(f"written: {path}")
 

@@ -68,6 +68,11 @@ class Parser(argparse.ArgumentParser):
             self.epilog = f"config keys, set by --config.KEY=VALUE:\n{config_module.describe()}"
         return super().format_help()
 
+    @property
+    def overrides(self) -> Pairs:
+        """The (key, value) pairs of the command line."""
+        return list(self._overrides)
+
     def load_config(self, base: str | ml_collections.ConfigDict) -> ml_collections.ConfigDict:
         """The config of a file, or a given one, with the command line's overrides, validated."""
         config = config_module.load_config(base) if isinstance(base, str) else base

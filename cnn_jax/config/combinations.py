@@ -22,6 +22,11 @@ def check_together(flat: Mapping[str, Any]) -> None:
         if value not in (None, KEYS[f"data.{name}"].default) and name not in SOURCES[source].takes:
             takers = " or ".join(other for other, reader in SOURCES.items() if name in reader.takes)
             raise InputError(f"config.data.{name}={value!r}: it needs data.source={takers}, not {source!r}")
+    fold, folds = flat["data.fold"], flat["data.folds"]
+    if folds is None and fold:
+        raise InputError(f"config.data.fold={fold}: without data.folds the data are not divided into folds; set it")
+    if folds is not None and fold >= folds:
+        raise InputError(f"config.data.fold={fold}: with data.folds={folds} it must be one of 0 to {folds - 1}")
     if flat["data.sampling"] == "balanced" and flat.get("loss.class_weights") == "balanced":
         raise InputError("config.loss.class_weights='balanced': data.sampling is balanced already; choose one")
     if flat["remat"] == "stage" and not MODELS[flat["model.name"]].stages:

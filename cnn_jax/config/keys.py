@@ -110,6 +110,12 @@ KEYS: dict[str, Key] = {
     "data.resize": Key("crop", choice("crop", "stretch", "pad"), "how an image of another shape is fitted"),
     "data.validation": Key(0.1, share(), "taken from training data, where the source has no validation split"),
     "data.test": Key(0.2, share(), "taken from training data, where the source has no test split"),
+    "data.folds": Key(
+        None, maybe(integer(2)),
+        "divide the training data into so many parts, for cross-validation (scripts/repeat.py); the test split is not "
+        "touched then",
+    ),
+    "data.fold": Key(0, integer(0), "which of data.folds, from 0, is the validation split"),
     "data.center_crop": Key(
         1.0, number(above=0, most=1), "share of the sides that is kept, about the centre, before an image is fitted"
     ),

@@ -63,19 +63,21 @@ def say_groups(
     Args:
       parts: what `make_indices` gave.
       groups: int64 [N] of the source's splits.
-      shares: what was asked for.
+      shares: what was asked for; a fold is no share.
     """
     rest = len(groups["train"])
     for split in ("test", "validation"):
         of, rows = parts.get(split, (split, np.empty(0)))
         if of == split:
             continue
-        share = shares[split]
-        wanted = round(share * rest) if isinstance(share, float) else share
+        asked = ""
+        if split in shares:
+            share = shares[split]
+            wanted = round(share * rest) if isinstance(share, float) else share
+            asked = f" (data.{split}={share} asks for {wanted:,})"
         count = len(np.unique(groups[of][rows]))
         announce(
-            f"{split}: {len(rows):,} images in {count:,} of {len(np.unique(groups[of])):,} groups of data.group "
-            f"(data.{split}={share} asks for {wanted:,})"
+            f"{split}: {len(rows):,} images in {count:,} of {len(np.unique(groups[of])):,} groups of data.group{asked}"
         )
         rest -= len(rows)
     found = {split: np.unique(of_split) for split, of_split in groups.items()}

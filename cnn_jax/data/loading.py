@@ -51,9 +51,13 @@ def load(data: Any, loading: str | None = None, source: Source | None = None) ->
     groups = None
     if source.groups is not None:
         groups = {split: source.groups[split][found.good] for split, found in scans.items()}
-    parts = make_indices(labels, data.validation, data.test, groups)
+    fold = None if data.folds is None else (data.fold, data.folds)
+    if fold is not None and "validation" in labels:
+        announce(f"{source.name}: its own validation split is not used; fold {data.fold} of its training data is")
+    parts = make_indices(labels, data.validation, data.test, fold, groups)
     if groups is not None:
-        say_groups(parts, groups, {"validation": data.validation, "test": data.test})
+        shares = {"test": data.test} | ({"validation": data.validation} if fold is None else {})
+        say_groups(parts, groups, shares)
     of, indices = parts["train"]
     shape = source.splits["train"].image_shape
     mean, std = pixel_statistics(scans[of].moments[indices], shape[0] * shape[1])

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from cnn_jax.data.folds import fold_numbers
 from cnn_jax.data.group_split import group_split
 from cnn_jax.data.reading.image_dataset import ImageDataset
 from cnn_jax.errors import InputError
@@ -98,14 +99,18 @@ def make_indices(
     labels: dict[str, np.ndarray],
     validation: float | int,
     test: float | int,
+    fold: tuple[int, int] | None = None,
     groups: Mapping[str, np.ndarray] | None = None,
 ) -> dict[str, tuple[str, np.ndarray]]:
     """{split: (split of the source, indices in it)}: what the source lacks is taken from its training data.
+
+    With a fold, the validation split is that part of the training data, whatever else there is to validate on.
 
     Args:
       labels: of the source's splits; "train" is among them.
       validation: the share of the training data (what is left of it after `test`), or a count; 0 leaves it out.
       test: likewise.
+      fold: (number from 0, how many), after `test` was taken.
       groups: of the source's splits, as `Source` has them: those of the training data stay whole.
 
     Raises:
@@ -113,7 +118,7 @@ def make_indices(
     """
     parts = {split: (split, np.arange(len(of_split))) for split, of_split in labels.items()}
     for name, share in (("test", test), ("validation", validation)):
-        if name in labels or share == 0:
+        if name in labels or share == 0 or (name == "validation" and fold is not None):
             continue
         rest = parts["train"][1]
         if groups is None:
@@ -121,6 +126,13 @@ def make_indices(
         else:
             kept, taken = whole_groups(labels["train"][rest], groups["train"][rest], share, f"data.{name}")
         parts[name], parts["train"] = ("train", rest[taken]), ("train", rest[kept])
+    if fold is not None:
+        rest = parts["train"][1]
+        numbers = fold_numbers(
+            labels["train"][rest], fold[1], _SPLIT_SEED, None if groups is None else groups["train"][rest]
+        )
+        for name, chosen in (("validation", numbers == fold[0]), ("train", numbers != fold[0])):
+            parts[name] = ("train", rest[chosen])
     return parts
 
 

@@ -62,7 +62,8 @@ def fit(
     """Trains what the config describes in a run directory, and returns its summary.
 
     The same call on the same directory resumes; on a finished run it returns the summary and does nothing; a finished
-    run may be extended by a larger `num_epochs`. The test split is touched once, at the end, with the best weights.
+    run may be extended by a larger `num_epochs`. The test split is touched once, at the end, with the best weights; by
+    a fold of a cross-validation (`data.folds`) not at all.
 
     Args:
       config: see `config.keys`; or a config file, or the name of one that comes along ("mnist_cnn").
@@ -166,7 +167,7 @@ def _run(
                 state, loop_state, _loop_config(experiment), program, checkpointer, requests, trackers.log, shutdown
             ).train()
             test = None
-            if splits.test is not None:
+            if splits.test is not None and config.data.folds is None:  # a fold serves to choose
                 fetch = partial(_fetch_or_leave, requests)
                 test = _test(checkpoints, state, loop_state, partial(measure, splits.test, fetch=fetch))
                 trackers.log(int(state.step), {"epoch": loop_state.epoch, "split": "test", **test})

@@ -63,6 +63,8 @@ class Experiment:
             "class_names": list(self.splits.class_names),
             "normalization": self.normalization.to_json(),
             "train_examples": len(self.splits.train),
+            "validation_examples": 0 if self.splits.validation is None else len(self.splits.validation),
+            "test_examples": 0 if self.splits.test is None else len(self.splits.test),
             "fingerprint": self.splits.fingerprint,
             "loading": self.splits.loading,
             "skipped": list(self.splits.skipped),

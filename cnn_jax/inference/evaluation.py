@@ -106,7 +106,8 @@ def _other_data(run: Run, split: str, data_dir: str) -> data.Split:
     if run.config.data.source in ("digits", "synthetic"):
         raise InputError(f"--data_dir={data_dir}: the data '{run.config.data.source}' are not read from a folder")
     changes: list[tuple[str, Any]] = [
-        ("data.dir", data_dir), ("data.validation", 0), ("data.test", 0), ("data.group", None),
+        ("data.dir", data_dir), ("data.validation", 0), ("data.test", 0), ("data.group", None), ("data.folds", None),
+        ("data.fold", 0),
         # What the config left open was settled by the data it was trained on.
         ("data.image_size", run.image_shape[:2]), ("data.channels", run.image_shape[2]),
     ]  # fmt: skip

@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from cnn_jax.runs.noise import wilson_interval as wilson_interval
+
 
 def softmax(logits: np.ndarray) -> np.ndarray:
     """Probabilities [N, K] in float64."""
@@ -33,14 +35,6 @@ def measure(logits: np.ndarray, labels: np.ndarray, class_names: Sequence[str]) 
         "per_class": classes,
         "confusion_matrix": confusion_matrix(labels, predictions, len(class_names)).tolist(),
     }
-
-
-def wilson_interval(correct: int, count: int) -> tuple[float, float]:
-    """The 95 % interval of a proportion (Wilson 1927); unlike the normal one it is right near 0 and 1."""
-    from scipy.stats import binomtest
-
-    low, high = binomtest(correct, count).proportion_ci(confidence_level=0.95, method="wilson")
-    return float(low), float(high)
 
 
 def confusion_matrix(labels: np.ndarray, predictions: np.ndarray, num_classes: int) -> np.ndarray:

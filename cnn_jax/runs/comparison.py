@@ -34,6 +34,11 @@ def differing_keys(records: Sequence[Mapping[str, Any]]) -> list[str]:
     return [key for key in keys if len({repr(record[key]) for record in records if key in record}) > 1]
 
 
+def is_test_figure(name: str) -> bool:
+    """Whether a column holds what a run made of the test split."""
+    return name.startswith(("test_", "last_test_")) and name != "test_examples"
+
+
 def main_figures(records: Sequence[Mapping[str, Any]], metric: str | None = None) -> list[str]:
     """The figures that a table of these runs shows: the metric, and the usual ones that any of them has."""
     usual = [name for name in _FIGURES if any(name in record for record in records)]

@@ -17,7 +17,7 @@ from cnn_jax.errors import InputError
 _SECONDS_UNTIL_SEEN = 10.0
 _STARTS_KEPT = 100
 # They say how and where a run is made, not what comes out.
-_MAY_CHANGE = (
+MAY_CHANGE = (
     "data.workers", "eval_batch_size", "steps_per_call", "on_nonfinite", "parallel.devices", "parallel.strategy",
     "checkpoint.every", "checkpoint.unit", "checkpoint.keep", "remat",
     "tracking.wandb", "tracking.mlflow", "tracking.tensorboard",
@@ -44,7 +44,7 @@ def finished_summary(config: ml_collections.ConfigDict, workdir: Path) -> dict[s
     saved = read_run_file(workdir, "config.json")
     saved.pop("resolved", None)
     old = from_json(saved)
-    changes = {key: change for key, change in differences(old, config).items() if key not in _MAY_CHANGE}
+    changes = {key: change for key, change in differences(old, config).items() if key not in MAY_CHANGE}
     if config.num_epochs > old.num_epochs:
         changes.pop("num_epochs")
     if changes and has_checkpoints(workdir):

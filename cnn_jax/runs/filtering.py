@@ -66,7 +66,7 @@ def in_order(records: Iterable[dict[str, Any]], order_by: Sequence[str]) -> list
             continue
         name = column(words[0], columns, f"sorted by {entry!r}")
         present = [record for record in ordered if not _absent(record.get(name))]
-        present.sort(key=lambda record: _rank(record[name]), reverse=downwards)
+        present.sort(key=lambda record: sort_key(record[name]), reverse=downwards)
         ordered = present + [record for record in ordered if _absent(record.get(name))]
     return ordered
 
@@ -91,10 +91,15 @@ def _absent(value: Any) -> bool:
     return value is None or value != value
 
 
-def _rank(value: Any) -> tuple[int, Any]:
+def sort_key(value: Any) -> tuple[int, Any]:
+    """One order for whatever runs hold: numbers, texts, tuples entry by entry, anything else, and what is not there."""
+    if _absent(value):
+        return 4, ""
     if isinstance(value, int | float):
         return 0, value
-    return (1, value) if isinstance(value, str) else (2, repr(value))
+    if isinstance(value, tuple):
+        return 2, tuple(map(sort_key, value))
+    return (1, value) if isinstance(value, str) else (3, repr(value))
 
 
 def _language(where: str, columns: Collection[str]) -> Language:

@@ -31,10 +31,11 @@ def search_runs(
         search_runs("runs", 'optimizer.learning_rate > 0.01 and model.name == "cnn"', "-validation_accuracy")
 
     Columns: `run` (relative to the folder), `status` ("finished", "unfinished" or "unreadable"), `started` (ISO 8601),
-    `epoch` and `step` of the last row of its log; the figures of `summary.json`; `best_...` and `last_...` of every
-    figure that was logged (`best_validation_accuracy` is the largest, `best_train_loss` the smallest); the config's
-    keys with dots, lists as tuples; `git_commit`, `devices` and `command_line` as text. What a run does not have is
-    NaN or None. Damaged runs have what can be read of them, and `error`.
+    `epoch` and `step` of the last row of its log; `dataset` and `fingerprint` of its data, and `train_examples`,
+    `validation_examples` and `test_examples`, how many images they are; the figures of `summary.json`; `best_...` and
+    `last_...` of every figure that was logged (`best_validation_accuracy` is the largest, `best_train_loss` the
+    smallest); the config's keys with dots, lists as tuples; `git_commit`, `devices` and `command_line` as text. What a
+    run does not have is NaN or None. Damaged runs have what can be read of them, and `error`.
 
     Args:
       folder: where to look; links are followed.
@@ -119,7 +120,7 @@ def read_run(path: Path, folder: Path) -> dict[str, Any]:
     config, config_error = _read(path / "config.json")
     environment, _ = _read(path / "environment.json")
     summary, summary_error = _read(path / "summary.json") if (path / "summary.json").exists() else ({}, None)
-    config.pop("resolved", None)
+    data = _data(config.pop("resolved", None))
     error = config_error or summary_error
     record: dict[str, Any] = {"run": shown(path.relative_to(folder).as_posix())}
     record["status"] = "unreadable" if error else "finished" if summary else "unfinished"
@@ -127,7 +128,7 @@ def read_run(path: Path, folder: Path) -> dict[str, Any]:
     summary.pop("devices", None)  # its figures are those of environment.json
     logged = _logged(_rows(path))
     record |= {"epoch": logged.pop("epoch", None), "step": logged.pop("step", None)}
-    found = _flat(summary) | logged | current_keys(_flat(config))
+    found = data | _flat(summary) | logged | current_keys(_flat(config))
     record |= {name: value for name, value in found.items() if name not in record}
     if error:
         record["error"] = error
@@ -204,6 +205,17 @@ def _hashable(value: Any) -> Any:
     if isinstance(value, str):
         return value.encode(errors="backslashreplace").decode()
     return json.dumps(value) if isinstance(value, dict) else value
+
+
+def _data(resolved: Any) -> dict[str, Any]:
+    """What a run was trained on, as far as its `config.json` says it."""
+    if not isinstance(resolved, dict):
+        return {}
+    texts = {"dataset": resolved.get("data"), "fingerprint": resolved.get("fingerprint")}
+    counts = {name: resolved.get(name) for name in ("train_examples", "validation_examples", "test_examples")}
+    return {name: shown(value) for name, value in texts.items() if isinstance(value, str)} | {
+        name: value for name, value in counts.items() if _number(value)
+    }
 
 
 def _first_start(environment: Mapping[str, Any]) -> str | None:

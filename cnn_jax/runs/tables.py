@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from cnn_jax.cli.text_table import GAP, column_widths, format_table
-from cnn_jax.config.rules import did_you_mean
 from cnn_jax.errors import InputError, shown
 from cnn_jax.runs.comparison import differing_keys, main_figures
 from cnn_jax.runs.filtering import column
@@ -49,23 +48,14 @@ def table(records: Sequence[Record], columns: Sequence[str], width: int) -> str:
     return "\n".join(lines)
 
 
-def comparison(records: Sequence[Record], names: Sequence[str], width: int) -> str:
-    """Chosen runs side by side: their figures, and the keys in which they differ; one line each.
-
-    Raises:
-      InputError: there is no such run.
-    """
-    by_name = {record["run"]: record for record in records}
-    for name in names:
-        if name not in by_name:
-            raise InputError(f"--compare {name}: there is no such run{did_you_mean(name, by_name)}; runs are "
-                             f"named as in the first column of the table")  # fmt: skip
-    chosen = [by_name[name] for name in names]
-    figures = [name for name in column_names(chosen) if name.startswith(("validation_", "test_", "best_validation_"))]
-    rows = ["status", "epoch", *figures, "wall_seconds", *differing_keys(chosen), "git_commit", "devices"]
-    turned = [{"": name} | {record["run"]: record.get(name) for record in chosen} for name in rows]
-    there = [row for row in turned if any(row[name] is not None for name in names)]
-    return table(there, ["", *dict.fromkeys(names)], width)
+def comparison(records: Sequence[Record], width: int) -> str:
+    """Runs side by side: their figures, and the keys in which they differ; one line each."""
+    figures = [name for name in column_names(records) if name.startswith(("validation_", "test_", "best_validation_"))]
+    figures = [name for name in figures if not name.endswith("_examples")]
+    rows = ["status", "epoch", "dataset", *figures, "wall_seconds", *differing_keys(records), "git_commit", "devices"]
+    turned = [{"": name} | {record["run"]: record.get(name) for record in records} for name in rows]
+    there = [row for row in turned if any(row[record["run"]] is not None for record in records)]
+    return table(there, ["", *(record["run"] for record in records)], width)
 
 
 def write_csv(records: Sequence[Record], path: str | Path) -> None:

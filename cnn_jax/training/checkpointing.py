@@ -152,7 +152,8 @@ class Checkpointer:
         step, best = self._latest.step, self._loop_state.best
         if best is not None and best["step"] == step:
             self._loop_state.best = self._whole.best
-        message = f"the checkpoint of step {step} could not be saved ({_reason(error, self._checkpoints.folder)}); {self._kept()}"
+        reason = _reason(error, self._checkpoints.folder)
+        message = f"the checkpoint of step {step} could not be saved ({reason}); {self._kept()}"
         if hosts.count() > 1:  # the others are within Orbax, or past it, and cannot be told
             raise SaveError(f"{message}; make room, and run the same command again on all hosts") from error
         if self._failures >= _MAX_FAILURES:

@@ -203,6 +203,8 @@ SEEN_IN_PARTS: dict[str, Case] = {
     "data.resize": Case("stretch", lambda config: [splits_of(config).train.images], (("data.image_size", (6, 12)),)),
     "data.validation": Case(0.3, sizes),
     "data.test": Case(100, sizes),
+    "data.folds": Case(3, sizes),
+    "data.fold": Case(1, lambda config: [splits_of(config).train.images[:50]], (("data.folds", 3),)),
     "data.center_crop": Case(0.5, lambda config: [splits_of(config).train.images]),
     "data.normalization": Case("half", lambda config: make_normalization(config.data.normalization, splits_of(config))),
     "augment": Case((("flip", 1.0),), one_step),

@@ -10,6 +10,7 @@ from PIL import Image
 from cnn_jax.errors import Interrupted
 from cnn_jax.experiment import fitting as experiment_module
 from cnn_jax.experiment.fitting import build, fit
+from cnn_jax.inference.evaluation import assess
 from cnn_jax.inference.run import load_run
 from cnn_jax.runs.metrics_file import read_rows
 from cnn_jax.training.evaluation import evaluate
@@ -150,3 +151,13 @@ def test_an_epoch_of_overflows_is_no_end(tmp_path: Path) -> None:
     assert summary["steps"] == 6
     assert summary["skipped_steps"] == 0
     assert load_run(tmp_path / "run").variables
+
+
+def test_a_fold_does_not_touch_the_test_split(tmp_path: Path) -> None:
+    """A cross-validation serves to choose; whoever asks evaluates a fold on the test split."""
+    summary = fit(tiny_config(num_epochs=1, data__folds=3, data__fold=1), tmp_path / "fold1")
+    assert not [name for name in summary if name.startswith("test_")]
+    assert '"split": "test"' not in (tmp_path / "fold1/metrics.jsonl").read_text()
+    resolved = read_json(tmp_path / "fold1/config.json")["resolved"]
+    assert [resolved[f"{split}_examples"] for split in ("train", "validation", "test")] == [959, 479, 359]
+    assert assess(tmp_path / "fold1", "test").figures["examples"] == 359

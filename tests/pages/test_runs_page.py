@@ -16,6 +16,7 @@ from cnn_jax.pages.render import script_json
 from cnn_jax.pages.runs import write_runs_page
 from cnn_jax.pages.runs.importance import importances
 from cnn_jax.pages.runs.study import _axis
+from cnn_jax.runs.filtering import in_order
 from tests.runs.test_search_runs import make_run
 
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>"
@@ -74,7 +75,7 @@ def page(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Page, 
     path = write_runs_page(folder, tmp_path_factory.mktemp("page") / "new/runs.html")
     assert [file.name for file in path.parent.iterdir()] == ["runs.html"]
     parsed = Page(path.read_text())
-    return parsed, json.loads(parsed.scripts[0])
+    return parsed, json.loads(parsed.scripts[0])[0]
 
 
 def test_it_is_one_file_that_loads_nothing(page: tuple[Page, dict[str, Any]]) -> None:
@@ -143,7 +144,7 @@ def test_importance_of_thousands_of_runs_takes_seconds(monkeypatch: pytest.Monke
 def test_axes_of_texts_are_in_order_and_not_full_of_marks() -> None:
     axis = _axis("model.filters", [(16, 32), (8, 16), None, (8, 16)])
     assert (axis["texts"], axis["values"]) == (["(8, 16)", "(16, 32)"], [1, 0, None, 0])
-    assert _axis("x", ["b", 1, "a"])["texts"] == ["a", "b", "1"]
+    assert _axis("x", ["b", 1, "a"])["texts"] == ["1", "a", "b"]
     axis = _axis("x", [f"text {i:04}" for i in range(2000)])
     assert len(axis["ticks"]) == len(axis["texts"]) <= 30
     assert axis["texts"][1] == f"text {axis['ticks'][1]:04}"
@@ -156,8 +157,23 @@ def test_figures_that_are_not_finite(tmp_path: Path) -> None:
         (tmp_path / f"{i}/summary.json").write_text(f'{{"validation_accuracy": {value}, "wall_seconds": {value}}}')
         row = f'{{"step": 1, "epoch": {value}, "split": "validation", "accuracy": {value}}}'
         (tmp_path / f"{i}/metrics.jsonl").write_text(row)
-    data = json.loads(Page(write_runs_page(tmp_path, tmp_path / "x.html").read_text()).scripts[0])
+    data = json.loads(Page(write_runs_page(tmp_path, tmp_path / "x.html").read_text()).scripts[0])[0]
     assert (data["names"], data["values"]) == (["3"], [0.5])
+
+
+def test_a_key_of_several_kinds(tmp_path: Path) -> None:
+    """`ema_decay` is a number in one run, None in another; a former version's file may hold a text."""
+    kinds = (0.9, None, 0.99, "text", None, (1, 2))
+    for i, value in enumerate(kinds):
+        make_run(tmp_path / f"{i}", (0.5 + i / 100,), seed=i)
+        config = json.loads((tmp_path / f"{i}/config.json").read_text()) | {"ema_decay": value}
+        (tmp_path / f"{i}/config.json").write_text(json.dumps(config))
+    assert "Importance" in write_runs_page(tmp_path, tmp_path / "x.html").read_text()
+    for kept in ((0, 1, 2, 4), (0, 1, 3, 5)):
+        rows = [{"x": kinds[i]} for i in kept]
+        assert importances(rows, [0.1, 0.2, 0.3, 0.4], "maximize") == {"x": 1.0}
+    ordered = in_order([{"run": str(i), "x": value} for i, value in enumerate((*kinds, (1, 10)))], ["x"])
+    assert [record["run"] for record in ordered] == ["0", "2", "3", "5", "6", "1", "4"]
 
 
 @pytest.mark.parametrize(
@@ -200,3 +216,30 @@ def test_marks_of_an_axis_do_not_overlap() -> None:
     assert _axis("x", [0.00315, 0.00329, 0.009, 0.0003, 0.0003])["texts"] == ["0.0003", "0.00315", "0.009"]
     assert _axis("x", [0.2, 0.3, 0.295])["ticks"] == [0.2, 0.3]
     assert _axis("x", [0.2, 0.2])["ticks"] == [0.2]
+
+
+def test_each_data_set_has_its_part(tmp_path: Path) -> None:
+    """Configs of one data set: intervals, noise, and test figures that wait; folds of another: theirs are shown."""
+    digits = {"data": "digits", "fingerprint": "1", "validation_examples": 144, "test_examples": 359}
+    for i, (accuracy, rate) in enumerate([(0.99, 0.1), (0.98, 0.1), (0.7, 0.2)]):
+        make_run(tmp_path / f"digits{i}", (accuracy,), data=digits, seed=i, optimizer__learning_rate=rate)
+    for fold in (0, 1):
+        data = {"data": "flowers", "fingerprint": "2"}
+        make_run(tmp_path / f"flowers{fold}", (0.9,), data=data, data__folds=2, data__fold=fold)
+    text = write_runs_page(tmp_path, tmp_path / "x.html").read_text()
+    parsed = Page(text)
+    assert [data["names"] for data in json.loads(parsed.scripts[0])] == [
+        ["digits0", "digits1", "digits2"], ["flowers0", "flowers1"],
+    ]  # fmt: skip
+    rows = {row[0]: row for row in parsed.rows if row}
+    assert [rows[f"digits{i}"][4] for i in range(3)] == ["best", "within noise", "worse"]
+    assert rows["digits0"][3] == "96.2 to 99.9 %"
+    assert rows["digits0, +1"][1:4] == ["2 seeds", "0.985", "0.007071"]
+    assert rows["flowers0, +1"][1] == "2 folds"
+    assert text.count('class="study hides-test"') == text.count('class="show-test"') == 1
+    for shown in ({"show_test": True}, {"metric": "test_accuracy"}):
+        assert "hides-test" not in re.sub("<s(cript|tyle).*?</s(cript|tyle)>", "", _page(tmp_path, **shown), flags=re.S)
+
+
+def _page(folder: Path, **options: Any) -> str:
+    return write_runs_page(folder, folder / "x.html", **options).read_text()

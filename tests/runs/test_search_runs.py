@@ -20,10 +20,12 @@ from cnn_jax.tracking import search_runs
 from tests.support.helpers import script, tiny_config
 
 
-def make_run(path: Path, accuracies: tuple[float, ...], finished: bool = True, **changes: Any) -> None:
-    """A run directory as training leaves it, without training."""
+def make_run(
+    path: Path, accuracies: tuple[float, ...], finished: bool = True, data: dict[str, Any] | None = None, **changes: Any
+) -> None:
+    """A run directory as training leaves it, without training; `data` is what its config.json says of them."""
     path.mkdir(parents=True)
-    config = to_json(tiny_config(**changes)) | {"resolved": {"class_names": ["a", "b"]}}
+    config = to_json(tiny_config(**changes)) | {"resolved": {"class_names": ["a", "b"], **(data or {})}}
     (path / "config.json").write_text(json.dumps(config))
     environment = {"started": "2026-01-02T03:04:05+0000", "devices": ["cpu: cpu", "cpu: cpu"], "git_commit": "abc"}
     (path / "environment.json").write_text(json.dumps(environment | {"command_line": ["scripts/train.py"]}))
@@ -248,7 +250,7 @@ def test_runs_script(folder: Path, tmp_path: Path) -> None:
     result = script("runs.py", folder, f"--csv={table}", COLUMNS="100")
     assert result.returncode == 0, result.stderr
     lines = result.stdout.splitlines()
-    assert [line.split()[0] for line in lines[1:3]] == ["first", "sweep/trials/0001"]
+    assert [line.split()[0] for line in lines[2:4]] == ["first", "sweep/trials/0001"]
     assert max(map(len, lines[:6])) <= 100
     with open(table, newline="") as file:
         rows = list(csv.DictReader(file))

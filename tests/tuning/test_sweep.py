@@ -13,6 +13,7 @@ import pytest
 from cnn_jax.errors import InputError, SaveError
 from cnn_jax.tuning.search.draws import draw
 from cnn_jax.tuning.sweeps.file import grid_point, read_sweep
+from cnn_jax.tuning.sweeps.table import over_seeds
 from tests.support.helpers import ROOT, read_json
 from tests.support.sweeps import DRAWN, GRID, METRIC, PROGRAM, params, run, starts, write
 
@@ -37,6 +38,24 @@ def test_grid_is_enumerated_exactly(tmp_path: Path) -> None:
     again = run(path, tmp_path / "run")
     assert "nothing left to do" in again.lines
     assert starts(tmp_path / "run") == {f"{number:04}": 1 for number in range(6)}
+
+
+def test_a_grid_over_seeds_has_mean_and_spread(tmp_path: Path) -> None:
+    """`seed` stands last and y is what it stands for: values of one x differ by 0.005 and 0.01."""
+    grid = {"config.x": {"values": [0, 2]}, "config.y": {"value": 0}, "config.seed": {"values": [0, 1, 2]}}
+    rows = [
+        {"number": i, "state": "finished", "value": 0.9 + x / 100 + seed / 200, "error": None,
+         "params": {"config.x": x, "config.y": 0, "config.seed": seed}}
+        for i, (x, seed) in enumerate((x, seed) for x in (0, 2) for seed in range(3))
+    ]  # fmt: skip
+    sweep = read_sweep(write(tmp_path, grid))
+    lines = over_seeds(sweep, [*rows, rows[0] | {"number": 6, "state": "failed", "value": None}])
+    assert lines[2].split()[:3] == ["seeds", "mean", "validation_accuracy"]
+    assert lines[2].split()[-1] == "x"
+    assert lines[3].split() == ["3", "0.9250", "0.0050", "0.9126", "to", "0.9374", "2"]
+    assert lines[4].split() == ["3", "0.9050", "0.0050", "0.8926", "to", "0.9174", "0"]
+    assert over_seeds(sweep, rows[::3]) == []
+    assert "the same setting over its seeds" in run(write(tmp_path, grid), tmp_path / "run", jobs=2).lines
 
 
 def test_a_sweep_has_a_place_of_its_own(tmp_path: Path) -> None:

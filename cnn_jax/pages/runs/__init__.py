@@ -9,14 +9,16 @@ from cnn_jax.pages.runs.page import render
 from cnn_jax.pages.runs.states import with_states
 from cnn_jax.pages.runs.study import make_study
 from cnn_jax.runs.comparison import is_config_key, metric_of
+from cnn_jax.runs.datasets import by_data_set
 from cnn_jax.runs.search import read_run, run_directories
 
 __all__ = ["write_runs_page"]
 
 
 def write_runs_page(
-    folder: str | Path, path: str | Path, metric: str = "validation_accuracy", goal: str = "maximize"
-) -> Path:
+    folder: str | Path, path: str | Path, metric: str = "validation_accuracy", goal: str = "maximize",
+    show_test: bool = False,
+) -> Path:  # fmt: skip
     """Writes the page and returns its path.
 
     Args:
@@ -24,6 +26,8 @@ def write_runs_page(
       path: the HTML file.
       metric: a figure of `summary.json`, by which runs are compared.
       goal: "maximize" or "minimize".
+      show_test: whether test figures are shown at once where several configs were tried on the same data; else a
+        reader has to ask for them. Who names one as the metric has asked.
 
     Raises:
       InputError: there is no such folder, no finished run has the metric, the file cannot be written, or a package of
@@ -44,7 +48,8 @@ def write_runs_page(
     if finished and all(metric_of(record, metric) is None for record in finished):
         figures = {name for record in finished for name in record if not is_config_key(name)}
         raise InputError(f"no run has the metric '{metric}'{did_you_mean(metric, figures)}")
-    text = render(make_study(str(folder), records, metric, goal), get_plotlyjs())
+    studies = [make_study(data, metric, goal, folder) for data in by_data_set(records)]
+    text = render(str(folder), studies, show_test or metric.startswith("test_"), get_plotlyjs())
     temporary = path.with_name(f"{path.name}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

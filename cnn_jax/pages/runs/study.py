@@ -5,11 +5,15 @@ import itertools
 import math
 from collections.abc import Mapping, Sequence
 from html import escape
+from pathlib import Path
 from typing import Any
 
 from cnn_jax.errors import InputError, shown
 from cnn_jax.pages.runs.importance import are_numbers, importances, spans_decades
-from cnn_jax.runs.comparison import best_run, differing_keys, metric_of
+from cnn_jax.runs.comparison import differing_keys, metric_of
+from cnn_jax.runs.datasets import DataSet, against_best
+from cnn_jax.runs.filtering import sort_key
+from cnn_jax.runs.noise import Difference
 from cnn_jax.runs.search import metric_rows
 
 MOST_KEYS, MOST_CURVES = 24, 150
@@ -21,40 +25,37 @@ _OTHERS = ("validation_accuracy", "validation_loss", "train_accuracy", "train_lo
 
 @dataclasses.dataclass(frozen=True)
 class Study:
-    """The runs below a folder, the best first, and one figure of them.
+    """The runs of one data set, the best first, and one figure of them.
 
     `keys` are the config keys that differ, the most important first; `importance` is their shares or, in words, why
-    there are none.
+    there are none; `differences` is how the other finished runs differ from the best one, by their names.
     """
 
-    folder: str
+    data: DataSet
     metric: str
     goal: str
-    records: Sequence[Mapping[str, Any]]
+    records: Sequence[dict[str, Any]]
     keys: Sequence[str]
     best: Mapping[str, Any] | None
     importance: Mapping[str, float] | str
-
-    @property
-    def counts(self) -> dict[str, int]:
-        states = ("finished", "unfinished", "pruned", "failed", "unreadable")
-        found = {state: sum(record["status"] == state for record in self.records) for state in states}
-        return {state: count for state, count in found.items() if count or state == "finished"}
+    differences: Mapping[str, Difference | None]
 
 
-def make_study(folder: str, records: Sequence[dict[str, Any]], metric: str, goal: str) -> Study:
+def make_study(data: DataSet, metric: str, goal: str, folder: Path | None = None) -> Study:
+    """What the page says of these runs; `folder` is that below which they lie (see `noise.difference`)."""
     sign = -1 if goal == "maximize" else 1
 
     def rank(record: Mapping[str, Any]) -> tuple[bool, float]:
         value = metric_of(record, metric)
         return value is None, sign * (value or 0)
 
-    ordered = sorted(records, key=rank)
+    ordered = sorted(data.records, key=rank)
     keys = differing_keys(ordered)
     shares = _importance(ordered, keys, metric, goal)
     if isinstance(shares, Mapping):
         keys = sorted(keys, key=lambda key: -shares.get(key, -1))
-    return Study(folder, metric, goal, ordered, keys, best_run(ordered, metric, goal), shares)
+    best, differences = against_best(data, metric, goal, folder)
+    return Study(data, metric, goal, ordered, keys, best, shares, differences)
 
 
 def _importance(
@@ -107,7 +108,8 @@ def axes(study: Study) -> list[dict[str, Any]]:
 def _axis(name: str, values: Sequence[Any]) -> dict[str, Any]:
     axis: dict[str, Any] = {"name": name, "shown": [label(value) for value in values]}
     if not are_numbers(values):
-        choices = _in_order({repr(value): value for value in values if value is not None})
+        there = {repr(value): value for value in values if value is not None}
+        choices = dict(sorted(there.items(), key=lambda item: sort_key(item[1])))
         position = {choice: i for i, choice in enumerate(choices)}
         positions = [None if value is None else position[repr(value)] for value in values]
         texts = list(map(label, choices.values()))
@@ -135,14 +137,6 @@ def _apart(marks: Sequence[float]) -> list[float]:
         if mark - kept[-1] >= gap and marks[-1] - mark >= gap:
             kept.append(mark)
     return [*kept, marks[-1]] if len(marks) > 1 else kept
-
-
-def _in_order(choices: Mapping[str, Any]) -> dict[str, Any]:
-    """By value, so that (8, 16) comes before (16, 32); what cannot be compared by its text."""
-    try:
-        return dict(sorted(choices.items(), key=lambda item: item[1]))
-    except TypeError:
-        return dict(sorted(choices.items()))
 
 
 def _decades(low: float, high: float) -> list[float]:

@@ -114,7 +114,14 @@ def _lines(sweep: Sweep, folder: Path, rows: Sequence[Mapping[str, Any]], began:
     if failed:
         said += f"\nthe first that failed, trial {failed[0]['number']:04}: {failed[0]['error']}"
     return "\n".join(
-        [sweep_table.make_table(sweep, rows), "", said, sweep_table.best_lines(sweep, rows, folder), report]
+        [
+            sweep_table.make_table(sweep, rows),
+            *sweep_table.over_seeds(sweep, rows),
+            "",
+            said,
+            sweep_table.best_lines(sweep, rows, folder),
+            report,
+        ]
     )
 
 

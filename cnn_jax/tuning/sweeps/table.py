@@ -7,12 +7,14 @@ from typing import Any
 from cnn_jax.cli import progress
 from cnn_jax.cli.text_table import format_table
 from cnn_jax.errors import shown
+from cnn_jax.runs.noise import spread
 from cnn_jax.tuning.sweeps import file as sweep_file
 from cnn_jax.tuning.sweeps.directory import best_of, sorted_rows
 from cnn_jax.tuning.sweeps.types import Sweep
 
 _WIDEST = 28  # characters of a cell
 _MOST_ROWS = 40
+_SEED = "config.seed"
 
 
 def make_table(sweep: Sweep, rows: Sequence[Mapping[str, Any]]) -> str:
@@ -29,6 +31,31 @@ def make_table(sweep: Sweep, rows: Sequence[Mapping[str, Any]]) -> str:
     if len(ordered) > _MOST_ROWS:
         lines.append(f"... and {len(ordered) - _MOST_ROWS} more in sweep.json")
     return "\n".join(lines)
+
+
+def over_seeds(sweep: Sweep, rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Of a sweep with several seeds: the mean and spread of each setting, the best first; else nothing."""
+    settings: dict[str, list[Mapping[str, Any]]] = {}
+    for row in rows:
+        if row["state"] == "finished":
+            kept = {name: value for name, value in row["params"].items() if name != _SEED}
+            settings.setdefault(repr(kept), []).append(row)
+    several = [group for group in settings.values() if len({repr(row["params"].get(_SEED)) for row in group}) > 1]
+    if not several:
+        return []
+    names = [one.name for one in sweep.parameters if len({repr(group[0]["params"].get(one.name)) for group in several})
+             > 1 and one.name != _SEED]  # fmt: skip
+    sign = -1 if sweep.metric.goal == "maximize" else 1
+    cells = [["seeds", f"mean {sweep.metric.name}", "std", "95 % interval of the mean", *map(short, names)]]
+    for found, group in sorted(
+        ((spread([row["value"] for row in group]), group) for group in several), key=lambda pair: sign * pair[0].mean
+    ):
+        low, high = found.interval or (found.mean, found.mean)
+        cells.append([
+            str(found.runs), f"{found.mean:.4f}", f"{found.std:.4f}", f"{low:.4f} to {high:.4f}",
+            *(cell(group[0]["params"].get(name, "")) for name in names),
+        ])  # fmt: skip
+    return ["", "the same setting over its seeds (Student's interval of the mean):", *format_table(cells)]
 
 
 def counts(rows: Sequence[Mapping[str, Any]]) -> str:

@@ -88,6 +88,13 @@ class TrialProcess:
         return (said or lines or [f"exit status {status}, and nothing said"])[-1]
 
 
+def trial_environment(jobs: int) -> dict[str, str]:
+    """Trials on one accelerator must share its memory, of which JAX would give the first one most."""
+    if jobs == 1 or "XLA_PYTHON_CLIENT_PREALLOCATE" in os.environ:
+        return {"PYTHONUNBUFFERED": "1"}  # what a trial says last is the last line of its log
+    return {"PYTHONUNBUFFERED": "1", "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
+
+
 def metric_by_epoch(workdir: Path, metric: str, goal: str) -> dict[int, float]:
     """{epoch: value} of a metric of summary.json, as validation_accuracy, so far.
 

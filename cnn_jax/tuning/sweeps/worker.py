@@ -1,6 +1,5 @@
 """A worker on a sweep: it claims trials, watches their processes, and writes down how they end."""
 
-import os
 import sys
 import time
 from collections.abc import Mapping
@@ -19,7 +18,7 @@ from cnn_jax.tuning.sweeps.agent_command import is_own_program
 from cnn_jax.tuning.sweeps.database import reason
 from cnn_jax.tuning.sweeps.directory import best_of
 from cnn_jax.tuning.sweeps.store import Claim, Store
-from cnn_jax.tuning.sweeps.trial_process import TrialProcess, final_metric, metric_by_epoch
+from cnn_jax.tuning.sweeps.trial_process import TrialProcess, final_metric, metric_by_epoch, trial_environment
 from cnn_jax.tuning.sweeps.types import Sweep
 
 _SECONDS_BETWEEN_LOOKS = 0.05
@@ -113,19 +112,13 @@ class Worker:
             return
         words = sweep_file.command(self._sweep, claim.values, sys.executable, workdir.with_suffix(".json"))
         try:
-            process = TrialProcess.start(words, workdir, claim.lock, self._environment())
+            process = TrialProcess.start(words, workdir, claim.lock, trial_environment(self._jobs))
         except OSError as error:
             if error.filename != words[0]:  # a full disk would make all trials fail, one after the other
                 raise
             self._enter(claim, error=f"{error.filename}: {error.strerror}")
             return
         self._running.append(_Running(claim, process))
-
-    def _environment(self) -> dict[str, str]:
-        """Trials on one accelerator must share its memory, of which JAX would give the first one most."""
-        if self._jobs == 1 or "XLA_PYTHON_CLIENT_PREALLOCATE" in os.environ:
-            return {"PYTHONUNBUFFERED": "1"}  # what a trial says last is the last line of its log
-        return {"PYTHONUNBUFFERED": "1", "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
 
     def _look(self) -> None:
         for running in list(self._running):

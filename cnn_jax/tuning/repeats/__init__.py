@@ -1,0 +1,1 @@
+"""One config over several seeds, or over the folds of a cross-validation."""
