@@ -57,6 +57,25 @@ def load(data: Any, loading: str | None = None) -> Splits:
     )  # fmt: skip
 
 
+def load_undivided(source: Source, data: Any) -> dict[str, Split]:
+    """Every split of a source as it is, without the pictures that cannot be used: to evaluate on, not to train.
+
+    Raises:
+      InputError: as `load`.
+    """
+    for split in source.splits:
+        check_labels(source, split)
+    keep = choose_loading(data.loading, source) == "resident"
+    scans = _scan_splits(source, data, keep)
+    skipped = tuple(line for found in scans.values() for line in found.bad)
+    _report(skipped, data.on_error, sum(map(len, source.splits.values())))
+    return {
+        split: _taken(source.splits[split], found, np.arange(len(found.good)))
+        for split, found in scans.items()
+        if len(found.good)
+    }
+
+
 def load_source(data: Any) -> Source:
     """What the config's `data.source` holds; no picture is looked at yet.
 
@@ -86,7 +105,7 @@ def choose_loading(wanted: str, source: Source) -> str:
 
 
 def _scan_splits(source: Source, data: Any, keep: bool) -> dict[str, ScanResult]:
-    shape = "x".join(map(str, source.splits["train"].image_shape))
+    shape = "x".join(map(str, next(iter(source.splits.values())).image_shape))
     fitted = data.resize if data.center_crop == 1 else f"{data.resize}{data.center_crop}"
     family = f"{source.place}-{shape}-{fitted}"
     _say_what_changed(family, source)
@@ -136,5 +155,5 @@ def _taken(pictures: ImageDataset, found: ScanResult, indices: np.ndarray) -> Sp
     rows = found.good[indices]
     if found.images is None:
         return pictures.subset(rows)
-    everything = Examples(np.load(found.images, mmap_mode="r", allow_pickle=False), pictures.labels)
+    everything = Examples(np.load(found.images, mmap_mode="r", allow_pickle=False), pictures.labels, pictures)
     return everything if len(rows) == len(everything) else everything.subset(rows)

@@ -18,6 +18,7 @@ from cnn_jax.cli.signals import Shutdown, StopSignals
 from cnn_jax.config.tree import to_json, validate
 from cnn_jax.distributed import hosts
 from cnn_jax.errors import Interrupted, NonFiniteError, SaveError
+from cnn_jax.experiment.captions import describe_run, describe_training_loss
 from cnn_jax.experiment.compile import initial_state, make_evaluation, make_training, state_shapes
 from cnn_jax.experiment.epoch_callbacks import make_after_epoch, make_update_averages, rate_factor
 from cnn_jax.experiment.out_of_memory import explain_out_of_memory
@@ -145,7 +146,7 @@ def _run(
             trackers.finish({})
             raise
     summary = _summary(experiment, loop_state, int(state.step), test, wall_seconds())
-    _write_end(workdir, trackers, summary)
+    _write_end(experiment, workdir, trackers, summary)
     return summary
 
 
@@ -231,10 +232,15 @@ def _test(
     return test
 
 
-def _write_end(workdir: Path, trackers: Trackers, summary: dict[str, Any]) -> None:
+def _write_end(experiment: Experiment, workdir: Path, trackers: Trackers, summary: dict[str, Any]) -> None:
     try:
         if hosts.is_primary():
-            curves = reports.plot_curves(read_rows(workdir / "metrics.jsonl"), workdir / "plots" / "curves.png")
+            curves = reports.plot_curves(
+                read_rows(workdir / "metrics.jsonl"),
+                describe_run(workdir, experiment.config, experiment.splits.name, summary),
+                describe_training_loss(experiment.config),
+                workdir / "plots" / "curves.png",
+            )
             trackers.log_artifact(curves)
             write_json(workdir / "summary.json", summary)
     except OSError as error:

@@ -3,7 +3,7 @@
 import csv
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,8 +23,12 @@ class _Row(NamedTuple):
     split: str
 
 
-def load_csv(data: Any) -> Source:
+def load_csv(data: Any, class_names: Sequence[str] | None = None) -> Source:
     """The source `csv`; `data.dir` is the manifest. Paths are relative to its folder; class names are sorted.
+
+    Args:
+      data: the config's `data` block.
+      class_names: of a trained model that is to be evaluated: any classes and splits will do then.
 
     Raises:
       InputError: there is no such file; a column is missing; a row is incomplete, names an unknown split, or names a
@@ -44,11 +48,11 @@ def load_csv(data: Any) -> Source:
             raise InputError(f"{manifest}, line {row.line}: {shown(row.path)} stands in line {seen[whole]} already")
         seen[whole] = row.line
     names = tuple(sorted({row.label for row in rows}))
-    if len(names) < 2:
+    if len(names) < 2 and class_names is None:
         raise InputError(f"{manifest}: all rows have the label {names[0]!r}; a classifier needs at least two classes")
     numbers = {name: k for k, name in enumerate(names)}
     parts = {split: [row for row in rows if row.split == split] for split in ("train", "validation", "test")}
-    if not parts["train"]:
+    if not parts["train"] and class_names is None:
         raise InputError(f"{manifest}: no row has the split 'train'")
     files = {split: Files(manifest.parent, [row.path for row in part]) for split, part in parts.items() if part}
     shape, read_off = settle_shape(data, list(files.values()), f"images of {manifest.name}")

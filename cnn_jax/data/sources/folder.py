@@ -44,15 +44,15 @@ class Listing(NamedTuple):
     empty: tuple[str, ...]
 
 
-def load_folder(data: Any) -> Source:
-    """The source `folder`; `data` is the config's `data` block.
+def load_folder(data: Any, class_names: Sequence[str] | None = None) -> Source:
+    """The source `folder`; `data` is the config's `data` block, `class_names` as in `list_folder`.
 
     Raises:
       InputError: there is no such folder, or it does not hold at least two classes of images.
     """
     if not data.dir:
         raise InputError("config.data.dir=None: data.source=folder needs the folder, as in data.dir=photos")
-    listing = list_folder(data.dir, data.on_error == "skip")
+    listing = list_folder(data.dir, data.on_error == "skip", class_names)
     root = os.path.abspath(os.path.expanduser(data.dir))
     name = shown(Path(root).name)
     shape, read_off = settle_shape(data, [Files(root, paths) for paths in listing.paths.values()], f"images of {name}")
@@ -68,13 +68,15 @@ def load_folder(data: Any) -> Source:
     )  # fmt: skip
 
 
-def list_folder(folder: str | Path, skip_empty: bool = False) -> Listing:
+def list_folder(folder: str | Path, skip_empty: bool = False, class_names: Sequence[str] | None = None) -> Listing:
     """All files of a folder of classes, whatever their extension.
 
     Args:
       folder: with a folder per class, or with train/ and perhaps validation/ and test/, each with a folder per class.
         A class may have folders of its own inside. Hidden files are left out.
       skip_empty: leave out classes without files instead of refusing them.
+      class_names: of a trained model that is to be evaluated: any of its classes, and any of the splits, may be
+        missing then. They also tell a split from a class of the same name.
 
     Raises:
       InputError: there is no such folder; it cannot be read; it has fewer than two classes, or a class without files;
@@ -84,22 +86,12 @@ def list_folder(folder: str | Path, skip_empty: bool = False) -> Listing:
     if not os.path.isdir(root):
         what = "this is a file" if os.path.exists(root) else "there is no such folder"
         raise InputError(f"config.data.dir={shown(str(folder))}: {what}; it must hold one folder of images per class")
-    tops = _split_folders(root)
+    tops = _split_folders(root) if class_names is None else _partial_splits(root, class_names)
     found = {split: _classes(top, root) for split, top in tops.items()}
-    names = tuple(sorted(found["train"]))
-    empty = [name for name in names if not found["train"][name]]
-    if empty and not skip_empty:
-        raise InputError(
-            f"{shown(str(tops['train']))}: {_listed('class folder', empty)} without any image; fill or delete "
-            f"{'them' if len(empty) > 1 else 'it'}, or set data.on_error=skip"
-        )
-    if empty:
-        announce(f"{shown(str(tops['train']))}: left out {_listed('class folder', empty)} without any image")
-        names = tuple(name for name in names if name not in empty)
-    if len(names) < 2:
-        hold = f"one class ({shown(names[0])})" if names else "no class folders with images"
-        raise InputError(f"config.data.dir={shown(str(folder))}: it holds {hold}; a classifier needs at least two")
-    _check_same_classes(root, found, names)
+    if class_names is None:
+        names, empty = _trainable(root, tops["train"], found, skip_empty)
+    else:
+        names, empty = _present(root, found), []
     states = []
     paths: dict[str, list[str]] = {}
     labels: dict[str, np.ndarray] = {}
@@ -114,6 +106,40 @@ def list_folder(folder: str | Path, skip_empty: bool = False) -> Listing:
         states += [file_state(path, f"{split} {names[label]} {size}", time) for path, label, (size, time) in files]
     readable = [tuple(_decodable(name) for name in some) for some in (names, empty)]
     return Listing(readable[0], paths, labels, np.array(states, np.uint64), readable[1])
+
+
+def files_below(folder: str) -> list[str]:
+    """All files below a folder that would be training images if it were a class, sorted."""
+    return sorted(path for path, _ in _files(folder, {_identity(folder)}))
+
+
+def _trainable(
+    root: Path, top: Path, found: dict[str, dict[str, list[File]]], skip_empty: bool
+) -> tuple[tuple[str, ...], list[str]]:
+    """The classes that a model can learn, and those without any file."""
+    names = tuple(sorted(found["train"]))
+    empty = [name for name in names if not found["train"][name]]
+    if empty and not skip_empty:
+        raise InputError(
+            f"{shown(str(top))}: {_listed('class folder', empty)} without any image; fill or delete "
+            f"{'them' if len(empty) > 1 else 'it'}, or set data.on_error=skip"
+        )
+    if empty:
+        announce(f"{shown(str(top))}: left out {_listed('class folder', empty)} without any image")
+        names = tuple(name for name in names if name not in empty)
+    if len(names) < 2:
+        hold = f"one class ({shown(names[0])})" if names else "no class folders with images"
+        raise InputError(f"config.data.dir={shown(str(root))}: it holds {hold}; a classifier needs at least two")
+    _check_same_classes(root, found, names)
+    return names, empty
+
+
+def _present(root: Path, found: dict[str, dict[str, list[File]]]) -> tuple[str, ...]:
+    """All classes with files, whatever split they stand in."""
+    names = tuple(sorted({name for classes in found.values() for name, files in classes.items() if files}))
+    if not names:
+        raise InputError(f"config.data.dir={shown(str(root))}: it holds no class folders with images")
+    return names
 
 
 def check_file(path: Path, what: str) -> None:
@@ -164,6 +190,24 @@ def _split_folders(root: Path) -> dict[str, Path]:
     others = [entry.name for entry in _entries(root) if _is_kept(entry) and Path(entry.path) not in found.values()]
     if root not in found.values() and others:
         announce(f"{shown(str(root))}: left out what is in no split: {_listed('entry', others, 'entries')}")
+    return found
+
+
+def _partial_splits(root: Path, class_names: Sequence[str]) -> dict[str, Path]:
+    """The splits that there are; without any, {"train": root}. A class of the model is no split."""
+    folders = {entry.name: Path(entry.path) for entry in _entries(root) if _is_kept(entry) and _is_folder(entry)}
+    named = sorted(name for name in folders if name.lower() in SPLIT_NAMES)
+    if all(_decodable(name) in class_names for name in named):
+        return {"train": root}
+    found: dict[str, Path] = {}
+    for name in named:
+        split = SPLIT_NAMES[name.lower()]
+        if split in found:
+            raise InputError(f"{shown(str(root))}: both {found[split].name}/ and {name}/ name the split {split}")
+        found[split] = folders[name]
+    others = sorted(name for name in folders if name not in named)
+    if others:
+        announce(f"{shown(str(root))}: left out what is in no split: {_listed('folder', others)}")
     return found
 
 
