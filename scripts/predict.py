@@ -51,7 +51,7 @@ def main(argv: Sequence[str]) -> int:
             writer = csv.writer(table)
             writer.writerow(predicted_header(top))
             writer.writerows(predicted_row(p.image, p.classes, p.error, top) for p in predictions)
-        print(f"{len(good)} predictions written to {arguments.csv}")
+        print(f"{len(good)} predictions and {len(predictions) - len(good)} errors written to {arguments.csv}")
     else:
         for p in good:
             print(f"{shown(p.image)}: " + ", ".join(f"{name} {probability:.2%}" for name, probability in p.classes))

@@ -53,6 +53,12 @@ def load_evaluation_data(run: Run, split: str, data_dir: str | None = None) -> E
         the run does not know.
     """
     if data_dir is None:
+        place = run.config.data.dir
+        if place is not None and not os.path.exists(os.path.expanduser(place)):
+            raise InputError(
+                f"config.data.dir={shown(place)}: the data that the model was trained on are not there; say where they "
+                f"are now with --data_dir=PATH"
+            )
         return _own(run, run.config, split, run.resolved.get("fingerprint"))
     try:
         config = _other_config(run, data_dir)

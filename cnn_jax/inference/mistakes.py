@@ -11,6 +11,7 @@ from cnn_jax.data.reading.visible import visible_part
 from cnn_jax.errors import InputError
 from cnn_jax.pictures.evaluation import WHOLE, Panel
 
+_LONGEST_NAME = 40  # of a class above a panel
 _SIDE = 240  # of a panel's picture, in pixels
 
 
@@ -49,9 +50,14 @@ def panel(examples: Split, index: int, row: dict[str, Any], root: str) -> Panel:
       row: of `list_predictions`.
       root: what all names of the split begin with, and the panel leaves out.
     """
-    heading = f"{row['label']}, taken for\n{row['prediction']} ({row['probability']:.1%})"
+    label, prediction = (_short(row[key]) for key in ("label", "prediction"))
+    heading = f"{label}, taken for\n{prediction} ({row['probability']:.1%})"
     image, part = _original(examples, index)
     return Panel(image, heading, row["path"].removeprefix(root), part)
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 3]}..."
 
 
 def _original(examples: Split, index: int) -> tuple[np.ndarray, tuple[float, float, float, float]]:

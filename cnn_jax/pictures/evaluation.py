@@ -12,7 +12,7 @@ from cnn_jax.pictures.reports import new_figure, save_figure, set_title
 
 _COLUMNS = 6
 _PANEL = 2.1  # inches
-_LINE = 30  # characters of a panel's small print; of a title a third fewer
+_HEADING, _SMALL_PRINT = 27, 38  # characters that fit a panel
 _NONE = "-"  # of what is not defined
 WHOLE = (0.0, 0.0, 1.0, 1.0)
 _NUMBERED, _NAMED = 30, 60  # up to so many classes
@@ -67,10 +67,9 @@ def _name_classes(axis: Any, confusion: np.ndarray, class_names: Sequence[str]) 
     axis.set_yticks(range(count), class_names)
     hits = confusion.diagonal()
     recall, precision = axis.secondary_yaxis("right"), axis.secondary_xaxis("top")
-    small = {"fontsize": 8 if count <= _NUMBERED else 6}
-    recall.set_yticks(range(count), _ratios(hits, confusion.sum(axis=1)), **small)
+    recall.set_yticks(range(count), _ratios(hits, confusion.sum(axis=1)), fontsize=8)
     recall.set_ylabel(f"recall, of so many images ({confusion.sum():,} in all)")
-    precision.set_xticks(range(count), _ratios(hits, confusion.sum(axis=0)), **small)
+    precision.set_xticks(range(count), _ratios(hits, confusion.sum(axis=0)), fontsize=8)
     precision.set_xlabel("precision, of so many predictions")
     for label in precision.get_xticklabels():
         label.set_rotation(0 if label.get_text() == _NONE else 90)
@@ -107,13 +106,13 @@ def _draw(axis: Any, panel: Panel) -> None:
             axis.add_patch(
                 Rectangle(corner, wide * width, tall * height, fill=False, color=color, ls=line, lw=thickness)
             )
-    axis.set_title(_folded(panel.heading, 2 * _LINE // 3, 4), fontsize=9)
-    axis.text(0.5, -0.03, _folded(panel.file, _LINE, 2), transform=axis.transAxes, ha="center", va="top", fontsize=6.5)
+    axis.set_title(_folded(panel.heading, _HEADING, 4), fontsize=9)
+    file = _folded(panel.file, _SMALL_PRINT, 2)
+    axis.text(0.5, -0.03, file, transform=axis.transAxes, ha="center", va="top", fontsize=6.5)
 
 
 def _folded(text: str, width: int, lines: int) -> str:
-    """In lines of this width at most; of a text that needs more of them the end is kept."""
+    """In lines of this width; of a text that needs more of them the end is kept, where a file's own name stands."""
     folded = [piece for line in text.split("\n") for piece in textwrap.wrap(line, width) or [""]]
-    if len(folded) <= lines:
-        return "\n".join(folded)
-    return "\n".join(textwrap.wrap("..." + text[-(width * lines - 3) :], width)[:lines])
+    kept = folded[-lines:]
+    return "\n".join(kept if kept == folded else ["..." + kept[0][3:], *kept[1:]])

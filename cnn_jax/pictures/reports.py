@@ -126,8 +126,9 @@ def new_figure(
 
 def set_title(figure: Any, title: str) -> None:
     """A title above all axes, in lines that fit the figure."""
-    width = int(11 * figure.get_figwidth())
-    figure.suptitle("\n".join(textwrap.fill(line, width) for line in title.split("\n")), fontsize=11)
+    points = float(np.clip(0.8 * figure.get_figwidth(), 11, 20))
+    characters = int(figure.get_figwidth() * 72 / (0.55 * points))
+    figure.suptitle("\n".join(textwrap.fill(line, characters) for line in title.split("\n")), fontsize=points)
 
 
 def save_figure(figure: Any, path: Path) -> Path:

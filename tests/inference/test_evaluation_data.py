@@ -113,8 +113,9 @@ def test_any_kind_of_source_is_taken(photos: Path, run: Run, tmp_path: Path) -> 
     rows = manifest(photos.parent, "whole.csv", None, *numbered(CLASSES, 10, "photos/"))
     stored = archive(tmp_path / "few.npz", {"cat": 220, "ant": 20}, "test")
     of_rows, of_arrays = run_on("csv", rows), run_on("npz", archive(tmp_path / "all.npz", dict.fromkeys(CLASSES, 9)))
+    of_tfds = dataclasses.replace(run, config=tiny_config(data__source="tfds", data__name="mnist"))
     other = save(tmp_path / "other", *numbered(("cat", "ant"), 2))
-    for of_one_kind in (run, of_rows, of_arrays):
+    for of_one_kind in (run, of_rows, of_arrays, of_tfds):
         for place, labels in ((other, [0, 0, 2, 2]), (stored, [2, 2, 2, 0, 0, 0])):
             assert load_split(of_one_kind, "test", str(place)).labels.tolist() == labels
     assert len(load_split(run, "test", str(rows))) == 30
@@ -159,6 +160,8 @@ def test_moved_data_keep_their_split(
     trained = run_on(source, place, data__test=0.34, data__validation=0)
     own, there = (load_evaluation_data(trained, "test", where) for where in (None, str(copy)))
     assert there.split == "test"
+    place.rename(tmp_path / "away")
+    assert "are not there; say where they are now with --data_dir=PATH" in refusal(load_split, trained, "test")
     assert len(there.examples) == len(own.examples) == count
     assert np.array_equal(own.examples.read(np.arange(count)), there.examples.read(np.arange(count)))
 
