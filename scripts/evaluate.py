@@ -1,11 +1,13 @@
 """Evaluates a trained run: accuracy with its 95 % interval, per-class figures, calibration, pictures of its mistakes.
 
 scripts/evaluate.py --workdir=runs/digits
+scripts/evaluate.py --workdir=runs/photos --data_dir=new_photos          other images, of all or some of the classes
 scripts/evaluate.py --workdir=runs/cifar10_cnn --tta=flip,translate     also from six views of each image
+
+It writes evaluation.json (the figures and each mistake), predictions.csv (each image) and two pictures into WORKDIR.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from cnn_jax.cli import command_line
 
@@ -13,12 +15,12 @@ from cnn_jax.cli import command_line
 def main(argv: Sequence[str]) -> None:
     parser = command_line.Parser(__doc__, with_run=True)
     parser.add_argument("--split", default="test", choices=("test", "validation", "train"), help="default: test")
-    parser.add_argument("--data_dir", metavar="DIR", help="other data of the same classes, instead of config.data.dir")
+    parser.add_argument("--data_dir", metavar="PATH", help="a folder, manifest or .npz instead of config.data.dir")
     parser.add_argument("--tta", default="", metavar="VIEWS", help="also average over views: flip, translate or both")
     arguments = parser.parse(argv)
     views = [name.strip() for name in arguments.tta.split(",") if name.strip()]
 
-    from cnn_jax.inference.evaluation import assess
+    from cnn_jax.inference.evaluation import assess, describe
 
     assessment = assess(arguments.workdir, arguments.split, arguments.data_dir, views)
     figures = assessment.figures
@@ -32,15 +34,9 @@ def main(argv: Sequence[str]) -> None:
         f"balanced accuracy {figures['balanced_accuracy']:.2%}"
     )
     print("written: " + ", ".join(str(path) for path in assessment.files))
-    _print_accuracy(f"{figures['split']} accuracy", figures, figures["examples"])
+    print(describe(figures))
     if views:
-        _print_accuracy(f"with views ({', '.join(figures['tta']['views'])})", figures["tta"], figures["examples"])
-
-
-def _print_accuracy(what: str, figures: Mapping[str, Any], count: int) -> None:
-    low, high = figures["accuracy_interval_95"]
-    interval = f"95 % interval {low:.2%} to {high:.2%}"
-    print(f"{what} {figures['accuracy']:.2%} ({figures['correct']:,} of {count:,}; {interval})")
+        print(describe(figures | figures["tta"], f"with views ({', '.join(figures['tta']['views'])})"))
 
 
 if __name__ == "__main__":

@@ -81,11 +81,11 @@ def photographs() -> list[Path]:
 @pytest.fixture(scope="module")
 def no_pictures() -> Iterator[None]:
     """For tests of many runs: the picture of its curves is a fifth of the time of a short one."""
-    from cnn_jax.pictures import reports
+    from cnn_jax.pictures import evaluation, reports
 
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("plot_curves", "plot_confusion", "plot_mistakes"):
-            patch.setattr(reports, name, lambda *arguments: arguments[-1])
+        for module, name in ((reports, "plot_curves"), (evaluation, "plot_confusion"), (evaluation, "plot_mistakes")):
+            patch.setattr(module, name, lambda *arguments: arguments[-1])
         yield
 
 

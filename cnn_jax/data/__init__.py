@@ -1,6 +1,6 @@
 """From a config's `data` block to the splits of an experiment."""
 
-from cnn_jax.data.loading import load, load_source
+from cnn_jax.data.loading import load, load_source, load_undivided
 from cnn_jax.data.reading.image_dataset import ImageDataset
 from cnn_jax.data.sources.arrays import source_from_arrays
 from cnn_jax.data.sources.in_memory import source_in_memory
@@ -14,6 +14,7 @@ __all__ = [
     "Splits",
     "load",
     "load_source",
+    "load_undivided",
     "source_from_arrays",
     "source_in_memory",
 ]

@@ -1,6 +1,7 @@
 """From a config's `data` block to splits that training can take: listed, scanned, divided, kept or streamed."""
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -69,8 +70,31 @@ def load(data: Any, loading: str | None = None, source: Source | None = None) ->
     )  # fmt: skip
 
 
-def load_source(data: Any) -> Source:
+def load_undivided(source: Source, data: Any) -> dict[str, Split]:
+    """Every split of a source as it is, without the pictures that cannot be used: to evaluate on, not to train.
+
+    Raises:
+      InputError: as `load`.
+    """
+    for split in source.splits:
+        check_labels(source, split)
+    keep = choose_loading(data.loading, source) == "resident"
+    scans = _scan_splits(source, data, keep)
+    skipped = tuple(line for found in scans.values() for line in found.bad)
+    _report(skipped, data.on_error, sum(map(len, source.splits.values())))
+    return {
+        split: _taken(source.splits[split], found, np.arange(len(found.good)))
+        for split, found in scans.items()
+        if len(found.good)
+    }
+
+
+def load_source(data: Any, class_names: Sequence[str] | None = None) -> Source:
     """What the config's `data.source` holds; no picture is looked at yet.
+
+    Args:
+      data: the block.
+      class_names: of a trained model that is to be evaluated: of its classes and of the splits some may be missing.
 
     Raises:
       InputError: the data are not there, a key is set that the source does not take, or what was registered under the
@@ -80,7 +104,9 @@ def load_source(data: Any) -> Source:
     for key in _OF_FOLDERS:
         if data[key] != KEYS[f"data.{key}"].default and key not in reader.takes:
             raise InputError(f"config.data.{key}={data[key]!r}: it is for data.source=folder, not {data.source!r}")
-    source = reader.load()(data)
+    # Others are whole or refused.
+    partial = class_names is not None and data.source in ("folder", "csv", "npz")
+    source = reader.load()(data, class_names) if partial else reader.load()(data)
     if not isinstance(source, Source):
         raise InputError(f"config.data.source='{data.source}': {described(reader.target)} returns no data.Source")
     levels = Levels(data.black, data.white)
@@ -104,7 +130,7 @@ def choose_loading(wanted: str, source: Source) -> str:
 
 
 def _scan_splits(source: Source, data: Any, keep: bool) -> dict[str, ScanResult]:
-    shape = "x".join(map(str, source.splits["train"].image_shape))
+    shape = "x".join(map(str, next(iter(source.splits.values())).image_shape))
     fitted = data.resize if data.center_crop == 1 else f"{data.resize}{data.center_crop}"
     levels = Levels(data.black, data.white)
     fitted += f"-{levels.black}to{levels.white}" if levels.are_stated else ""
@@ -178,5 +204,5 @@ def _taken(pictures: ImageDataset, found: ScanResult, indices: np.ndarray) -> Sp
     rows = found.good[indices]
     if found.images is None:
         return pictures.subset(rows)
-    everything = Examples(found.images, pictures.labels)
+    everything = Examples(found.images, pictures.labels, pictures)
     return everything if len(rows) == len(everything) else everything.subset(rows)

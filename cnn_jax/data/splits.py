@@ -16,16 +16,22 @@ _SPLIT_SEED = 20_040_229
 
 @dataclasses.dataclass(frozen=True)
 class Examples:
-    """Decoded examples: images uint8 [N, H, W, C] and labels int32 [N]."""
+    """Decoded examples: images uint8 [N, H, W, C] and labels int32 [N]; `pictures` is what they were decoded from."""
 
     images: np.ndarray
     labels: np.ndarray
+    pictures: ImageDataset | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def subset(self, indices: np.ndarray) -> "Examples":
-        return Examples(self.images[indices], self.labels[indices])
+        pictures = None if self.pictures is None else self.pictures.subset(indices)
+        return Examples(self.images[indices], self.labels[indices], pictures)
+
+    def name(self, index: int) -> str:
+        """What people call an image: the file, or the row of its source."""
+        return f"images[{index}]" if self.pictures is None else self.pictures.name(index)
 
     def read(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
         """uint8 [B, H, W, C]; what `ImageDataset.read` does for those that are not decoded yet."""
@@ -42,7 +48,7 @@ class Source:
     Attributes:
       name: for people.
       class_names: label k means class_names[k].
-      splits: by name; `train` is always there.
+      splits: by name; to train on it there must be `train`.
       place: where the data are; with `fingerprint` it names them in the cache.
       fingerprint: changes when the data do, or are written again.
       identity: the same for a copy of the data.

@@ -175,7 +175,7 @@ def _run(
             trackers.finish({})
             raise
     summary = make_summary(experiment, loop_state, int(state.step), test, wall_seconds())
-    write_end(workdir, trackers, summary)
+    write_end(experiment, workdir, trackers, summary)
     return summary
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from cnn_jax.distributed import hosts
 from cnn_jax.errors import SaveError
+from cnn_jax.experiment.captions import describe_run, describe_training_loss
 from cnn_jax.experiment.setup import Experiment
 from cnn_jax.pictures import reports
 from cnn_jax.runs.directory import write_json
@@ -14,10 +15,15 @@ from cnn_jax.tracking import Trackers
 from cnn_jax.training.loop_state import LoopState
 
 
-def write_end(workdir: Path, trackers: Trackers, summary: dict[str, Any]) -> None:
+def write_end(experiment: Experiment, workdir: Path, trackers: Trackers, summary: dict[str, Any]) -> None:
     try:
         if hosts.is_primary():
-            curves = reports.plot_curves(read_rows(workdir / "metrics.jsonl"), workdir / "plots" / "curves.png")
+            curves = reports.plot_curves(
+                read_rows(workdir / "metrics.jsonl"),
+                describe_run(workdir, experiment.config, experiment.splits.name, summary),
+                describe_training_loss(experiment.config),
+                workdir / "plots" / "curves.png",
+            )
             trackers.log_artifact(curves)
             write_json(workdir / "summary.json", summary)
     except OSError as error:

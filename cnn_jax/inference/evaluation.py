@@ -2,7 +2,8 @@
 
 import dataclasses
 import json
-from collections.abc import Sequence
+import os
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +11,33 @@ import numpy as np
 
 from cnn_jax import data
 from cnn_jax.cli.progress import announce, progress_bar
-from cnn_jax.config.tree import override
-from cnn_jax.errors import InputError
+from cnn_jax.errors import InputError, shown
+from cnn_jax.inference.evaluation_data import EvaluationData, load_evaluation_data, load_split
 from cnn_jax.inference.metrics import measure, softmax
+from cnn_jax.inference.mistakes import find_mistakes, list_predictions, panel
 from cnn_jax.inference.run import Run, load_run
+from cnn_jax.inference.tables import write_evaluated
 from cnn_jax.inference.tta import check_views
-from cnn_jax.pictures import reports
+from cnn_jax.pictures import evaluation as pictures
+
+__all__ = ["Assessment", "Evaluation", "assess", "evaluate", "load_split"]
 
 _MOST_MISTAKES = 24
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluation:
+    """What a run makes of labelled images.
+
+    Attributes:
+      figures: see `measure`, and `mistakes`, the rows of `predictions` that are wrong, the most confident ones first.
+      predictions: {"path", "label", "prediction", "probability"} of every image, in order.
+      mistakes: indices of the images that `figures["mistakes"]` lists.
+    """
+
+    figures: dict[str, Any]
+    predictions: list[dict[str, Any]]
+    mistakes: np.ndarray
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,40 +51,53 @@ class Assessment:
 def assess(
     workdir: str | Path, split: str = "test", data_dir: str | None = None, tta: Sequence[str] = ()
 ) -> Assessment:
-    """Evaluates a run's best weights on a split; writes `evaluation.json`, the confusion matrix and the worst mistakes.
+    """Evaluates a run's best weights; writes `evaluation.json`, `predictions.csv`, the confusion matrix and mistakes.
 
     Args:
       workdir: a run directory.
       split: "test", "validation" or "train". Files of another split than test carry its name, as
         do those of other data.
-      data_dir: other data with the same classes, in place of the config's `data.dir`.
+      data_dir: other data in place of the config's `data.dir`; see `load_evaluation_data`.
       tta: names of views (see `tta.with_tta`); what their mean is worth is reported beside the figures with the
         config's `eval_tta`.
 
     Raises:
-      InputError: no such run, split or view, or data of other classes.
+      InputError: no such run, split or view, or data of classes that the run does not know.
     """
     workdir, tta = Path(workdir), check_views(tta)
     run = load_run(workdir)
     if not (workdir / "summary.json").exists():
         announce(f"{workdir}: this run is not finished; its best weights so far are evaluated")
-    examples = load_split(run, split, data_dir)
-    with progress_bar(len(examples), f"evaluating {split}", "image") as bar:
-        logits = run.logits(examples, bar.update)
-    figures = {"split": split, "data_dir": data_dir} | measure(logits, examples.labels, run.class_names)
+    chosen = load_evaluation_data(run, split, data_dir)
+    with progress_bar(len(chosen.examples), f"evaluating {chosen.split}", "image") as bar:
+        evaluation = evaluate(run, chosen.examples, bar.update)
+    figures = {"split": chosen.split, "data_dir": data_dir} | evaluation.figures
     if tta:
-        figures["tta"] = {"views": list(tta)} | _measure_views(run, examples, tta)
-    suffix = ("" if split == "test" else f"_{split}") + (f"_{Path(data_dir).name}" if data_dir else "")
+        figures["tta"] = {"views": list(tta)} | _measure_views(run, chosen.examples, tta)
+    suffix = "" if chosen.split == "test" else f"_{chosen.split}"
+    suffix += f"_{Path(data_dir).resolve().name.replace('.', '_')}" if data_dir else ""
     try:
-        report = workdir / f"evaluation{suffix}.json"
-        report.write_text(json.dumps(figures, indent=2) + "\n")
-        confusion = reports.plot_confusion(
-            np.array(figures["confusion_matrix"]), run.class_names, workdir / "plots" / f"confusion{suffix}.png"
-        )
-        mistakes = _plot_mistakes(run.class_names, examples, logits, workdir / "plots" / f"mistakes{suffix}.png")
+        files = _write(workdir, suffix, run, chosen, figures, evaluation)
     except OSError as error:
         raise InputError(f"{workdir}: the evaluation cannot be written there ({error.strerror})") from error
-    return Assessment(figures, (report, confusion, mistakes))
+    return Assessment(figures, files)
+
+
+def evaluate(run: Run, examples: data.Split, on_batch: Callable[[int], Any] = lambda count: None) -> Evaluation:
+    """Predicts labelled images of the model's size and compares; writes nothing.
+
+    Args:
+      run: a trained model.
+      examples: a split, or `Examples(images, labels)` with labels in the run's numbering.
+      on_batch: is told how many images are done.
+    """
+    logits = run.logits(examples, on_batch)
+    probabilities = softmax(logits)
+    names = [examples.name(index) for index in range(len(examples))]
+    predictions = list_predictions(probabilities, examples.labels, run.class_names, names)
+    wrong = find_mistakes(probabilities, examples.labels)
+    figures = measure(logits, examples.labels, run.class_names)
+    return Evaluation(figures | {"mistakes": [predictions[index] for index in wrong]}, predictions, wrong)
 
 
 def _measure_views(run: Run, examples: data.Split, names: Sequence[str]) -> dict[str, Any]:
@@ -75,66 +108,44 @@ def _measure_views(run: Run, examples: data.Split, names: Sequence[str]) -> dict
     return {name: figures[name] for name in kept}
 
 
-def load_split(run: Run, split: str, data_dir: str | None = None) -> data.Split:
-    """A split of the data that a run was trained on, or of other data of the same classes.
-
-    Other data without such a split are taken as a whole: none of them was trained on.
-
-    Raises:
-      InputError: the run's data have changed, so that its splits cannot be told any more; no such split; or other
-        classes.
-    """
-    if data_dir is not None:
-        return _other_data(run, split, data_dir)
-    splits = data.load(run.config.data, run.resolved.get("loading"))
-    _check_classes(run, splits)
-    if run.resolved.get("fingerprint", splits.fingerprint) != splits.fingerprint:
-        raise InputError(
-            f"{splits.name} has changed since the model was trained: its {split} split may hold what was trained on; "
-            f"restore it, or give other data with --data_dir"
-        )
-    examples: data.Split | None = getattr(splits, split)
-    if examples is None:
-        there = [name for name in ("train", "validation", "test") if getattr(splits, name) is not None]
-        raise InputError(
-            f"--split={split}: {splits.name} has no such split under this config; it has {', '.join(there)}"
-        )
-    return examples
-
-
-def _other_data(run: Run, split: str, data_dir: str) -> data.Split:
-    if run.config.data.source in ("digits", "synthetic"):
-        raise InputError(f"--data_dir={data_dir}: the data '{run.config.data.source}' are not read from a folder")
-    changes: list[tuple[str, Any]] = [
-        ("data.dir", data_dir), ("data.validation", 0), ("data.test", 0), ("data.group", None), ("data.folds", None),
-        ("data.fold", 0),
-        # What the config left open was settled by the data it was trained on.
-        ("data.image_size", run.image_shape[:2]), ("data.channels", run.image_shape[2]),
-    ]  # fmt: skip
-    splits = data.load(override(run.config, changes).data)
-    _check_classes(run, splits)
-    examples: data.Split | None = getattr(splits, split)
-    if examples is None:
-        announce(f"{data_dir} has no split '{split}': all of its {len(splits.train):,} images are evaluated")
-        return splits.train
-    return examples
-
-
-def _check_classes(run: Run, splits: data.Splits) -> None:
-    if splits.class_names != run.class_names:
-        theirs, ours = ", ".join(splits.class_names[:5]), ", ".join(run.class_names[:5])
-        raise InputError(f"{splits.name} has other classes ({theirs}, ...) than the model was trained on ({ours}, ...)")
-
-
-def _plot_mistakes(class_names: Sequence[str], examples: data.Split, logits: np.ndarray, path: Path) -> Path:
-    probabilities = softmax(logits)
-    predictions, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1)
-    wrong = np.flatnonzero(predictions != examples.labels)
-    worst = wrong[np.argsort(-confidence[wrong], kind="stable")][:_MOST_MISTAKES]
-    return reports.plot_mistakes(
-        examples.read(worst),
-        [class_names[i] for i in examples.labels[worst]],
-        [class_names[i] for i in predictions[worst]],
-        confidence[worst].tolist(),
-        path,
+def describe(figures: Mapping[str, Any], what: str | None = None) -> str:
+    """`test accuracy 70.70% (263 of 372; 95 % interval 65.88% to 75.10%)`, or the accuracy of `what`."""
+    low, high = figures["accuracy_interval_95"]
+    return (
+        f"{what or evaluated(figures)} {figures['accuracy']:.2%} ({figures['correct']:,} of {figures['examples']:,}; "
+        f"95 % interval {low:.2%} to {high:.2%})"
     )
+
+
+def evaluated(figures: Mapping[str, Any]) -> str:
+    """`test accuracy`; of other data `test accuracy of photos`, `accuracy of all of photos`."""
+    where = shown(Path(figures["data_dir"]).resolve().name) if figures["data_dir"] else ""
+    if figures["split"] == "all":
+        return f"accuracy of all of {where}"
+    return f"{figures['split']} accuracy" + (f" of {where}" if where else "")
+
+
+def _write(
+    workdir: Path, suffix: str, run: Run, chosen: EvaluationData, figures: dict[str, Any], evaluation: Evaluation
+) -> tuple[Path, ...]:
+    report, plots = workdir / f"evaluation{suffix}.json", workdir / "plots"
+    report.write_text(json.dumps(figures, indent=2) + "\n")
+    predictions = write_evaluated(evaluation.predictions, workdir / f"predictions{suffix}.csv")
+    name, accuracy = shown(workdir.resolve().name), describe(figures)
+    matrix = np.array(figures["confusion_matrix"])
+    title = f"{name}, confusion matrix\n{accuracy}"
+    confusion = pictures.plot_confusion(matrix, run.class_names, title, plots / f"confusion{suffix}.png")
+    wrong, root = evaluation.mistakes, _root([row["path"] for row in evaluation.predictions])
+    panels = [panel(chosen.examples, int(index), evaluation.predictions[index], root) for index in
+              wrong[:_MOST_MISTAKES]]  # fmt: skip
+    what = f"the {len(panels)} most confident of {len(wrong):,} mistakes" if len(wrong) else "no mistakes"
+    framed = "; framed: what the model saw" if any(drawn.part != pictures.WHOLE for drawn in panels) else ""
+    mistakes = pictures.plot_mistakes(panels, f"{name}, {what}{framed}\n{accuracy}", plots / f"mistakes{suffix}.png")
+    return report, predictions, confusion, mistakes
+
+
+def _root(names: Sequence[str]) -> str:
+    """The folder that all files lie in, with a separator at its end; "" of what are no files."""
+    if not all(map(os.path.isabs, names)):
+        return ""
+    return os.path.join(os.path.commonpath([os.path.dirname(name) for name in names]), "")

@@ -16,7 +16,10 @@ def softmax(logits: np.ndarray) -> np.ndarray:
 
 
 def measure(logits: np.ndarray, labels: np.ndarray, class_names: Sequence[str]) -> dict[str, Any]:
-    """All figures of an evaluation, as JSON values, from logits [N, K] and labels [N]."""
+    """All figures of an evaluation, as JSON values, from logits [N, K] and labels [N].
+
+    K may exceed the classes that occur: what is not defined for a class, as the recall of one without images, is None.
+    """
     probabilities = softmax(logits)
     predictions = logits.argmax(axis=1)
     correct = int((predictions == labels).sum())

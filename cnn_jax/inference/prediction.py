@@ -4,15 +4,14 @@ import dataclasses
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from cnn_jax.cli.progress import announce
+from cnn_jax.data.sources.folder import files_below
 from cnn_jax.errors import InputError, shown
 from cnn_jax.inference.metrics import softmax
 from cnn_jax.inference.run import Run
-
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,6 +21,11 @@ class Prediction:
     image: str
     classes: tuple[tuple[str, float], ...] = ()
     error: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """`{"image", "classes": [{"class", "probability"}], "error"}`; the error is None, or there are no classes."""
+        classes = [{"class": name, "probability": probability} for name, probability in self.classes]
+        return {"image": self.image, "classes": classes, "error": self.error}
 
 
 def predict_files(run: Run, paths: Sequence[str | Path], top: int) -> Iterator[Prediction]:
@@ -45,44 +49,21 @@ def predict_files(run: Run, paths: Sequence[str | Path], top: int) -> Iterator[P
             yield Prediction(str(path), tuple((run.class_names[k], float(row[k])) for k in order))
 
 
-def table_row(prediction: Prediction) -> list[str]:
-    """Image, class and probability for a CSV file; cells starting with = + - @ are quoted (CSV injection).
-
-    `./` before a path leaves it the same path; an apostrophe before a class marks it as text.
-    """
-    image, (name, probability) = prediction.image, prediction.classes[0]
-    image = f"./{image}" if image.startswith(_FORMULA) else image
-    return [image, f"'{name}" if name.startswith(_FORMULA) else name, f"{probability:.6f}"]
-
-
 def list_images(paths: Sequence[str]) -> list[str]:
-    """The given files, and in place of each folder the image files below it, sorted; hidden ones are left out.
+    """The given files, and in place of each folder all files below it that training would take, sorted.
+
+    That is whatever their extension: what is no picture is found out by reading it.
 
     Raises:
-      InputError: a folder holds no image file.
+      InputError: a folder holds no file, or cannot be read.
     """
     found: list[str] = []
     for path in paths:
         if not os.path.isdir(path):
             found.append(path)
             continue
-        inside = sorted(
-            os.path.join(folder, name)
-            for folder, _, names in os.walk(path)
-            for name in names
-            if _is_image_name(name)
-            and not any(part.startswith(".") for part in Path(folder, name).relative_to(path).parts)
-        )
+        inside = files_below(path)
         if not inside:
-            raise InputError(f"{path}: this folder holds no image files")
-        others = sum(not name.startswith(".") for _, _, names in os.walk(path) for name in names) - len(inside)
-        if others > 0:
-            announce(f"{shown(path)}: left out {others} files that are no images by their extensions")
+            raise InputError(f"{shown(path)}: this folder holds no files")
         found += inside
     return found
-
-
-def _is_image_name(name: str) -> bool:
-    from PIL import Image
-
-    return os.path.splitext(name)[1].lower() in Image.registered_extensions()

@@ -1,6 +1,7 @@
 """The pictures that commands write. They take arrays and rows, and know no other room."""
 
 import re
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,12 +11,20 @@ import numpy as np
 _CURVES = {"train": "tab:blue", "validation": "tab:orange", "validation_ema": "tab:red", "validation_swa": "tab:red"}
 
 
-def plot_curves(rows: Sequence[Mapping[str, Any]], path: Path) -> Path:
-    """Loss, accuracy and learning rate by epoch, from the rows of a `metrics.jsonl`."""
+def plot_curves(rows: Sequence[Mapping[str, Any]], title: str, training: str, path: Path) -> Path:
+    """Loss, accuracy and learning rate by epoch.
+
+    Args:
+      rows: of a `metrics.jsonl`.
+      title: which run this is.
+      training: what the losses of training hold that those of evaluation do not, as "dropout"; perhaps nothing.
+      path: of the picture.
+    """
     from matplotlib.ticker import LogLocator, NullFormatter
 
-    margins = {"left": 0.055, "right": 0.99, "bottom": 0.13, "top": 0.88, "wspace": 0.2}
-    figure, axes = new_figure(1, 3, (13, 3.8), margins)
+    margins = {"left": 0.055, "right": 0.99, "bottom": 0.12, "top": 0.78, "wspace": 0.2}
+    figure, axes = new_figure(1, 3, (13, 4.2), margins)
+    set_title(figure, title)
     for axis, name in zip(axes[:2], ("loss", "accuracy"), strict=True):
         for split, color in _CURVES.items():
             points = [(row["epoch"], row[name]) for row in rows if row["split"] == split and name in row]
@@ -29,8 +38,9 @@ def plot_curves(rows: Sequence[Mapping[str, Any]], path: Path) -> Path:
         for row in rows:
             if row["split"] == "test":
                 axis.axhline(row[name], color="tab:green", linestyle="--", label=f"test {row[name]:.4f}")
-        note = " (train: with augmentation, dropout, smoothing)" if name == "loss" else ""
-        axis.set(title=name + note, xlabel="epoch")
+        axis.set_xlabel("epoch")
+        note = f"\n(train: with {training})" if training else ""
+        axis.set_title(name + note, fontsize=10)
         axis.legend()
     losses = [row["loss"] for row in rows if row["split"] != "test" and "loss" in row]
     if losses and min(losses) > 0 and max(losses) > 20 * min(losses):
@@ -41,7 +51,8 @@ def plot_curves(rows: Sequence[Mapping[str, Any]], path: Path) -> Path:
     rates = [(row["epoch"], row["learning_rate"]) for row in rows if row["split"] == "train"]
     if rates:
         axes[2].plot(*zip(*rates, strict=True), color="tab:gray", marker=".")
-    axes[2].set(title="learning rate at the end of the epoch", xlabel="epoch")
+    axes[2].set_title("learning rate at the end of the epoch", fontsize=10)
+    axes[2].set_xlabel("epoch")
     for axis in axes:
         axis.grid(alpha=0.3)
         axis.xaxis.get_major_locator().set_params(integer=True)
@@ -69,49 +80,6 @@ def plot_schedule(
     for epoch, what in named:
         axes[0].text(epoch, 0.98, f" {what}", transform=top, rotation=90, ha="right", va="top", fontsize=8)
     axes[0].set_title(title)
-    return save_figure(figure, path)
-
-
-def plot_confusion(confusion: np.ndarray, class_names: Sequence[str], path: Path) -> Path:
-    """A confusion matrix [K, K] (rows: labels): shares of each row as colours, counts as numbers."""
-    from matplotlib.colors import PowerNorm
-
-    count = len(class_names)
-    side = float(np.clip(0.55 * count + 2, 5, 24))
-    figure, axes = new_figure(1, 1, (side + 1, side))
-    axis = axes[0]
-    shares = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
-    # The power makes a few mistakes in a thousand visible.
-    image = axis.imshow(shares, cmap="Blues", norm=PowerNorm(0.4, vmin=0, vmax=1))
-    if count <= 30:
-        for i, j in np.ndindex(count, count):
-            if confusion[i, j]:
-                color = "white" if shares[i, j] > 0.3 else "black"
-                axis.text(j, i, f"{confusion[i, j]}", ha="center", va="center", color=color, fontsize=8)
-    if count <= 60:
-        axis.set_xticks(range(count), class_names, rotation=45 if max(map(len, class_names)) > 2 else 0, ha="right" if
-                        max(map(len, class_names)) > 2 else "center")  # fmt: skip
-        axis.set_yticks(range(count), class_names)
-    axis.set(xlabel="predicted", ylabel="label", title="confusion matrix (color: share of the label, not linear)")
-    figure.colorbar(image, ax=axis, fraction=0.046)
-    return save_figure(figure, path)
-
-
-def plot_mistakes(
-    images: np.ndarray, labels: Sequence[str], predictions: Sequence[str], confidences: Sequence[float], path: Path
-) -> Path:
-    """Images uint8 [N, H, W, C] that were classified wrongly, with label, prediction and its probability."""
-    columns = int(np.clip(len(images), 3, 6))
-    rows = max(1, -(-len(images) // columns))
-    figure, axes = new_figure(rows, columns, (columns * 2.0, rows * 2.35 + 0.4))
-    for axis in axes:
-        axis.axis("off")
-    for axis, image, label, prediction, confidence in zip(axes, images, labels, predictions, confidences, strict=False):
-        shown = image[..., 0] if image.shape[-1] == 1 else image
-        axis.imshow(shown, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
-        axis.set_title(f"{label}, taken for\n{prediction} ({confidence:.1%})", fontsize=9)
-    title = "most confident mistakes" if len(images) else "no mistakes"
-    figure.suptitle(title)
     return save_figure(figure, path)
 
 
@@ -154,6 +122,13 @@ def new_figure(
     FigureCanvasAgg(figure)
     axes = figure.subplots(rows, columns, squeeze=False, gridspec_kw=dict(margins or {}))
     return figure, list(axes.reshape(-1))
+
+
+def set_title(figure: Any, title: str) -> None:
+    """A title above all axes, in lines that fit the figure."""
+    points = float(np.clip(0.8 * figure.get_figwidth(), 11, 20))
+    characters = int(figure.get_figwidth() * 72 / (0.55 * points))
+    figure.suptitle("\n".join(textwrap.fill(line, characters) for line in title.split("\n")), fontsize=points)
 
 
 def save_figure(figure: Any, path: Path) -> Path:

@@ -16,6 +16,10 @@ from cnn_jax.errors import InputError
 # File systems over a network show other hosts' files with some delay.
 _SECONDS_UNTIL_SEEN = 10.0
 _STARTS_KEPT = 100
+# What a run that goes on makes untrue.
+_OF_THE_END = (
+    "summary.json", "evaluation*.json", "predictions*.csv", "plots/confusion*.png", "plots/mistakes*.png"
+)  # fmt: skip
 # They say how and where a run is made, not what comes out.
 MAY_CHANGE = (
     "data.workers", "eval_batch_size", "steps_per_call", "on_nonfinite", "parallel.devices", "parallel.strategy",
@@ -99,8 +103,9 @@ def open_run_directory(workdir: Path, config: ml_collections.ConfigDict, resolve
     earlier = _earlier(workdir) if has_checkpoints(workdir) else []
     try:
         workdir.mkdir(parents=True, exist_ok=True)
-        for outdated in ("summary.json", "evaluation.json"):
-            (workdir / outdated).unlink(missing_ok=True)
+        for pattern in _OF_THE_END:
+            for outdated in workdir.glob(pattern):
+                outdated.unlink()
         write_json(workdir / "config.json", {**to_json(config), "resolved": resolved})
         write_json(workdir / "environment.json", describe_environment() | ({"earlier": earlier} if earlier else {}))
     except OSError as error:

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from cnn_jax.data.sources.folder import list_folder
 from cnn_jax.errors import InputError
 from cnn_jax.experiment.fitting import build, fit
 from cnn_jax.inference.evaluation import assess, load_split
@@ -120,7 +121,7 @@ def test_evaluate_script(trained: Path) -> None:
     [
         (["--workdir=/nowhere"], "not a run directory"),
         ([], "--workdir"),
-        (["--workdir={trained}", "--data_dir=/nowhere"], "not read from a folder"),
+        (["--workdir={trained}", "--data_dir=/nowhere"], "--data_dir=/nowhere: there is no such folder or file"),
         (["--workdir={trained}", "--split=tests"], "invalid choice"),
     ],
 )
@@ -176,7 +177,7 @@ def test_evaluation_on_other_data_of_the_same_classes(tmp_path: Path) -> None:
     assert abs(other["loss"] - same["loss"]) > 1e-4
     run = load_run(tmp_path / "run")
     other_classes = run.__class__(**{**vars(run), "class_names": tuple("abcdefghij")})
-    with pytest.raises(InputError, match="other classes"):
+    with pytest.raises(InputError, match=r"has the classes 0, 1, .*, but the model was trained on a, b"):
         load_split(other_classes, "test")
 
 
@@ -219,14 +220,25 @@ def test_predictions_are_what_evaluation_computes(trained: Path, pictures: Path)
         assert sum(probability for _, probability in prediction.classes) == pytest.approx(1)
 
 
-def test_folders_are_listed_in_order_without_what_is_no_image(pictures: Path, tmp_path: Path) -> None:
-    listed = [Path(path).relative_to(pictures).as_posix() for path in list_images([str(pictures)])]
-    assert listed == [*(f"{i:02}.png" for i in range(12)), "deeper/größer 1.jpg"]
-    with pytest.raises(InputError, match="holds no image files"):
-        list_images([str(tmp_path)])
+def test_folders_are_listed_as_training_lists(pictures: Path, tmp_path: Path) -> None:
+    """Whatever the extension: what training would take of a class folder, predict takes."""
+    shutil.copytree(pictures, tmp_path / "set/a")
+    (tmp_path / "set/b").mkdir()
+    (tmp_path / "set/b/IMG_1.HEIC").write_bytes(b"ftypheic")
+    (tmp_path / "set/b/no_extension").write_bytes((pictures / "00.png").read_bytes())
+    (tmp_path / "set/b/Thumbs.db").write_bytes(b"x")
+    listed = [Path(path).relative_to(tmp_path / "set").as_posix() for path in list_images([str(tmp_path / "set")])]
+    assert listed == [
+        *(f"a/{i:02}.png" for i in range(12)), "a/deeper/größer 1.jpg", "a/notes.txt", "b/IMG_1.HEIC", "b/no_extension"
+    ]  # fmt: skip
+    assert listed == list_folder(tmp_path / "set").paths["train"]
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match="empty: this folder holds no files"):
+        list_images([str(tmp_path / "empty")])
 
 
 def test_predict_script(trained: Path, pictures: Path, tmp_path: Path) -> None:
+    """Each image has a row, in order: its classes, or the error."""
     (tmp_path / "broken.png").write_bytes(b"no image")
     result = script(
         "predict.py", f"--workdir={trained}", pictures / "00.png", tmp_path / "broken.png", tmp_path / "gone.png",
@@ -234,20 +246,30 @@ def test_predict_script(trained: Path, pictures: Path, tmp_path: Path) -> None:
     )  # fmt: skip
     assert result.returncode == 1
     rows = json.loads(result.stdout)
-    assert [Path(row["image"]).name for row in rows] == ["00.png", "01.png"]
-    assert all(len(row["classes"]) == 2 for row in rows)
-    assert "broken.png: this is not an image" in result.stderr
-    assert "gone.png: there is no such file" in result.stderr
+    assert [Path(row["image"]).name for row in rows] == ["00.png", "broken.png", "gone.png", "01.png"]
+    assert [len(row["classes"]) for row in rows] == [2, 0, 0, 2]
+    assert [row["error"] is None for row in rows] == [True, False, False, True]
+    for row, words in ((rows[1], "broken.png: this is not an image"), (rows[2], "gone.png: there is no such file")):
+        assert words in row["error"]
+        assert row["error"] in result.stderr
     assert "Traceback" not in result.stderr
 
     table = tmp_path / "table.csv"
-    result = script("predict.py", f"--workdir={trained}", pictures, f"--csv={table}")
-    assert result.returncode == 0, result.stderr
+    result = script("predict.py", f"--workdir={trained}", pictures, f"--csv={table}", "--top=99")
+    assert result.returncode == 1, result.stderr
     with open(table, newline="") as file:
         lines = list(csv.DictReader(file))
-    assert len(lines) == 13
-    assert lines[-1]["image"].endswith("größer 1.jpg")
-    assert all(0 <= float(line["probability"]) <= 1 for line in lines)
+    assert len(lines) == 14
+    assert lines[-2]["image"].endswith("größer 1.jpg")
+    for line in lines[:-1]:
+        probabilities = [float(line[f"probability{rank}"]) for rank in ("", *(f"_{n}" for n in range(2, 11)))]
+        assert sum(probabilities) == pytest.approx(1, abs=1e-5)
+        assert probabilities == sorted(probabilities, reverse=True)
+        assert line["class_10"]
+        assert not line["error"]
+    assert lines[-1]["image"].endswith("notes.txt")
+    assert not lines[-1]["class"]
+    assert "notes.txt: this is not an image" in lines[-1]["error"]
 
     result = script("predict.py", f"--workdir={trained}", pictures / "00.png")
     assert result.stdout.startswith(f"{pictures / '00.png'}: ")

@@ -21,11 +21,15 @@ _NAMED_AT_MOST = 20
 _EXAMPLES = 3
 
 
-def load_csv(data: Any) -> Source:
+def load_csv(data: Any, class_names: Sequence[str] | None = None) -> Source:
     """The source `csv`; `data.dir` is the manifest.
 
     Paths are relative to `data.images_dir`, or else to the manifest's folder; class names are sorted. Rows that repeat
     another count once.
+
+    Args:
+      data: the config's `data` block.
+      class_names: of a trained model that is to be evaluated: any classes and splits will do then.
 
     Raises:
       InputError: there is no such file; a column is missing; fewer than two classes; no row to train on; or (with
@@ -44,7 +48,7 @@ def load_csv(data: Any) -> Source:
     faults = sorted([*faults, *more])
     _report(manifest, faults, len(rows) + sum(len(fault.lines) for fault in faults), data.on_error)
     names = tuple(sorted({row.label for row in rows}))
-    if len(names) < 2:
+    if len(names) < 2 and (class_names is None or not names):
         hold = f"have the label {names[0]!r}" if names else "are left out"
         raise InputError(f"{manifest}: all rows {hold}; a classifier needs at least two classes")
     lost = tuple(map(shown, sorted({row.label for row in whole}.difference(names))))
@@ -53,7 +57,7 @@ def load_csv(data: Any) -> Source:
         announce(f"{manifest}: no row of {len(lost)} {kinds} can be used ({', '.join(lost)}): left out")
     parts = {split: [row for row in rows if row.split == split] for split in ("train", "validation", "test")}
     parts = {split: part for split, part in parts.items() if part}
-    if "train" not in parts:
+    if "train" not in parts and class_names is None:
         raise InputError(f"{manifest}: no row has the split 'train'")
     groups = None
     if data.group is not None:

@@ -15,6 +15,7 @@ from cnn_jax.data.sources.file_states import file_state, fingerprint, identity, 
 from cnn_jax.data.sources.layout import find_splits, inner_folder
 from cnn_jax.data.sources.names_alike import folded, same_but_for_case, same_in_unicode
 from cnn_jax.data.sources.shape import settle_shape
+from cnn_jax.data.sources.split_names import split_of
 from cnn_jax.data.sources.tree import File, Tree, inode
 from cnn_jax.data.sources.words import counted, named
 from cnn_jax.data.splits import Source
@@ -39,8 +40,12 @@ class Listing(NamedTuple):
     empty: tuple[str, ...]
 
 
-def load_folder(data: Any) -> Source:
-    """The source `folder`; `data` is the config's `data` block.
+def load_folder(data: Any, class_names: Sequence[str] | None = None) -> Source:
+    """The source `folder`.
+
+    Args:
+      data: the config's `data` block.
+      class_names: of a trained model that is to be evaluated: any classes and splits will do then.
 
     Raises:
       InputError: there is no such folder, or it does not hold at least two classes of images.
@@ -48,7 +53,7 @@ def load_folder(data: Any) -> Source:
     if not data.dir:
         raise InputError("config.data.dir=None: data.source=folder needs the folder, as in data.dir=photos")
     how = (tuple(data.include), tuple(data.exclude), data.layout)
-    listing = list_folder(data.dir, data.on_error == "skip", *how)
+    listing = list_folder(data.dir, data.on_error == "skip", *how, class_names=class_names)
     root = os.path.abspath(os.path.expanduser(data.dir))
     name = shown(Path(root).name)
     shape, read_off = settle_shape(data, [Files(root, paths) for paths in listing.paths.values()], f"images of {name}")
@@ -94,6 +99,7 @@ def list_folder(
     include: Sequence[str] = (),
     exclude: Sequence[str] = (),
     layout: str = "auto",
+    class_names: Sequence[str] | None = None,
 ) -> Listing:
     """All files of a folder of classes, whatever their extension.
 
@@ -103,6 +109,8 @@ def list_folder(
       skip_empty: leave out classes without files instead of refusing them.
       include, exclude: patterns of what is read and of what is not; see `Tree`.
       layout: see `find_splits`.
+      class_names: of a trained model that is to be evaluated: any of its classes, and any of the splits, may be
+        missing then. They also tell a split from a class of the same name.
 
     Raises:
       InputError: there is no such folder; it cannot be read; it may be meant in two ways; it has fewer than two
@@ -113,20 +121,13 @@ def list_folder(
         what = "this is a file" if os.path.exists(root) else "there is no such folder"
         raise InputError(f"config.data.dir={shown(str(folder))}: {what}; it must hold one folder of images per class")
     tree = Tree(root, include, exclude)
-    tops = find_splits(tree, layout)
+    whole = class_names is None or layout == "classes"
+    tops = find_splits(tree, layout) if whole else _partial_splits(tree, class_names or ())
     found = {split: _classes(tree, top) for split, top in tops.items()}
     _check_patterns(tree, found)
-    empty = sorted(name for name in found["train"] if not found["train"][name])
-    if empty and not skip_empty:
-        raise InputError(
-            f"{shown(tops['train'])}: {counted('class folder', empty)} without any image; fill or delete "
-            f"{'them' if len(empty) > 1 else 'it'}, or set data.on_error=skip"
-        )
-    if empty:
-        announce(f"{shown(tops['train'])}: left out {counted('class folder', empty)} without any image")
-    names = tuple(sorted(name for name in found["train"] if found["train"][name]))
-    _check_names(tree, tops["train"], names)
-    _check_same_classes(tree.root, found, names)
+    names, empty = (
+        _trainable(tree, tops["train"], found, skip_empty) if class_names is None else (_present(tree, found), [])
+    )
     states = []
     paths: dict[str, list[str]] = {}
     labels: dict[str, np.ndarray] = {}
@@ -141,6 +142,55 @@ def list_folder(
         states += [file_state(path, f"{split} {names[label]} {size}", time) for path, label, (size, time) in files]
     readable = [tuple(_decodable(name) for name in some) for some in (names, empty)]
     return Listing(readable[0], paths, labels, np.array(states, np.uint64), readable[1])
+
+
+def files_below(folder: str) -> list[str]:
+    """All files below a folder that would be training images if it were a class, sorted."""
+    return sorted(path for path, _ in Tree(folder).walk(folder, {inode(folder)}))
+
+
+def _trainable(
+    tree: Tree, top: str, found: dict[str, dict[str, list[File]]], skip_empty: bool
+) -> tuple[tuple[str, ...], list[str]]:
+    """The classes that a model can learn, and those without any file."""
+    empty = sorted(name for name in found["train"] if not found["train"][name])
+    if empty and not skip_empty:
+        raise InputError(
+            f"{shown(top)}: {counted('class folder', empty)} without any image; fill or delete "
+            f"{'them' if len(empty) > 1 else 'it'}, or set data.on_error=skip"
+        )
+    if empty:
+        announce(f"{shown(top)}: left out {counted('class folder', empty)} without any image")
+    names = tuple(sorted(name for name in found["train"] if found["train"][name]))
+    _check_names(tree, top, names)
+    _check_same_classes(tree.root, found, names)
+    return names, empty
+
+
+def _present(tree: Tree, found: dict[str, dict[str, list[File]]]) -> tuple[str, ...]:
+    """All classes with files, whatever split they stand in."""
+    names = tuple(sorted({name for classes in found.values() for name, files in classes.items() if files}))
+    if not names:
+        raise InputError(f"config.data.dir={shown(tree.root)}: it holds no class folders with images")
+    return names
+
+
+def _partial_splits(tree: Tree, class_names: Sequence[str]) -> dict[str, str]:
+    """The splits that there are; without any, {"train": root}. A class of the model is no split."""
+    folders = tree.folders(tree.root)
+    splits = {name: split for name in sorted(folders) if (split := split_of(name)) is not None}
+    if all(_decodable(name) in class_names for name in splits):
+        return {"train": tree.root}
+    found: dict[str, str] = {}
+    for name, split in splits.items():
+        if split in found:
+            other = os.path.basename(found[split])
+            raise InputError(f"{shown(tree.root)}: both {other}/ and {name}/ name the split {split}")
+        found[split] = folders[name]
+    others = sorted(name for name in folders if name not in splits)
+    if others:
+        announce(f"{shown(tree.root)}: left out what is in no split: {counted('folder', others)}")
+    return found
 
 
 def _classes(tree: Tree, top: str) -> dict[str, list[File]]:

@@ -22,11 +22,15 @@ _BYTES_FOR_ALL, _BYTES_FOR_EACH = 1 << 20, 1 << 10
 _LONGEST_HEADER = 1 << 16
 
 
-def load_npz(data: Any) -> Source:
+def load_npz(data: Any, class_names: Sequence[str] | None = None) -> Source:
     """The source `npz`; `data.dir` is the archive.
 
     It holds `image`, uint8 [N, H, W] or [N, H, W, 1 or 3]; `label` [N], numbers 0..K-1 or names; perhaps `split` [N]
     of the texts train, validation, test; perhaps `class_names` [K].
+
+    Args:
+      data: the config's `data` block.
+      class_names: of a trained model that is to be evaluated: any classes and splits will do then.
 
     Raises:
       InputError: there is no such file, or its arrays are not of this form.
@@ -54,7 +58,9 @@ def load_npz(data: Any) -> Source:
     shape = (int(height), int(width), int(data.channels or (*image.shape, 1)[3]))
     reader = Arrays(folder / "image.npy", path.name)
     rows = _rows(path, arrays, len(image))
-    if len(names) < 2 or len(set(names)) < len(names):
+    if "train" not in rows and class_names is None:
+        raise InputError(f"{path}: no entry of its array 'split' is 'train'")
+    if len(names) < (2 if class_names is None else 1) or len(set(names)) < len(names):
         raise InputError(
             f"{path}: its classes are {', '.join(names[:5])}; a classifier needs two or more different ones"
         )
@@ -177,11 +183,11 @@ def _rows(path: Path, arrays: dict[str, np.ndarray], count: int) -> dict[str, np
         raise InputError(f"{path}: its array 'split' contains {wrong!r}; it must say train, validation or test")
     of_row = np.array(splits)[inverse]
     rows = {split: np.flatnonzero(of_row == split) for split in ("train", "validation", "test")}
-    if not len(rows["train"]):
-        raise InputError(f"{path}: no entry of its array 'split' is 'train'")
     return {split: row for split, row in rows.items() if len(row)}
 
 
 def _states(path: Path) -> np.ndarray:
-    status = path.stat()
-    return np.array([file_state(path.name, str(status.st_size), stamp(status))], np.uint64)
+    """The checksums that the archive holds of its arrays tell two archives of one size apart, whatever their names."""
+    with zipfile.ZipFile(path) as archive:
+        checksums = sorted((member.filename, member.CRC) for member in archive.infolist())
+    return np.array([file_state("arrays", repr(checksums), stamp(path.stat()))], np.uint64)
