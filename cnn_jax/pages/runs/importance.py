@@ -7,13 +7,15 @@ from typing import Any
 from cnn_jax.errors import InputError
 
 _LEAST, _MOST = 4, 300  # runs; the time grows with their square
+_APART = 0.1  # of the range: how far below the least number None lies, as on the page's axes
 
 
 def importances(records: Sequence[Mapping[str, Any]], values: Sequence[float], goal: str) -> dict[str, float]:
     """Shares of the variance of a figure (fANOVA; Hutter et al. 2014), the largest first; they sum to 1.
 
     Args:
-      records: {key: value} of each run, the same keys in all; of more than 300 runs some at even distances.
+      records: {key: value} of each run, the same keys in all; of more than 300 runs some at even distances. None among
+        numbers (patience=None) has a place of its own, below them.
       values: the runs' figure, finite.
       goal: "maximize" or "minimize".
 
@@ -76,8 +78,14 @@ def _distribution(values: Sequence[Any]) -> Any:
 
     if not are_numbers(values):
         return distributions.CategoricalDistribution(sorted({repr(value) for value in values}))
-    return distributions.FloatDistribution(float(min(values)), float(max(values)), log=spans_decades(values))
+    numbers = [float(value) for value in values if value is not None]
+    least, most, log = min(numbers), max(numbers), spans_decades(values)
+    if len(numbers) < len(values):
+        least = least * (least / most) ** _APART if log else least - _APART * (most - least or 1.0)
+    return distributions.FloatDistribution(least, most, log=log)
 
 
 def _value(value: Any, distribution: Any) -> Any:
-    return repr(value) if hasattr(distribution, "choices") else float(value)
+    if hasattr(distribution, "choices"):
+        return repr(value)
+    return distribution.low if value is None else float(value)
