@@ -40,8 +40,12 @@ class LoopState:
 
 def is_finished(loop_state: LoopState, config: LoopConfig) -> bool:
     """All epochs are done, or patience is over."""
-    out_of_patience = config.patience is not None and loop_state.epochs_without_better >= config.patience
-    return loop_state.epoch >= config.num_epochs or out_of_patience
+    return loop_state.epoch >= config.num_epochs or is_out_of_patience(loop_state, config.patience)
+
+
+def is_out_of_patience(loop_state: LoopState, patience: int | None) -> bool:
+    """So many epochs in a row were no better than the best."""
+    return patience is not None and loop_state.epochs_without_better >= patience
 
 
 def close_epoch(
