@@ -10,6 +10,7 @@ import optax
 
 from cnn_jax import data
 from cnn_jax.cli.progress import announce
+from cnn_jax.config.schedule_keys import check_warmup
 from cnn_jax.config.tree import validate
 from cnn_jax.data.augment.pipeline import CROP, Augment, crop_while_decoding, make_augment
 from cnn_jax.data.feeding.device_dataset import DeviceDataset, put_on_device
@@ -22,6 +23,7 @@ from cnn_jax.optimization.optimizers import has_momentum, make_optimizer
 from cnn_jax.optimization.schedules import (
     Schedule,
     check_rates,
+    length_notes,
     make_momentum,
     make_schedule,
     plateau_arguments,
@@ -89,6 +91,7 @@ def build(config: ml_collections.ConfigDict, loading: str | None = None) -> Expe
       InputError: whatever in the config, the data or their combination cannot work.
     """
     config = validate(config)
+    check_warmup(config.schedule, config.num_epochs)
     devices = choose_devices(config.parallel.strategy, config.parallel.devices, config.parallel.batch_norm)
     keep_programs()
     splits = _load_on_all_hosts(config, loading)
@@ -106,7 +109,12 @@ def build(config: ml_collections.ConfigDict, loading: str | None = None) -> Expe
             config.schedule, base, steps_per_epoch, config.num_epochs, peak=config.optimizer.learning_rate
         )
 
-    check_rates(scheduled(config.optimizer.learning_rate), config.schedule.name, steps_per_epoch * config.num_epochs)
+    idle = check_rates(
+        scheduled(config.optimizer.learning_rate), config.schedule.name, steps_per_epoch * config.num_epochs
+    )
+    notes = [*length_notes(config.schedule, steps_per_epoch, config.num_epochs), *([idle] if idle else [])]
+    if notes:
+        announce("\n".join(notes))
     return Experiment(
         config, splits, augment, make_normalization(config.data.normalization, splits), model,
         _make_optimizer(config, scheduled, steps_per_epoch), scheduled(config.optimizer.learning_rate),
