@@ -8,11 +8,11 @@ from typing import Any
 
 import ml_collections
 
-from cnn_jax.config.keys import KEYS, VARIANTS
 from cnn_jax.config.overrides import Pairs, split
 from cnn_jax.config.rules import did_you_mean
 from cnn_jax.config.schedule_keys import check_warmup
-from cnn_jax.config.tree import flatten, load_config, override
+from cnn_jax.config.suggestions import meant_key
+from cnn_jax.config.tree import every_key, flatten, load_config, override
 from cnn_jax.errors import InputError
 from cnn_jax.tuning.search.distributions import Distribution
 from cnn_jax.tuning.search.draws import draw
@@ -71,15 +71,9 @@ def _hint(reason: str) -> str:
 def _check_names(sweep: Sweep) -> None:
     for parameter in sweep.parameters:
         if not f"{parameter.name}.".startswith("config."):
-            keys = _every_key()
-            alike = next((key for key in keys if key.endswith(f".{parameter.name}")), None)
-            hint = f" (did you mean '{alike}'?)" if alike else did_you_mean(f"config.{parameter.name}", keys)
+            meant = meant_key(parameter.name, every_key())
+            hint = f" (did you mean 'config.{meant}'?)" if meant else ""
             raise InputError(f"{parameter.name}: names of parameters begin with 'config.'{hint}")
-
-
-def _every_key() -> list[str]:
-    own = [f"{block}.{key}" for block, variants in VARIANTS.items() for keys in variants.values() for key in keys]
-    return [f"config.{key}" for key in (*KEYS, *own)]
 
 
 def _check_metric(metric: Metric, stops_early: bool) -> None:
