@@ -11,7 +11,7 @@ import optax
 from cnn_jax import data
 from cnn_jax.cli.progress import announce
 from cnn_jax.config.schedule_keys import check_warmup
-from cnn_jax.config.tree import validate
+from cnn_jax.config.tree import override, validate
 from cnn_jax.data.augment.pipeline import CROP, Augment, crop_while_decoding, make_augment
 from cnn_jax.data.feeding.device_dataset import DeviceDataset, put_on_device
 from cnn_jax.data.normalize import Normalization, make_normalization
@@ -81,11 +81,13 @@ class Experiment:
         )
 
 
-def build(config: ml_collections.ConfigDict, loading: str | None = None) -> Experiment:
+def build(config: ml_collections.ConfigDict, loading: str | None = None, fit_batch: bool = False) -> Experiment:
     """Loads the data and makes the model and the optimizer; nothing is computed yet and nothing written but the cache.
 
     Args:
       loading: how a run that goes on began to be fed, where `data.loading` is "auto".
+      fit_batch: for those who try other batch sizes: one that the data or the devices do not allow becomes the next
+        smaller one that they do.
 
     Raises:
       InputError: whatever in the config, the data or their combination cannot work.
@@ -95,6 +97,10 @@ def build(config: ml_collections.ConfigDict, loading: str | None = None) -> Expe
     devices = choose_devices(config.parallel.strategy, config.parallel.devices, config.parallel.batch_norm)
     keep_programs()
     splits = _load_on_all_hosts(config, loading)
+    if fit_batch:
+        parts = devices.count * config.accumulate_steps
+        fitting = min(config.batch_size, len(splits.train)) // parts * parts
+        config = override(config, [("batch_size", max(fitting, parts))])
     _check_sizes(config, splits, devices)
     augment = _make_augment(config, splits)
     model = make_model(

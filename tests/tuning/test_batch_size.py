@@ -1,5 +1,6 @@
 """The batch-size finder: memory by the compiler's account, throughput by a clock that is passed in, scaling rules."""
 
+import dataclasses
 import itertools
 import math
 from collections.abc import Callable, Iterator
@@ -17,16 +18,18 @@ from cnn_jax.experiment.costs import compile_with_costs, measure_costs
 from cnn_jax.experiment.dry_run import describe_costs
 from cnn_jax.experiment.fitting import build
 from cnn_jax.tuning.finders import batch_size
+from cnn_jax.tuning.finders.batch_report import BatchFinding, report
 from cnn_jax.tuning.finders.batch_search import (
     first_size,
     largest_fitting,
+    may_be_recommended,
     parse_bytes,
     pays,
     recommend,
     rule_of,
     scaled_rate,
 )
-from cnn_jax.tuning.finders.batch_size import BatchFinding, find_batch_size, report, resized
+from cnn_jax.tuning.finders.batch_size import find_batch_size, resized
 from tests.support.helpers import read_json, refusal, script, tiny_config
 
 # Rules in closed form
@@ -58,6 +61,14 @@ def test_doubling_ends_where_it_no_longer_pays() -> None:
     assert pays({8: 100.0, 16: 180.0, 32: 185.0})
     assert not pays({8: 100.0, 16: 180.0, 32: 185.0, 64: 150.0})
     assert recommend({8: 100.0, 16: 180.0, 32: 185.0, 64: 189.0}) == 16
+
+
+def test_what_noise_leaves_open() -> None:
+    exact = {8: 100.0, 16: 180.0, 32: 185.0, 64: 189.0}
+    assert may_be_recommended({size: (rate, rate) for size, rate in exact.items()}) == (16, 16)
+    assert may_be_recommended({size: (0.99 * rate, 1.01 * rate) for size, rate in exact.items()}) == (16, 32)
+    assert may_be_recommended({size: (0.5 * rate, 1.5 * rate) for size, rate in exact.items()}) == (8, 64)
+    assert may_be_recommended({8: (90.0, 110.0), 16: (500.0, 510.0)}) == (16, 16)
 
 
 def test_the_first_size() -> None:
@@ -190,6 +201,37 @@ def test_what_is_written_and_printed(found: tuple[BatchFinding, list[int]], conf
     assert text.splitlines()[-1] == (
         f"--config.batch_size={finding.recommended} --config.optimizer.learning_rate={rate:.3g}"
     )
+
+
+def test_spread_and_noise_are_said(found: tuple[BatchFinding, list[int]], config: Any, tmp_path: Path) -> None:
+    """A machine with other work: every third call takes 2.2 times as long."""
+    calls = itertools.count()
+    noisy = find_batch_size(config, tmp_path, most=16, clock=Clock(lambda size: 2.2 if next(calls) % 3 == 0 else 1.0))
+    assert noisy.images_per_second == {8: 8.0, 16: 16.0}
+    low, high = noisy.quartiles[16]
+    assert (low, high) == pytest.approx((16 * (0.5 + 0.5 / 2.2), 16.0))
+    assert read_json(noisy.json)["quartiles"]["16"] == [low, high]
+    table = report(noisy, config).splitlines()
+    assert table[0].split()[:3] == ["batch", "images/s", "spread"]
+    assert table[2].split()[:3] == ["16", "16", "27%"]
+
+    quiet = report(found[0], config)
+    assert "recommended: 32, the smallest with 95 % of the best throughput" in quiet
+    wide = {size: (rate / 2, 2 * rate) for size, rate in found[0].images_per_second.items()}
+    text = report(dataclasses.replace(found[0], quartiles=wide), config)
+    assert "too noisy to tell: the smallest batch with 95 % of the best throughput is between 8 and 64" in text
+    assert "by the medians 32; a step's time spreads by up to 150%" in text
+
+
+@pytest.mark.parametrize("changes", [[("batch_size", 100_000)], [("batch_size", 51), ("parallel.devices", 2)]])
+def test_the_own_batch_may_be_impossible(config: Any, tmp_path: Path, changes: list[tuple[str, Any]]) -> None:
+    """More than there are images, or not for these devices: the finder is asked for another one."""
+    impossible = override(config, changes)
+    finding = find_batch_size(impossible, tmp_path, most=8, clock=Clock(lambda size: 1.0))
+    assert finding.recommended == 8
+    rate = config.optimizer.learning_rate * 8 / impossible.batch_size
+    assert finding.overrides == ("--config.batch_size=8", f"--config.optimizer.learning_rate={rate:.3g}")
+    assert ("which is more than there are images" in report(finding, impossible)) == (impossible.batch_size > 1294)
 
 
 def test_devices_and_parts_are_respected(config: Any, tmp_path: Path) -> None:
