@@ -76,7 +76,7 @@ def test_a_suggestion_below_the_first_rate(tmp_path: Path, monkeypatch: pytest.M
     finding = find_learning_rate(small_config(), far, tmp_path)
     assert finding.learning_rate > 1
     assert report(finding).splitlines()[1].split()[4] == "-"
-    with pytest.raises(InputError, match="a tenth of .* is below the first rate: lower --start=1"):
+    with pytest.raises(InputError, match=r"a tenth of .* is below the first rate: lower --start=1"):
         find_learning_rate(small_config(), dataclasses.replace(far, suggestion="minimum"), tmp_path)
 
 
