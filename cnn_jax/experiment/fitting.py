@@ -39,6 +39,7 @@ from cnn_jax.training.checkpointing import Checkpointer
 from cnn_jax.training.evaluation import Fetch, compile_evaluation, evaluate
 from cnn_jax.training.loop import Trainer
 from cnn_jax.training.loop_state import LoopState, is_out_of_patience
+from cnn_jax.training.metrics import majority_share
 from cnn_jax.training.profile import profiled
 from cnn_jax.training.program import LoopConfig, Program, WeightAveraging
 from cnn_jax.training.requests import Request, Requests
@@ -151,7 +152,8 @@ def _run(
 
 
 def _loop_config(experiment: Experiment) -> LoopConfig:
-    config = experiment.config
+    config, splits = experiment.config, experiment.splits
+    held_out = splits.validation
     return LoopConfig(
         steps_per_epoch=experiment.steps_per_epoch,
         num_epochs=config.num_epochs,
@@ -161,6 +163,7 @@ def _loop_config(experiment: Experiment) -> LoopConfig:
         checkpoint_every=config.checkpoint.every,
         checkpoint_unit=config.checkpoint.unit,
         averaging=WeightAveraging() if config.swa_start is None else WeightAveraging("swa", config.swa_start),
+        majority_share=None if held_out is None else majority_share(splits.train.labels, held_out.labels),
     )
 
 
