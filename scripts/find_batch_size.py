@@ -21,8 +21,9 @@ def main(argv: Sequence[str]) -> None:
     config = parser.load_config(arguments.config)
     output = arguments.output or f"runs/find_batch_size/{Path(arguments.config).stem}"
 
+    from cnn_jax.tuning.finders.batch_report import report
     from cnn_jax.tuning.finders.batch_search import parse_bytes
-    from cnn_jax.tuning.finders.batch_size import find_batch_size, report
+    from cnn_jax.tuning.finders.batch_size import find_batch_size
 
     memory = None if arguments.memory is None else parse_bytes(arguments.memory)
     print(report(find_batch_size(config, output, arguments.max, memory), config))

@@ -1,6 +1,7 @@
-"""Draws what augmentation does to training images: the config's own pipeline, and every operation at several strengths.
+"""Draws what augmentation does to training images: the config's pipeline, and its operations at several strengths.
 
 scripts/show_augment.py
+scripts/show_augment.py --all                        also the operations that the config does not use: a minute or two
 scripts/show_augment.py --config=configs/cifar10_cnn.py --config.augment="(('randaugment', (2, 9)),)"
 """
 
@@ -13,14 +14,14 @@ from cnn_jax.cli import command_line
 def main(argv: Sequence[str]) -> None:
     parser = command_line.Parser(__doc__, with_config=True)
     parser.add_argument("--output", metavar="FILE.png", help="the picture (default: runs/augment_CONFIG_NAME.png)")
+    parser.add_argument("--all", action="store_true", help="draw every operation that there is")
     arguments = parser.parse(argv)
     config = parser.load_config(arguments.config)
 
     from cnn_jax.pictures.augment_grid import draw_gallery
 
-    print(
-        f"written: {draw_gallery(config, Path(arguments.output or f'runs/augment_{Path(arguments.config).stem}.png'))}"
-    )
+    path = Path(arguments.output or f"runs/augment_{Path(arguments.config).stem}.png")
+    print(f"written: {draw_gallery(config, path, arguments.all)}")
 
 
 if __name__ == "__main__":

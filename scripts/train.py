@@ -8,8 +8,7 @@ command runs once on each, all with the same --workdir on a file system that the
 GKE or a Cloud TPU they find each other, elsewhere by --coordinator, --num_hosts and --host.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from cnn_jax.cli import command_line
 from cnn_jax.cli.signals import Shutdown
@@ -38,26 +37,14 @@ def main(argv: Sequence[str], shutdown: Shutdown) -> None:
 
             lines = describe_costs(config)
         else:
+            from cnn_jax.config import register
             from cnn_jax.experiment import fit
+            from cnn_jax.experiment.ending import describe_end
 
-            lines = _report(fit(config, workdir, profile=arguments.profile, shutdown=shutdown), config, workdir)
+            summary = fit(config, workdir, profile=arguments.profile, shutdown=shutdown)
+            lines = describe_end(summary, config, workdir, arguments.config if register.has_names() else None)
         if hosts.is_primary():
             print(lines)
-
-
-def _report(summary: Mapping[str, Any], config: Any, workdir: str) -> str:
-    lines = []
-    for split in ("validation", "test"):
-        if f"{split}_accuracy" in summary:
-            lines.append(f"{split} accuracy {summary[f'{split}_accuracy']:.2%}  loss {summary[f'{split}_loss']:.4f}")
-    if summary["stopped_early"]:
-        lines.append(f"stopped early: {config.patience} epochs without a better {config.checkpoint.metric}")
-    which = "weights" if summary["weights"] == "raw" else "averaged weights"
-    lines.append(
-        f"{summary['epochs']} epochs in {summary['wall_seconds']:.1f} s, training at "
-        f"{summary['images_per_second']:,.0f} images/s; these are the {which} of epoch {summary['best_epoch']}"
-    )
-    return "\n".join([*lines, f"run directory: {workdir}"])
 
 
 if __name__ == "__main__":

@@ -7,17 +7,24 @@ import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import ml_collections
 
 from cnn_jax.cli.progress import command
 from cnn_jax.cli.signals import Shutdown, Stopped, end_on_signals, leave
 from cnn_jax.config import tree as config_module
+from cnn_jax.config.describe import describe, describe_usual
 from cnn_jax.config.overrides import Pairs, split
-from cnn_jax.config.rules import did_you_mean
+from cnn_jax.config.suggestions import meant_key
 from cnn_jax.errors import HostsError, InputError, Interrupted, NonFiniteError, SaveError, shown
 from cnn_jax.runtime.allocator import keep_memory
+
+# What other trainers call it.
+_WORKDIR = (
+    "output", "output_dir", "out", "out_dir", "outdir", "save_dir", "save_path", "log_dir", "logdir", "run_dir", "run",
+    "exp_dir", "work_dir", "ckpt_dir", "checkpoint_dir", "default_root_dir",
+)  # fmt: skip
 
 
 class Parser(argparse.ArgumentParser):
@@ -30,11 +37,17 @@ class Parser(argparse.ArgumentParser):
 
     def __init__(self, description: str | None, with_config: bool = False, with_run: bool = False):
         super().__init__(
-            description=description, allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter
-        )
+            description=description, allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter,
+            add_help=not with_config,
+        )  # fmt: skip
         self._with_config, self._with_run = with_config, with_run
         self._overrides: Pairs = []
+        self._file_of_help: str | None = None
         if with_config:
+            self.add_argument(
+                "-h", "--help", nargs="?", const="", metavar="TOPIC", action=_Help,
+                help="this text; or the config keys of a block (--help=model), or all of them (--help=all)",
+            )  # fmt: skip
             self.add_argument(
                 "--config", default="configs/digits.py", metavar="FILE",
                 help="a Python file that defines get_config() (default: %(default)s)",
@@ -50,22 +63,36 @@ class Parser(argparse.ArgumentParser):
         """The flags; overrides of the config are kept for `load_config`."""
         if self._with_config:
             argv, self._overrides = split(argv)
-            if "-h" in argv or "--help" in argv:  # which lists what the file registers, too
+            if any(word in ("-h", "--help") or word.startswith("--help=") for word in argv):
                 peek = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-                peek.add_argument("--config", nargs="?")
-                register_names(peek.parse_known_args(argv)[0].config)
+                peek.add_argument("--config", nargs="?", default=self.get_default("config"))
+                self._file_of_help = peek.parse_known_args(argv)[0].config
+                register_names(self._file_of_help)  # which help lists, too
         arguments, unknown = self.parse_known_args(argv)
         if unknown:
-            flags = [flag for action in self._actions for flag in action.option_strings if flag != "--config.KEY"]
-            hint = did_you_mean(unknown[0].partition("=")[0], flags) if unknown[0].startswith("--") else ""
+            meant = dict.fromkeys(filter(None, map(self._meant_flag, unknown)))
+            hint = f" (did you mean {' and '.join(repr(flag) for flag in meant)}?)" if meant else ""
             self.error(f"unrecognized arguments: {' '.join(unknown)}{hint}")
         if self._with_run:
             register_names(arguments.config)
         return arguments
 
+    def _meant_flag(self, word: str) -> str | None:
+        """What an unknown word stands for, where anything is close: a flag of the script, or one that sets a key."""
+        name = word.partition("=")[0]
+        if not name.startswith("-"):
+            return None
+        flags = [flag for action in self._actions for flag in action.option_strings if flag.startswith("--")]
+        if "--workdir" in flags and name.strip("-").replace("-", "_") in _WORKDIR:
+            return "--workdir"
+        meant = meant_key(name, config_module.every_key() if self._with_config else (), flags)
+        return f"--config.{meant}" if meant and meant not in flags else meant
+
     def format_help(self) -> str:
         if self._with_config:
-            self.epilog = f"config keys, set by --config.KEY=VALUE:\n{config_module.describe()}"
+            file = self._file_of_help
+            config = config_module.default_config() if file is None else config_module.load_config(file)
+            self.epilog = describe_usual(config_module.flatten(config), file or "the default config")
         return super().format_help()
 
     @property
@@ -80,6 +107,16 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: {message}; --help lists the flags\n")
+
+
+class _Help(argparse.Action):
+    """-h and --help, with a topic of the config."""
+
+    def __call__(
+        self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, option: str | None = None
+    ) -> NoReturn:
+        print(describe(values) if values else parser.format_help().rstrip("\n"))
+        parser.exit()
 
 
 def register_names(path: str | None) -> None:

@@ -67,7 +67,12 @@ class Lines:
 def announce(text: str) -> None:
     """Prints lines. They may hold names out of files: what a terminal would obey is escaped."""
     if not _silent:
-        print("\n".join(map(shown, text.split("\n"))), file=sys.stderr, flush=True)
+        print("\n".join(stamped(shown(line)) for line in text.split("\n")), file=sys.stderr, flush=True)
+
+
+def stamped(line: str) -> str:
+    """The line behind date and time where nobody watches: a log is read later. An empty line stays empty."""
+    return f"{time.strftime('%Y-%m-%d %H:%M:%S')}  {line}" if line and not sys.stderr.isatty() else line
 
 
 def command(*words: str) -> str:

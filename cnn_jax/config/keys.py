@@ -73,7 +73,7 @@ def augment_key() -> Key:
     """The key `augment`, with the operations that there are by now."""
     rules = {name: operation.rule for name, operation in AUGMENTATIONS.items()}
     example = "(('flip', 0.5), ('translate', 2))"
-    why = f"(name, strength) pairs, in order, as in {example}; listed at the end"
+    why = f"(name, strength) pairs, in order, as in {example}; --help=augment lists them"
     return Key((), pairs(rules, example), why)
 
 

@@ -27,6 +27,11 @@ from cnn_jax.errors import InputError
 _registered: dict[tuple[str, str], str] = {}  # (kind, name): target
 
 
+def has_names() -> bool:
+    """Whether anything has been registered."""
+    return bool(_registered)
+
+
 def model(name: str, target: Target, keys: Mapping[str, Key] | None = None, stages: bool = False) -> None:
     """A model: `target(num_classes=, compute=, **keys)` is a `cnn_jax.models.Classifier`.
 

@@ -266,3 +266,20 @@ def check_schedule(flat: Mapping[str, Any]) -> None:
         right = "min" if metric == "validation_loss" else "max"
         if mode != right:
             raise InputError(f"config.schedule.mode='{mode}': of {metric}, better is '{right}'")
+
+
+def check_warmup(schedule: Mapping[str, Any], num_epochs: int) -> None:
+    """Refuses a warm-up that is as long as training, as far as that is known without the data.
+
+    It is no part of `validate`: a run of former days that was trained so can still be used.
+    """
+    if schedule["unit"] == "epochs" and schedule["warmup"] >= num_epochs:
+        raise InputError(warmup_is_all(schedule["warmup"], f"{num_epochs} epochs", schedule["name"]))
+
+
+def warmup_is_all(warmup: float, training: str, name: str) -> str:
+    """The line that refuses it."""
+    return (
+        f"config.schedule.warmup={warmup:g}: it is as long as all of training ({training}), so that '{name}' itself "
+        f"would never begin; make it shorter, or 0"
+    )

@@ -24,6 +24,7 @@ from cnn_jax.config.files import find_config
 from cnn_jax.config.former_keys import ConfigBlock, announce_former_keys, current_keys
 from cnn_jax.config.keys import AUGMENTATIONS, KEYS, SOURCES, VARIANTS
 from cnn_jax.config.rules import Key, Rule, choice, did_you_mean
+from cnn_jax.config.suggestions import did_you_mean_key, meant_key
 from cnn_jax.errors import InputError
 
 _LONGEST_VALUE = 200  # in an error
@@ -150,6 +151,12 @@ def from_json(tree: Mapping[str, Any]) -> ml_collections.ConfigDict:
     return validate(_tree({key: entry.default for key, entry in _entries(names).items()} | flat))
 
 
+def every_key() -> list[str]:
+    """All keys that any config has: `KEYS`, and of each block the name and the arguments of all its variants."""
+    own = [f"{block}.{key}" for block, variants in VARIANTS.items() for key in ("name", *_arguments(variants))]
+    return [*KEYS, *dict.fromkeys(own)]
+
+
 def differences(old: ml_collections.ConfigDict, new: ml_collections.ConfigDict) -> dict[str, str]:
     """{key: 'old -> new'} of all keys in which two configs differ."""
     before, after = flatten(old), flatten(new)
@@ -158,18 +165,6 @@ def differences(old: ml_collections.ConfigDict, new: ml_collections.ConfigDict) 
         for key in sorted(before.keys() | after.keys())
         if before.get(key, "absent") != after.get(key, "absent")
     }
-
-
-def describe() -> str:
-    """Every key with its default and its reason, for `--help`."""
-    lines = [_described(key, entry) for key, entry in KEYS.items()]
-    for block, variants in VARIANTS.items():
-        for name, arguments in variants.items():
-            lines.append(f"\n{block}.name={name}")
-            lines += [_described(f"{block}.{argument}", entry) for argument, entry in arguments.items()]
-    lines.append("\naugment: (name, a usual strength) and what the strength means")
-    lines += [f"  {f'({name!r}, {entry.default})':<42} {entry.why}" for name, entry in AUGMENTATIONS.items()]
-    return "\n".join(lines)
 
 
 def _current(flat: Mapping[str, Any]) -> dict[str, Any]:
@@ -181,9 +176,8 @@ def _not_a_block(block: str, value: Any) -> str:
     return f"config.{block}={value!r}: {block} is a block of keys; its name is set by --config.{block}.name={value}"
 
 
-def _described(key: str, entry: Key) -> str:
-    choices = f" ({', '.join(entry.rule.choices)})" if entry.rule.choices else ""
-    return f"  {f'{key}={entry.default}':<42} {entry.why}{choices}"
+def _arguments(variants: Mapping[str, Iterable[str]]) -> list[str]:
+    return [argument for arguments in variants.values() for argument in arguments]
 
 
 def _variant(block: str, name: str) -> dict[str, Any]:
@@ -236,7 +230,8 @@ def _unknown_key(key: str, entries: Mapping[str, Key], names: Mapping[str, str])
     block, _, argument = key.partition(".")
     if block in VARIANTS and argument:
         known = [entry.partition(".")[2] for entry in entries if entry.startswith(f"{block}.")]
-        hint = did_you_mean(argument, known)
+        meant = meant_key(key, [f"{block}.{one}" for one in known])
+        hint = f" (did you mean '{meant.removeprefix(f'{block}.')}'?)" if meant else did_you_mean(argument, known)
         return f"config.{key}: the {block} '{names[block]}' has no '{argument}'{hint}; it has {', '.join(known)}"
     if any(entry.startswith(f"{key}.") for entry in entries):
         inside = ", ".join(entry for entry in entries if entry.startswith(f"{key}."))
@@ -244,7 +239,7 @@ def _unknown_key(key: str, entries: Mapping[str, Key], names: Mapping[str, str])
     siblings = [entry for entry in entries if entry.startswith(f"{block}.")]
     if not siblings:
         siblings = sorted({entry.partition(".")[0] for entry in entries})
-    return f"config.{key}: there is no such key{did_you_mean(key, entries)}; there are {', '.join(siblings)}"
+    return f"config.{key}: there is no such key{did_you_mean_key(key, entries)}; there are {', '.join(siblings)}"
 
 
 def _flatten(tree: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:

@@ -37,7 +37,8 @@ from cnn_jax.tracking import check_packages, make_trackers, no_trackers
 from cnn_jax.training.checkpointing import Checkpointer
 from cnn_jax.training.evaluation import Fetch, compile_evaluation, evaluate
 from cnn_jax.training.loop import Trainer
-from cnn_jax.training.loop_state import LoopState
+from cnn_jax.training.loop_state import LoopState, is_out_of_patience
+from cnn_jax.training.metrics import majority_share
 from cnn_jax.training.profile import profiled
 from cnn_jax.training.program import Callback, LoopConfig, Program, WeightAveraging
 from cnn_jax.training.requests import Request, Requests
@@ -61,9 +62,9 @@ def fit(
 ) -> dict[str, Any]:
     """Trains what the config describes in a run directory, and returns its summary.
 
-    The same call on the same directory resumes; on a finished run it returns the summary and does nothing; a finished
-    run may be extended by a larger `num_epochs`. The test split is touched once, at the end, with the best weights; by
-    a fold of a cross-validation (`data.folds`) not at all.
+    The same call on the same directory resumes; on a finished run it returns the summary and does nothing. A run may be
+    made longer: by a larger `num_epochs`, and by a larger `patience` where it stopped early. The test split is touched
+    once, at the end, with the best weights; by a fold of a cross-validation (`data.folds`) not at all.
 
     Args:
       config: see `config.keys`; or a config file, or the name of one that comes along ("mnist_cnn").
@@ -180,7 +181,8 @@ def _run(
 
 
 def _loop_config(experiment: Experiment) -> LoopConfig:
-    config = experiment.config
+    config, splits = experiment.config, experiment.splits
+    held_out = splits.validation
     return LoopConfig(
         steps_per_epoch=experiment.steps_per_epoch,
         num_epochs=config.num_epochs,
@@ -190,6 +192,7 @@ def _loop_config(experiment: Experiment) -> LoopConfig:
         checkpoint_every=config.checkpoint.every,
         checkpoint_unit=config.checkpoint.unit,
         averaging=WeightAveraging() if config.swa_start is None else WeightAveraging("swa", config.swa_start),
+        majority_share=None if held_out is None else majority_share(splits.train.labels, held_out.labels),
     )
 
 
@@ -239,8 +242,13 @@ def _begin(
     restored = checkpoints.restore_last(state_shapes(experiment), workdir / "damaged")
     if restored is not None:
         state, loop_state = restored[0], LoopState(**restored[1])
-        done = f"epoch {loop_state.epoch} of {experiment.config.num_epochs} done"
-        announce(f"resuming from step {int(state.step)} ({done})")
+        config = experiment.config
+        announce(f"resuming from step {int(state.step)} (epoch {loop_state.epoch} of {config.num_epochs} done)")
+        if loop_state.epoch < config.num_epochs and is_out_of_patience(loop_state, config.patience):
+            announce(
+                f"the run stopped early, after epoch {loop_state.epoch}: {config.patience} epochs without a better "
+                f"{config.checkpoint.metric}; a larger patience goes on, as in --config.patience={2 * config.patience}"
+            )
         return state, loop_state
     state, start = initial_state(experiment), start or read_start(experiment)
     if start is not None:

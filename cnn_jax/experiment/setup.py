@@ -10,7 +10,8 @@ import optax
 
 from cnn_jax import data
 from cnn_jax.cli.progress import announce
-from cnn_jax.config.tree import validate
+from cnn_jax.config.schedule_keys import check_warmup
+from cnn_jax.config.tree import override, validate
 from cnn_jax.data.augment.pipeline import CROP, Augment, crop_while_decoding, make_augment
 from cnn_jax.data.class_counts import describe_classes
 from cnn_jax.data.feeding.device_dataset import DeviceDataset, put_on_device
@@ -24,6 +25,7 @@ from cnn_jax.optimization.optimizers import has_momentum, make_optimizer
 from cnn_jax.optimization.schedules import (
     Schedule,
     check_rates,
+    length_notes,
     make_momentum,
     make_schedule,
     plateau_arguments,
@@ -84,21 +86,31 @@ class Experiment:
 
 
 def build(
-    config: ml_collections.ConfigDict, loading: str | None = None, source: data.Source | None = None
+    config: ml_collections.ConfigDict,
+    loading: str | None = None,
+    source: data.Source | None = None,
+    fit_batch: bool = False,
 ) -> Experiment:
     """Loads the data and makes the model and the optimizer; nothing is computed yet and nothing written but the cache.
 
     Args:
       loading: how a run that goes on began to be fed, where `data.loading` is "auto".
       source: in place of what `data.source` names.
+      fit_batch: for those who try other batch sizes: one that the data or the devices do not allow becomes the next
+        smaller one that they do.
 
     Raises:
       InputError: whatever in the config, the data or their combination cannot work.
     """
     config = validate(config)
+    check_warmup(config.schedule, config.num_epochs)
     devices = choose_devices(config.parallel.strategy, config.parallel.devices, config.parallel.batch_norm)
     keep_programs()
     splits = _load_on_all_hosts(config, loading, source)
+    if fit_batch:
+        parts = devices.count * config.accumulate_steps
+        fitting = min(config.batch_size, len(splits.train)) // parts * parts
+        config = override(config, [("batch_size", max(fitting, parts))])
     _check_sizes(config, splits, devices)
     make_class_weights(config.loss.get("class_weights", "none"), splits.train.labels, splits.class_names)
     augment = _make_augment(config, splits)
@@ -114,7 +126,12 @@ def build(
             config.schedule, base, steps_per_epoch, config.num_epochs, peak=config.optimizer.learning_rate
         )
 
-    check_rates(scheduled(config.optimizer.learning_rate), config.schedule.name, steps_per_epoch * config.num_epochs)
+    idle = check_rates(
+        scheduled(config.optimizer.learning_rate), config.schedule.name, steps_per_epoch * config.num_epochs
+    )
+    notes = [*length_notes(config.schedule, steps_per_epoch, config.num_epochs), *([idle] if idle else [])]
+    if notes:
+        announce("\n".join(notes))
     return Experiment(
         config, splits, augment, make_normalization(config.data.normalization, splits), model,
         _make_optimizer(config, scheduled, steps_per_epoch), scheduled(config.optimizer.learning_rate),

@@ -49,8 +49,19 @@ def rmsprop(
 
 
 def adagrad(rate: Any, mask: Mask, *, eps: float, weight_decay: float) -> optax.GradientTransformation:
-    """Duchi et al. 2011; the sum of squares starts at 0, as in PyTorch (Optax's eps is inside the root)."""
-    return _coupled(weight_decay, mask, optax.adagrad(rate, initial_accumulator_value=0.0, eps=eps))
+    """Duchi et al. 2011, with PyTorch's eps outside of the root, and a sum of squares that starts at 0.
+
+    Inside, as in `optax.adagrad`, an eps of 1e-10 would be as large as the square of a gradient of 1e-5.
+    """
+    sums = optax.scale_by_rss(initial_accumulator_value=0.0)
+
+    def update(updates: Any, state: Any, params: Any = None) -> tuple[Any, Any]:
+        _, state = sums.update(updates, state)
+        scaled = jax.tree.map(lambda g, total: g / (jnp.sqrt(total) + eps), updates, state.sum_of_squares)
+        return scaled, state
+
+    scale = optax.GradientTransformation(sums.init, update)
+    return _coupled(weight_decay, mask, optax.chain(scale, optax.scale_by_learning_rate(rate)))
 
 
 def adadelta(rate: Any, mask: Mask, *, rho: float, eps: float, weight_decay: float) -> optax.GradientTransformation:

@@ -40,20 +40,27 @@ _QUICK = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passe
 Row = tuple[str, list[tuple[str, np.ndarray]]]
 
 
-def draw_gallery(config: ml_collections.ConfigDict, path: Path) -> Path:
-    """Draws every operation at several strengths, and the config's own pipeline, on images of its training split.
+def draw_gallery(config: ml_collections.ConfigDict, path: Path, every: bool = False) -> Path:
+    """Draws the config's own pipeline, and its operations at several strengths, on images of its training split.
+
+    Args:
+      every: also draw the operations that the config does not use; each takes a compilation.
 
     Raises:
-      InputError: the config, its data or its pipeline cannot work, or the file cannot be written.
+      InputError: the config, its data or its pipeline cannot work, it has no pipeline (unless `every`), or the file
+        cannot be written.
     """
     config = validate(config)
+    if not config.augment and not every:
+        raise InputError("config.augment=(): it has no operation to draw; --all draws every one that there is")
     splits = data.load(config.data)
     chosen = _one_of_each_class(splits.train.labels, _ROWS)
     images, labels = splits.train.read(chosen), splits.train.labels[chosen]
     batch = _Batch(
         jnp.asarray(images), jnp.asarray(labels), splits.num_classes, config.augment_padding_mode, config.seed
     )
-    drawn = {name: STRENGTHS.get(name, (operation.default,)) for name, operation in AUGMENTATIONS.items()}
+    names = AUGMENTATIONS if every else dict.fromkeys(name for name, _ in config.augment)
+    drawn = {name: STRENGTHS.get(name, (AUGMENTATIONS[name].default,)) for name in names}
     with progress_bar(len(drawn) + 1, "compiling", "operation") as bar:
         rows = _pipeline_rows(batch, config.augment) if config.augment else []
         bar.update(1)

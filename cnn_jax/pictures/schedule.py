@@ -9,7 +9,14 @@ import numpy as np
 from cnn_jax import data
 from cnn_jax.errors import InputError
 from cnn_jax.optimization.optimizers import has_momentum
-from cnn_jax.optimization.schedules import check_rates, make_momentum, make_schedule, phases, plateau_arguments
+from cnn_jax.optimization.schedules import (
+    check_rates,
+    length_notes,
+    make_momentum,
+    make_schedule,
+    phases,
+    plateau_arguments,
+)
 from cnn_jax.pictures.reports import plot_schedule
 
 _MOST_POINTS = 20_000
@@ -36,7 +43,8 @@ def draw_schedule(config: ml_collections.ConfigDict, steps_per_epoch: int, path:
     base, epochs, block = config.optimizer.learning_rate, config.num_epochs, config.schedule
     num_steps = steps_per_epoch * epochs
     schedule = make_schedule(block, base, steps_per_epoch, epochs)
-    check_rates(schedule, block.name, num_steps)
+    idle = check_rates(schedule, block.name, num_steps)
+    notes = [*length_notes(block, steps_per_epoch, epochs), *([idle] if idle else [])]
     # The curve is drawn at every step, or at so many that no picture could show more.
     steps = np.unique(np.linspace(0, num_steps - 1, min(num_steps, _MOST_POINTS)).round().astype(np.int32))
     rates = np.asarray(schedule(jnp.asarray(steps)))
@@ -50,7 +58,8 @@ def draw_schedule(config: ml_collections.ConfigDict, steps_per_epoch: int, path:
         plot_schedule(steps / steps_per_epoch, rates, momenta, marks, title, path)
     except (OSError, ValueError) as error:  # matplotlib: a file type that it does not know
         raise InputError(f"--output={path}: the picture cannot be written ({error})") from error
-    return "\n".join([*_lines(steps, rates, momenta, steps_per_epoch), *_plateau_line(block), f"written: {path}"])
+    said = [*_lines(steps, rates, momenta, steps_per_epoch), *_plateau_line(block), *notes]
+    return "\n".join([*said, f"written: {path}"])
 
 
 def _lines(steps: np.ndarray, rates: np.ndarray, momenta: np.ndarray | None, steps_per_epoch: int) -> list[str]:

@@ -46,20 +46,37 @@ def finished_summary(config: ml_collections.ConfigDict, workdir: Path) -> dict[s
             raise InputError(f"--workdir={workdir}: this folder holds something that is not a run; choose another one")
         return None
     saved = read_run_file(workdir, "config.json")
-    saved.pop("resolved", None)
+    resolved = saved.pop("resolved", None) or {}
     old = from_json(saved)
-    changes = {key: change for key, change in differences(old, config).items() if key not in MAY_CHANGE}
-    if config.num_epochs > old.num_epochs:
-        changes.pop("num_epochs")
+    changes = _refused_changes(old, config, resolved)
     if changes and has_checkpoints(workdir):
         listed = ", ".join(f"{key}: {change}" for key, change in changes.items())
         raise InputError(
             f"--workdir={workdir} holds a run of another config ({listed}); choose another folder with --workdir=DIR "
-            f"(the same run may only be made longer)"
+            f"(the same run may only be made longer: more num_epochs, more patience)"
         )
-    if not changes and config.num_epochs == old.num_epochs and (workdir / "summary.json").exists():
-        return read_run_file(workdir, "summary.json")
-    return None
+    if changes or config.num_epochs > old.num_epochs or not (workdir / "summary.json").exists():
+        return None
+    summary = read_run_file(workdir, "summary.json")
+    goes_on = summary.get("stopped_early") and config.patience != old.patience
+    return None if goes_on or config.data.dir != old.data.dir else summary
+
+
+def _refused_changes(
+    old: ml_collections.ConfigDict, new: ml_collections.ConfigDict, resolved: Mapping[str, Any]
+) -> dict[str, str]:
+    """{key: 'old -> new'} of what would make another run. What makes the same one longer is not refused.
+
+    Nor is another place of the data, where their fingerprint is known: `open_run_directory` compares it.
+    """
+    changes = {key: change for key, change in differences(old, new).items() if key not in MAY_CHANGE}
+    if new.num_epochs > old.num_epochs:
+        changes.pop("num_epochs")
+    if old.patience is not None and (new.patience is None or new.patience > old.patience):
+        changes.pop("patience")
+    if resolved.get("fingerprint") and new.data.dir is not None:
+        changes.pop("data.dir", None)
+    return changes
 
 
 def identity(workdir: Path) -> str:
@@ -91,15 +108,7 @@ def open_run_directory(workdir: Path, config: ml_collections.ConfigDict, resolve
     from cnn_jax.runs.environment import describe_environment
 
     if has_checkpoints(workdir):
-        before = read_run_file(workdir, "config.json").get("resolved")
-        now = json.loads(json.dumps(resolved))
-        # What did not exist yet when the run was begun cannot have changed.
-        keys = [key for key, value in (before or {}).items() if now.get(key) != value]
-        if keys:
-            raise InputError(
-                f"--workdir={workdir}: the data have changed since it was begun ({', '.join(keys)}); "
-                f"restore them, or choose another folder for a new run"
-            )
+        _check_same_data(workdir, config, resolved)
     earlier = _earlier(workdir) if has_checkpoints(workdir) else []
     try:
         workdir.mkdir(parents=True, exist_ok=True)
@@ -112,6 +121,26 @@ def open_run_directory(workdir: Path, config: ml_collections.ConfigDict, resolve
         raise InputError(
             f"--workdir={workdir}: it cannot be written ({error.strerror}); choose another folder"
         ) from error
+
+
+def _check_same_data(workdir: Path, config: ml_collections.ConfigDict, resolved: Mapping[str, Any]) -> None:
+    saved = read_run_file(workdir, "config.json")
+    now, before = json.loads(json.dumps(resolved)), saved.get("resolved") or {}
+    was, place = (saved.get("data") or {}).get("dir"), config.data.dir
+    if place != was:  # the folder's name tells nothing, and stands in the lines about pictures left out
+        now, before = ({**facts, "data": None, "skipped": len(facts.get("skipped", ()))} for facts in (now, before))
+    # What did not exist yet when the run was begun cannot have changed.
+    keys = [key for key, value in before.items() if now.get(key) != value]
+    if keys and place != was:
+        raise InputError(
+            f"--workdir={workdir} was begun with other data: those of data.dir={place} are not those of {was} "
+            f"({', '.join(keys)}); name the data it was begun with, or choose another folder for a new run"
+        )
+    if keys:
+        raise InputError(
+            f"--workdir={workdir}: the data have changed since it was begun ({', '.join(keys)}); "
+            f"restore them, or choose another folder for a new run"
+        )
 
 
 def _earlier(workdir: Path) -> list[dict[str, Any]]:

@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 import jax
 import numpy as np
 
-from cnn_jax.cli.progress import progress_bar
+from cnn_jax.cli.progress import progress_bar, stamped
 from cnn_jax.cli.signals import Shutdown
 from cnn_jax.distributed import hosts
 from cnn_jax.errors import InputError, Interrupted, NonFiniteError
@@ -98,7 +98,7 @@ class Trainer:
         close_epoch(loop_state, metrics, step, config)
         for split, figures in metrics.items():
             self._log(step, {"epoch": loop_state.epoch, "split": split, **figures})
-        self._bar.write(_line(loop_state.epoch, config.num_epochs, metrics, config.metric), file=sys.stderr)
+        self._bar.write(stamped(_line(loop_state.epoch, config, metrics)), file=sys.stderr)
         self.state = self._program.after_epoch(state, metrics)  # what it has to say comes after its epoch's line
         is_best = loop_state.best is not None and loop_state.best["epoch"] == loop_state.epoch
         if save or is_best or self._requests.agreed is Request.SAVE or is_finished(loop_state, config):
@@ -251,12 +251,14 @@ def check_step_sums(
             )
 
 
-def _line(epoch: int, num_epochs: int, metrics: Mapping[str, Mapping[str, float]], metric: str) -> str:
-    parts = [f"epoch {epoch}/{num_epochs}"]
+def _line(epoch: int, config: LoopConfig, metrics: Mapping[str, Mapping[str, float]]) -> str:
+    parts = [f"epoch {epoch}/{config.num_epochs}"]
     for split, figures in metrics.items():
         if "loss" in figures:
             parts.append(f"{split} loss {figures['loss']:.4f} accuracy {figures['accuracy']:.2%}")
-        if metric.removeprefix("validation_") == "balanced_accuracy" and "balanced_accuracy" in figures:
+        if split == "validation" and epoch == 1 and config.majority_share is not None:
+            parts[-1] += f" (always the most frequent class: {config.majority_share:.2%})"
+        if config.metric.removeprefix("validation_") == "balanced_accuracy" and "balanced_accuracy" in figures:
             parts[-1] += f" balanced {figures['balanced_accuracy']:.2%}"
     if "skipped_steps" in metrics["train"]:
         parts.append(f"{metrics['train']['skipped_steps']} steps left out")

@@ -42,8 +42,13 @@ class LoopState:
 
 def is_finished(loop_state: LoopState, config: LoopConfig) -> bool:
     """All epochs are done, patience is over, or a callback ended it."""
-    out_of_patience = config.patience is not None and loop_state.epochs_without_better >= config.patience
-    return loop_state.epoch >= config.num_epochs or out_of_patience or loop_state.stopped_at == config.num_epochs
+    ended = loop_state.epoch >= config.num_epochs or loop_state.stopped_at == config.num_epochs
+    return ended or is_out_of_patience(loop_state, config.patience)
+
+
+def is_out_of_patience(loop_state: LoopState, patience: int | None) -> bool:
+    """So many epochs in a row were no better than the best."""
+    return patience is not None and loop_state.epochs_without_better >= patience
 
 
 def close_epoch(

@@ -72,3 +72,8 @@ def finalize(totals: Mapping[str, Any]) -> dict[str, float]:
         there = totals["class_count"] > 0
         figures["balanced_accuracy"] = float((totals["class_correct"][there] / totals["class_count"][there]).mean())
     return figures
+
+
+def majority_share(train_labels: np.ndarray, labels: np.ndarray) -> float:
+    """The accuracy on `labels` [N] of a model that always answers with the most frequent of `train_labels`."""
+    return float(np.mean(labels == np.bincount(train_labels).argmax()))

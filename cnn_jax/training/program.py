@@ -34,6 +34,8 @@ class LoopConfig:
       on_nonfinite: "stop", or "skip": the step changed nothing, and is counted.
       checkpoint_every: in units of checkpoint_unit, which is "epochs", "steps" or "minutes".
       averaging: which averages are evaluated beside the plain weights.
+      majority_share: of the validation examples in the most frequent class of the training split: what a model is right
+        in that has learned nothing else.
     """
 
     steps_per_epoch: int
@@ -44,6 +46,7 @@ class LoopConfig:
     checkpoint_every: float = 1.0
     checkpoint_unit: str = "epochs"
     averaging: WeightAveraging = WeightAveraging()
+    majority_share: float | None = None
 
     @property
     def total_steps(self) -> int:

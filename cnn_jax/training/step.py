@@ -28,7 +28,8 @@ class StepOptions:
     Attributes:
       axis: of the devices, where the step is a program for each of them that sees a part of the batch.
       accumulate_steps: parts of a batch whose gradients are added before the one update.
-      unroll: write these parts out instead of looping over them.
+      unroll: so many of these parts are written out, one after another, in the body of the loop over them: all of
+        them, where they are no more. The program's size, and the time to compile it, do not grow beyond twice that.
       ema_decay: None takes no averages.
       skip_nonfinite: a step whose loss or gradients are not finite changes nothing but the step's number.
       average_stats: the batch statistics are each device's own, of which the mean is kept.
@@ -37,7 +38,7 @@ class StepOptions:
 
     axis: str | None = None
     accumulate_steps: int = 1
-    unroll: bool = True
+    unroll: int = 8
     ema_decay: float | None = None
     skip_nonfinite: bool = False
     average_stats: bool = False
@@ -151,10 +152,12 @@ def _accumulate(
         more, (more_sums, stats) = gradient(state.params, stats, part, jax.random.fold_in(key, number), weight)
         return (jax.tree.map(jnp.add, gradients, more), jax.tree.map(jnp.add, sums, more_sums), stats), None
 
-    first, rest = jax.tree.map(lambda x: x[0], parts), jax.tree.map(lambda x: x[1:], parts)
-    gradients, (sums, stats) = gradient(state.params, state.batch_stats, first, jax.random.fold_in(key, 0), weight)
-    numbers = jnp.arange(1, options.accumulate_steps)
-    (gradients, sums, stats), _ = lax.scan(add, (gradients, sums, stats), (numbers, rest), unroll=options.unroll)
+    first = jax.tree.map(lambda x: x[0], parts)
+    shapes, (sum_shapes, _) = jax.eval_shape(gradient, state.params, state.batch_stats, first, key, weight)
+    zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), (shapes, sum_shapes))
+    numbered = (jnp.arange(options.accumulate_steps), parts)
+    unroll = min(options.unroll, options.accumulate_steps)
+    (gradients, sums, stats), _ = lax.scan(add, (*zeros, state.batch_stats), numbered, unroll=unroll)
     return gradients, sums, stats
 
 

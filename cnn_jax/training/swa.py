@@ -59,7 +59,7 @@ def make_statistics_step(
 
         parts = options.accumulate_steps
         numbered = (jnp.arange(parts), split_microbatches(images, parts))
-        stats, _ = lax.scan(enter, state.batch_stats, numbered, unroll=options.unroll)
+        stats, _ = lax.scan(enter, state.batch_stats, numbered, unroll=min(options.unroll, parts))
         count = psum_over(batch["mask"].sum(), options.axis)
         return dataclasses.replace(state, batch_stats=stats, step=state.step + 1), {"count": count}
 

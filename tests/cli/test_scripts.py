@@ -29,9 +29,7 @@ def test_help(name: str) -> None:
     assert result.returncode == 0
     assert not result.stderr
     assert result.stdout.startswith("usage: ")
-    if name == "train.py":
-        assert "optimizer.name=adamw" in result.stdout
-        assert "batch_size=128" in result.stdout
+    assert len(result.stdout.splitlines()) <= 60
 
 
 def test_help_is_quick() -> None:
@@ -56,7 +54,11 @@ def test_scripts_are_short(name: str) -> None:
     [
         (["--config=configs/nowhere.py"], "there is no such file"),
         (["stray"], "unrecognized arguments: stray"),
-        (["--bath=3"], "unrecognized arguments: --bath=3; --help lists"),
+        (["--foo=3"], "unrecognized arguments: --foo=3; --help lists"),
+        (["--lr=3", "--epochs", "2"], "(did you mean '--config.optimizer.learning_rate' and '--config.num_epochs'?)"),
+        (["--config.optimizer.lr=3"], "the optimizer 'adamw' has no 'lr' (did you mean 'learning_rate'?)"),
+        (["--config.lr=3"], "config.lr: there is no such key (did you mean 'optimizer.learning_rate'?)"),
+        (["--help=modl"], "--help=modl: there is no such topic (did you mean 'model'?); there are all, training, data"),
         (["--workdi=x"], "unrecognized arguments: --workdi=x (did you mean '--workdir'?); --help"),
         (["--config.batch_size=-3"], "config.batch_size=-3: it must be a whole number of at least 1"),
         (["--config.batch_size", "0"], "config.batch_size=0"),

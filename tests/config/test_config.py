@@ -15,6 +15,7 @@ from cnn_jax import ops
 from cnn_jax.config import keys as k
 from cnn_jax.config import model_keys
 from cnn_jax.config import tree as c
+from cnn_jax.config.describe import describe
 from cnn_jax.config.overrides import parse_overrides
 from cnn_jax.config.schedule_keys import SHARED
 from cnn_jax.errors import InputError
@@ -91,7 +92,7 @@ def test_defaults_are_valid_together() -> None:
 MISTAKES: dict[str, list[tuple[Any, str]]] = {
     "bath_size": [(3, "did you mean 'batch_size'")],
     "optimzer.learning_rate": [(1, "did you mean 'optimizer.learning_rate'")],
-    "optimizer.lr": [(0.1, "the optimizer 'sgd' has no 'lr'; it has name, learning_rate")],
+    "optimizer.lr": [(0.1, "the optimizer 'sgd' has no 'lr' (did you mean 'learning_rate'?); it has name,")],
     "model.hiden": [(3, "the model 'cnn' has no 'hiden' (did you mean 'hidden'?)")],
     "data.source.deep": [(3, "no such key")],
     "schedule.name": [("steplr", "one of constant"), ("steplr", "did you mean 'StepLR'"), ("StepL", "mean 'StepLR'")],
@@ -158,7 +159,7 @@ def test_every_augmentation_survives_json() -> None:
     config = c.override(c.default_config(), [("augment", everything)])
     assert config.augment == everything
     assert c.from_json(c.to_json(config)).to_dict() == config.to_dict()
-    described = c.describe()
+    described = describe()
     assert all(f"('{name}', {entry.default})" in described for name, entry in k.AUGMENTATIONS.items())
 
 
@@ -192,7 +193,7 @@ def test_a_config_saved_before_a_key_existed_gets_its_default() -> None:
 
 
 def test_every_key_says_why() -> None:
-    text = c.describe()
+    text = describe()
     for key, entry in k.KEYS.items():
         assert f"  {key}={entry.default}" in text
         assert entry.why

@@ -80,7 +80,7 @@ def test_model_in_scripts(files: Path) -> None:
     for epochs in (1, 2):
         trained = script("train.py", *flags, f"--config.num_epochs={epochs}")
         assert trained.returncode == 0, trained.stderr
-    listed = script("train.py", config, "--help").stdout
+    listed = script("train.py", config, "--help=model").stdout
     assert "model.name=patchnet\n  model.width=32" in listed
     Image.fromarray(np.zeros((8, 8), np.uint8)).save(files / "black.png")
     run = [f"--workdir={files / 'run'}", files / "black.png"]

@@ -7,7 +7,7 @@ import jax
 import pytest
 from PIL import Image
 
-from cnn_jax.errors import Interrupted
+from cnn_jax.errors import InputError, Interrupted
 from cnn_jax.experiment import fitting as experiment_module
 from cnn_jax.experiment.fitting import build, fit
 from cnn_jax.inference.evaluation import assess
@@ -79,6 +79,26 @@ def test_early_stopping_counts_across_a_resume(tmp_path: Path, monkeypatch: pyte
             fit(config, tmp_path / "stopped")
     fit(config, tmp_path / "stopped")
     assert_same_run(tmp_path / "whole", tmp_path / "stopped", config)
+
+
+def test_more_patience_goes_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """After an early stop, too, and as if there had been so much from the start; more epochs alone change nothing."""
+    still = {"optimizer__learning_rate": 1e-30, "model__name": "linear", "batch_size": 512}
+    fit(tiny_config(num_epochs=5, patience=1, **still), tmp_path / "run")
+    config = tiny_config(num_epochs=5, patience=2, **still)
+    assert fit(config, tmp_path / "run")["epochs"] == 3
+    fit(config, tmp_path / "whole")
+    assert_same_run(tmp_path / "whole", tmp_path / "run", config)
+    assert read_json(tmp_path / "run/config.json")["patience"] == 2
+
+    assert fit(config, tmp_path / "run")["epochs"] == 3
+    assert "nothing to do" in capsys.readouterr().err
+    assert fit(tiny_config(num_epochs=6, patience=2, **still), tmp_path / "run")["epochs"] == 3
+    said = capsys.readouterr().err
+    assert "stopped early, after epoch 3: 2 epochs without a better validation_accuracy" in said
+    assert "--config.patience=4" in said
+    with pytest.raises(InputError, match=r"patience: 2 -> 1.*more num_epochs, more patience"):
+        fit(tiny_config(num_epochs=6, patience=1, **still), tmp_path / "run")
 
 
 def test_without_validation_the_best_is_the_last(tmp_path: Path) -> None:

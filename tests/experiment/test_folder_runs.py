@@ -119,6 +119,24 @@ def test_a_folder_with_broken_files(tmp_path: Path) -> None:
     assert read_json(tmp_path / "run/config.json")["resolved"]["class_names"][3] == "digit 3"
 
 
+def test_a_folder_with_another_name(tmp_path: Path) -> None:
+    """A run goes on, and is made longer, with its data in another place; other data there are refused."""
+    folder = digits_folder(tmp_path / "digits", 160)
+    (folder / "digit 3/broken.png").write_bytes(b"")
+    settings = {"data__source": "folder", "batch_size": 16, "data__on_error": "skip", "schedule__name": "constant"}
+    fit(tiny_config(data__dir=str(folder), num_epochs=1, **settings), tmp_path / "run")
+    moved = folder.rename(tmp_path / "elsewhere")
+    summary = fit(tiny_config(data__dir=str(moved), num_epochs=2, **settings), tmp_path / "run")
+    assert (summary["epochs"], summary["skipped_images"]) == (2, 1)
+    assert read_json(tmp_path / "run/config.json")["data"]["dir"] == str(moved)
+
+    other = digits_folder(tmp_path / "other", 170)
+    before = (tmp_path / "run/config.json").read_text()
+    with pytest.raises(InputError, match=r"other data: those of data\.dir=.*other are not those of .*elsewhere"):
+        fit(tiny_config(data__dir=str(other), num_epochs=2, **settings), tmp_path / "run")
+    assert (tmp_path / "run/config.json").read_text() == before
+
+
 def test_a_folder_that_changed_under_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = digits_folder(tmp_path / "digits", 160)
     config = tiny_config(data__source="folder", data__dir=str(folder), batch_size=16)

@@ -92,7 +92,7 @@ def test_the_gallery_is_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         return original(title, drawn, path)
 
     monkeypatch.setattr(gallery.reports, "plot_gallery", spy)
-    path = gallery.draw_gallery(tiny_config(), tmp_path / "new" / "gallery.png")
+    path = gallery.draw_gallery(tiny_config(), tmp_path / "new" / "gallery.png", every=True)
     with Image.open(path) as picture:
         assert min(picture.size) > 500
     headings = {label: [heading for heading, _ in groups] for label, groups in rows}
@@ -105,4 +105,11 @@ def test_the_gallery_is_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert first[1][1].shape == (15, 8, 8, 1)
     assert len(np.unique(first[1][1], axis=0)) > 4  # several draws of one image
     with pytest.raises(InputError, match="cannot be written"):
-        gallery.draw_gallery(tiny_config(), tmp_path / "gallery.nothing")
+        gallery.draw_gallery(tiny_config(), tmp_path / "gallery.nothing", every=True)
+
+    rows.clear()
+    own = (("rotate", 20.0), ("cutout", 2), ("rotate", 5.0))
+    gallery.draw_gallery(tiny_config(augment=own), tmp_path / "own.png")
+    assert [label for label, _ in rows if label not in ("", "as configured")] == ["rotate", "cutout"]
+    with pytest.raises(InputError, match="it has no operation to draw; --all draws every one"):
+        gallery.draw_gallery(tiny_config(augment=()), tmp_path / "none.png")

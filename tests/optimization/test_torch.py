@@ -146,6 +146,19 @@ def test_optimizer(torch_results: dict[str, np.ndarray], name: str, arguments: d
         assert_close(params, expected)
 
 
+@pytest.mark.parametrize(("name", "rate"), [("adam", 0.01), ("rmsprop", 0.01), ("adagrad", 0.05), ("adadelta", 1.0)])
+def test_small_gradients(torch_results: dict[str, np.ndarray], name: str, rate: float) -> None:
+    """Gradients from 1e-3 to 1e-8, where the place of eps decides: each element to 1e-5 of itself."""
+    t = part(torch_results, f"small/{name}")
+    optimizer = make_optimizer(optimizer_block(name, learning_rate=rate), lambda base: lambda step: base)
+    params = jnp.zeros(len(t["gradient"]))
+    state = optimizer.init(params)
+    for expected in t["path"]:
+        updates, state = optimizer.update(jnp.asarray(t["gradient"]), state, params)
+        params = optax.apply_updates(params, updates)
+        np.testing.assert_allclose(params, expected, rtol=TOLERANCE)
+
+
 @pytest.mark.parametrize(
     ("name", "arguments"),
     [

@@ -141,6 +141,16 @@ def test_importance_of_thousands_of_runs_takes_seconds(monkeypatch: pytest.Monke
     assert 100 < asked[0] <= 300
 
 
+@pytest.mark.parametrize("numbers", [(1, 2, 3, 4), (0.5, 0.001, 0.1, 0.01), (7,)])
+def test_none_among_numbers_has_its_place(numbers: tuple[float, ...]) -> None:
+    """`patience` is a number in some runs and None in others; which of the two decides the figure here."""
+    settings = [*numbers, None] * 6
+    records = [{"patience": value, "other": i // 5} for i, value in enumerate(settings)]
+    shares = importances(records, [0.9 if value is None else 0.5 + i / 1e4 for i, value in enumerate(settings)], "min")
+    assert shares["patience"] > 0.9
+    assert sum(shares.values()) == pytest.approx(1)
+
+
 def test_axes_of_texts_are_in_order_and_not_full_of_marks() -> None:
     axis = _axis("model.filters", [(16, 32), (8, 16), None, (8, 16)])
     assert (axis["texts"], axis["values"]) == (["(8, 16)", "(16, 32)"], [1, 0, None, 0])

@@ -118,6 +118,18 @@ def record_optimizers(keep):
             path.append(torch.stack([backbone.detach(), head.detach(), stem]))
         keep(f"groups/{name}", path=torch.stack(path))
 
+    # Where gradients are small, the place of eps decides.
+    small = torch.tensor([1e-3, 1e-5, 1e-6, 1e-8])
+    for name in ("adam", "rmsprop", "adagrad", "adadelta"):
+        kind, arguments = OPTIMIZERS[name]
+        w, path = torch.zeros(4, requires_grad=True), []
+        optimizer = kind([w], **arguments)
+        for _ in range(5):
+            w.grad = small.clone()
+            optimizer.step()
+            path.append(w.detach().clone())
+        keep(f"small/{name}", gradient=small, path=torch.stack(path))
+
 
 def make() -> dict[str, np.ndarray]:
     """All results by name. They draw from one stream of random numbers: the order is part of what is recorded."""

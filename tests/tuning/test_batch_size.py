@@ -1,5 +1,6 @@
-"""The batch-size finder: memory by the compiler's account, throughput by a clock that is passed in, scaling rules."""
+"""The batch-size finder: memory by the compiler's account, throughput by a clock that is passed in."""
 
+import dataclasses
 import itertools
 import math
 from collections.abc import Callable, Iterator
@@ -8,8 +9,6 @@ from typing import Any
 
 import jax
 import pytest
-from hypothesis import example, given, settings
-from hypothesis import strategies as st
 
 from cnn_jax.config.tree import override
 from cnn_jax.errors import InputError
@@ -17,95 +16,12 @@ from cnn_jax.experiment.costs import compile_with_costs, measure_costs
 from cnn_jax.experiment.dry_run import describe_costs
 from cnn_jax.experiment.fitting import build
 from cnn_jax.tuning.finders import batch_size
+from cnn_jax.tuning.finders.batch_report import BatchFinding, report
 from cnn_jax.tuning.finders.batch_search import (
-    first_size,
-    largest_fitting,
-    parse_bytes,
-    pays,
     recommend,
-    rule_of,
-    scaled_rate,
 )
-from cnn_jax.tuning.finders.batch_size import BatchFinding, find_batch_size, report, resized
-from tests.support.helpers import read_json, refusal, script, tiny_config
-
-# Rules in closed form
-
-
-def test_bytes() -> None:
-    for text, expected in (
-        ("8GiB", 8 * 2**30), ("500MB", 500_000_000), ("1.5 kb", 1500), ("12", 12), ("2MiB", 2**21), ("3B", 3),
-    ):  # fmt: skip
-        assert parse_bytes(text) == expected
-
-
-def test_bytes_refused() -> None:
-    for text in ("", "much", "-1", "0", "8 GiBs", "GiB", "1e9", "nan"):
-        assert f"--memory={text}: must be bytes above 0, as in 8GiB" in refusal(parse_bytes, text)
-
-
-@pytest.mark.parametrize(("name", "expected"), [("sgd", 0.8), ("lars", 0.8), ("adamw", 0.2), ("muon", 0.2)])
-def test_scaling_rules(name: str, expected: float) -> None:
-    assert scaled_rate(name, 0.1, 256, 2048) / expected == pytest.approx(1 if name in ("sgd", "lars") else math.sqrt(2))
-    assert scaled_rate(name, 0.1, 64, 64) == 0.1
-    assert rule_of(name) == ("linear" if name in ("sgd", "lars") else "square root")
-
-
-def test_doubling_ends_where_it_no_longer_pays() -> None:
-    assert pays({8: 100.0, 16: 100.0})
-    assert pays({8: 100.0, 16: 100.0, 32: 106.0})
-    assert not pays({8: 100.0, 16: 104.0, 32: 104.9})
-    assert pays({8: 100.0, 16: 180.0, 32: 185.0})
-    assert not pays({8: 100.0, 16: 180.0, 32: 185.0, 64: 150.0})
-    assert recommend({8: 100.0, 16: 180.0, 32: 185.0, 64: 189.0}) == 16
-
-
-def test_the_first_size() -> None:
-    assert first_size(1, 1000) == 8
-    assert first_size(3, 1000) == 12
-    assert first_size(16, 1000) == 16
-    assert first_size(1, 5) == 4
-
-
-def peak_bytes(size: int, bend: float) -> float:
-    """Memory of a made-up step: it grows with the batch, less or more than in proportion, and in jumps."""
-    taken = 1000.0 + 3 * size + bend * size**2 + 20 * (size % 16 > 7)
-    return taken if taken < 100_000 else math.inf  # a compiler may give up
-
-
-@settings(max_examples=100, deadline=None, derandomize=True)
-@given(st.integers(5, 60_000), st.sampled_from([0.0, 1e-4, -1e-6]), st.floats(1050, 1e5))
-@example(5, 0.0, 1e9)
-@example(100, 0.0, 1050.0)
-@example(4096, -1e-6, 2000.0)
-@example(4096, 1e-4, 40_000.0)
-@example(60_000, 0.0, 1e9)
-@example(60_000, 1e-4, 1050.0)
-def test_largest_batch_in_few_trials(most: int, bend: float, budget: float) -> None:
-    """It fits, the next one does not, and no size is tried twice."""
-    most = min(most, 4096) if bend < 0 else most  # to there it is monotone
-    asked: list[int] = []
-
-    def peak(size: int) -> float:
-        asked.append(size)
-        return peak_bytes(size, bend)
-
-    known = {size: peak_bytes(size, bend) for size in (1, 2)}
-    largest, proven = largest_fitting(peak, known, budget, 1, 8, most, 14)
-    assert proven
-    assert len(asked) == len(set(asked)) <= 14
-    assert largest <= most
-    assert peak_bytes(largest, bend) <= budget
-    step = 8 if largest >= 8 else 1
-    following = (largest // step + 1) * step
-    assert following > most or peak_bytes(following, bend) > budget
-
-
-def test_trials_that_run_out_are_said() -> None:
-    assert largest_fitting(lambda size: 1.0, {8: 1.0}, 2.0, 1, 8, 100, 0) == (8, False)
-
-
-# With networks
+from cnn_jax.tuning.finders.batch_size import find_batch_size, resized
+from tests.support.helpers import read_json, script, tiny_config
 
 
 class Clock:
@@ -190,6 +106,37 @@ def test_what_is_written_and_printed(found: tuple[BatchFinding, list[int]], conf
     assert text.splitlines()[-1] == (
         f"--config.batch_size={finding.recommended} --config.optimizer.learning_rate={rate:.3g}"
     )
+
+
+def test_spread_and_noise_are_said(found: tuple[BatchFinding, list[int]], config: Any, tmp_path: Path) -> None:
+    """A machine with other work: every third call takes 2.2 times as long."""
+    calls = itertools.count()
+    noisy = find_batch_size(config, tmp_path, most=16, clock=Clock(lambda size: 2.2 if next(calls) % 3 == 0 else 1.0))
+    assert noisy.images_per_second == {8: 8.0, 16: 16.0}
+    low, high = noisy.quartiles[16]
+    assert (low, high) == pytest.approx((16 * (0.5 + 0.5 / 2.2), 16.0))
+    assert read_json(noisy.json)["quartiles"]["16"] == [low, high]
+    table = report(noisy, config).splitlines()
+    assert table[0].split()[:3] == ["batch", "images/s", "spread"]
+    assert table[2].split()[:3] == ["16", "16", "27%"]
+
+    quiet = report(found[0], config)
+    assert "recommended: 32, the smallest with 95 % of the best throughput" in quiet
+    wide = {size: (rate / 2, 2 * rate) for size, rate in found[0].images_per_second.items()}
+    text = report(dataclasses.replace(found[0], quartiles=wide), config)
+    assert "too noisy to tell: the smallest batch with 95 % of the best throughput is between 8 and 64" in text
+    assert "by the medians 32; a step's time spreads by up to 150%" in text
+
+
+@pytest.mark.parametrize("changes", [[("batch_size", 100_000)], [("batch_size", 51), ("parallel.devices", 2)]])
+def test_the_own_batch_may_be_impossible(config: Any, tmp_path: Path, changes: list[tuple[str, Any]]) -> None:
+    """More than there are images, or not for these devices: the finder is asked for another one."""
+    impossible = override(config, changes)
+    finding = find_batch_size(impossible, tmp_path, most=8, clock=Clock(lambda size: 1.0))
+    assert finding.recommended == 8
+    rate = config.optimizer.learning_rate * 8 / impossible.batch_size
+    assert finding.overrides == ("--config.batch_size=8", f"--config.optimizer.learning_rate={rate:.3g}")
+    assert ("which is more than there are images" in report(finding, impossible)) == (impossible.batch_size > 1294)
 
 
 def test_devices_and_parts_are_respected(config: Any, tmp_path: Path) -> None:

@@ -127,6 +127,19 @@ def test_nonsense_is_not_suggested(losses: np.ndarray, words: str) -> None:
     assert words in reading.problem
 
 
+def test_only_rates_that_were_tried_are_named() -> None:
+    """A tenth of the best rate may lie below the first one, and the limit of stability, too."""
+    rates = make_rates(1e3, 1e5, 100)
+    for factor in (3.0, 1e6):
+        reading = read_sweep(rates, 2.3 * factor ** np.arange(6))
+        assert reading.divergence == rates[0]
+        assert "blows up at the first rate before it has fallen: lower --start=1000" in (reading.problem or "")
+    late = read_sweep(rates := make_rates(1.0, 10, 100), 0.3 + np.abs(np.linspace(-2, 1, 100)))
+    assert late.problem is None
+    assert set(late.suggestions) == {"valley", "steepest"}
+    assert all(rates[0] <= rate <= rates[-1] for rate in late.suggestions.values())
+
+
 def test_too_few_steps_are_said_to_be_few() -> None:
     rates, noise = make_rates(1e-7, 10, 30), 0.1 * np.random.default_rng(1).normal(size=30)
     assert "beyond the noise: raise --steps=30 or --end, or" in (read_sweep(rates, 2.3 + noise).problem or "")

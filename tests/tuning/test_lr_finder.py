@@ -1,5 +1,6 @@
 """The learning-rate finder with networks: states stay as they are, what is found is written, mistakes are said."""
 
+import dataclasses
 import errno
 import functools
 import os
@@ -17,6 +18,7 @@ from cnn_jax.errors import InputError, SaveError
 from cnn_jax.experiment.fitting import build, initial_state
 from cnn_jax.optimization.optimizers import make_optimizer
 from cnn_jax.training.loss_scale import init_loss_scale
+from cnn_jax.tuning.finders import lr_finder
 from cnn_jax.tuning.finders.batch_size import find_batch_size
 from cnn_jax.tuning.finders.lr_curve import make_rates
 from cnn_jax.tuning.finders.lr_finder import LrFinding, LrSettings, find_learning_rate, make_sweep, prepare, report
@@ -64,6 +66,18 @@ def test_the_state_is_left_as_it_is(changes: dict[str, Any]) -> None:
     np.testing.assert_array_equal(first, second)
     assert len(first) == 8
     assert not np.array_equal(sweep(state, 4), first)
+
+
+def test_a_suggestion_below_the_first_rate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The valley is named, a tenth of the best rate is not."""
+    curve = 0.3 + np.abs(np.linspace(-2, 1, 100))
+    monkeypatch.setattr(lr_finder, "sweep_config", lambda config, rates, seeds: dict.fromkeys(range(seeds), curve))
+    far = settings(start=1.0, end=10.0, steps=100)
+    finding = find_learning_rate(small_config(), far, tmp_path)
+    assert finding.learning_rate > 1
+    assert report(finding).splitlines()[1].split()[4] == "-"
+    with pytest.raises(InputError, match=r"a tenth of .* is below the first rate: lower --start=1"):
+        find_learning_rate(small_config(), dataclasses.replace(far, suggestion="minimum"), tmp_path)
 
 
 def test_the_sweep_is_compiled_once() -> None:
@@ -174,7 +188,7 @@ def test_disagreeing_seeds_are_said(monkeypatch: pytest.MonkeyPatch, tmp_path: P
     [
         ({"start": 0.0}, "--start=0: must be a number above 0"),
         ({"start": float("nan")}, "--start=nan"),
-        ({"start": 1.0, "end": 1.0}, "--end=1: must be above --start=1"),
+        ({"start": 1.0, "end": 1.0}, "--start=1 must be below --end=1"),
         ({"steps": 9}, "--steps=9: must be at least 20"),
         ({"steps": 10**6}, "--steps=1000000: must be at most 5000"),
         ({"seeds": 0}, "--seeds=0: must be at least 1"),
@@ -191,8 +205,8 @@ def test_bad_settings(changes: dict[str, Any], words: str, tmp_path: Path, monke
 def test_what_is_refused_later_leaves_no_folder(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"config.batch_size=5000"):
         find_learning_rate(tiny_config(batch_size=5000), settings(), tmp_path / "new" / "out")
-    with pytest.raises(InputError, match=r"config.batch_size=5000"):
-        find_batch_size(tiny_config(batch_size=5000), tmp_path / "new" / "out")
+    with pytest.raises(InputError, match=r"patience=2: it watches validation data"):
+        find_batch_size(tiny_config(patience=2, data__validation=0), tmp_path / "new" / "out")
     assert not (tmp_path / "new").exists()
 
 

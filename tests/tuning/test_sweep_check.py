@@ -42,6 +42,7 @@ WRONG: dict[str, list[tuple[dict[str, Any], str]]] = {
          "the optimizer 'sgd' has no 'b1'"),
         ({"config.loss.class_weights": {"values": ["none", "balanced"]},
           "config.data.sampling": {"values": ["shuffled", "balanced"]}}, "choose one (in the trial"),
+        ({"config.schedule.warmup": {"values": [0, 5, 40]}}, "as long as all of training (30 epochs)"),
         ({"config.data.validation": {"values": [0.1, 0]}}, "no run logs validation_accuracy"),
         ({"config": {"values": ["configs/digits.py", "configs/nowhere.py"]}}, "there is no such file"),
     ],
@@ -102,6 +103,8 @@ def test_sweep_check_command(tmp_path: Path) -> None:
     for command, words in (
         (["${program}", "--config=configs/nowhere.py", "${args}"], "there is no such file"),
         (["${program}", "--config.batch_size=0", "${args}"], "config.batch_size=0"),
+        (["${interpreter}", "${args}"], "command: nothing runs scripts/train.py; add ${program}"),
+        (["bash", "run.sh", "--config.batch_size=8", "${args}"], "nothing runs scripts/train.py"),
         (["${program}"], "nothing passes the parameters on"),
         (["${program}", "--workdir=runs/x", "${args}"], "--workdir would be the same for all trials"),
         (["${program}", "--dry_run", "${args}"], "--dry_run trains nothing"),

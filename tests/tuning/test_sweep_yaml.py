@@ -28,8 +28,9 @@ def test_quoted_numbers_stay_text(tmp_path: Path) -> None:
     assert read_sweep(path).notes == ()
 
 
-def test_exponents_that_look_like_values_are_noted(tmp_path: Path) -> None:
-    block = {"distribution": "log_uniform", "min": 0.0001, "max": 0.1}
+@pytest.mark.parametrize("least", [0.0001, 0])
+def test_exponents_that_look_like_values_are_noted(tmp_path: Path, least: float) -> None:
+    block = {"distribution": "log_uniform", "min": least, "max": 0.1}
     (note,) = read_sweep(sweep_file(tmp_path, parameters={RATE: block})).notes
     assert "values are between 1 and 1.105; else write log_uniform_values" in note
 

@@ -12,13 +12,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from cnn_jax.config.schedule_keys import SCHEDULES
+from cnn_jax.config.schedule_keys import SCHEDULES, warmup_is_all
 from cnn_jax.errors import InputError
 from cnn_jax.optimization.schedules import curves, cycles
 from cnn_jax.optimization.schedules.clock import Clock, Schedule, count, reached, share
 
 Child = tuple[str, Mapping[str, Any]]
 _CHUNK = 65_536
+_NOTHING = 1e-7  # of the peak: what float32 makes of a 0
 
 
 def plateau(base: float, clock: Clock, **arguments: Any) -> Schedule:
@@ -96,8 +97,13 @@ def make_momentum(schedule: Mapping[str, Any], steps_per_epoch: int, num_epochs:
     return _one_after_another([_held(momentum, 0), momentum], [0.0, block.rise])
 
 
-def check_rates(schedule: Schedule, name: str, num_steps: int) -> None:
-    """Refuses a schedule that gives a rate below 0, or one that is not finite, at any step of training."""
+def check_rates(schedule: Schedule, name: str, num_steps: int) -> str | None:
+    """Refuses a schedule that gives a rate below 0, or one that is not finite, at any step of training.
+
+    Returns:
+      A line for people, where the rate is 0 for more than a hundredth of training at its end.
+    """
+    peak, last = 0.0, 0
     size = max(min(num_steps, _CHUNK), 1)
     rates_from = jax.jit(lambda first: jax.vmap(schedule)(jnp.minimum(first + jnp.arange(size), num_steps - 1)))
     for first in range(0, num_steps, size):
@@ -109,6 +115,12 @@ def check_rates(schedule: Schedule, name: str, num_steps: int) -> None:
                 f"config.schedule: '{name}' with these arguments gives a rate of {rates[wrong[0]]:g} at step "
                 f"{first + wrong[0]} of {num_steps}; a rate must be finite and at least 0"
             )
+        peak = max(peak, float(rates.max()))
+        acts = np.flatnonzero(rates > _NOTHING * peak)
+        last = min(first + int(acts[-1]), num_steps - 1) if acts.size else last
+    if num_steps - 1 - last <= max(num_steps / 100, 1):
+        return None
+    return f"schedule: {name}: the rate is 0 from step {last + 1} of {num_steps} on: nothing is learned any more"
 
 
 class Block(NamedTuple):
@@ -122,7 +134,11 @@ class Block(NamedTuple):
 
 
 def taken_apart(schedule: Mapping[str, Any], steps_per_epoch: int, num_epochs: int) -> Block:
-    """The block, with its durations in updates; raises InputError for more updates than int32 holds."""
+    """The block, with its durations in updates.
+
+    Raises:
+      InputError: there are more updates than int32 holds, or all of them are warm-up.
+    """
     arguments = dict(schedule)
     name, warmup = arguments.pop("name"), arguments.pop("warmup", 0.0)
     start_factor = arguments.pop("warmup_start_factor", 0.01)
@@ -134,6 +150,8 @@ def taken_apart(schedule: Mapping[str, Any], steps_per_epoch: int, num_epochs: i
             f"{2**31 - 1} can be counted"
         )
     rise = float(round(Clock(unit, steps, steps).length(warmup)))
+    if rise >= max(steps, 1):
+        raise InputError(warmup_is_all(warmup, f"{num_epochs} epochs, {steps} steps", name))
     return Block(name, Clock(unit, max(steps - rise, 0.0), steps), rise, start_factor, arguments)
 
 

@@ -45,6 +45,18 @@ def recommend(rates: Mapping[int, float]) -> int:
     return min(size for size, rate in rates.items() if rate >= ENOUGH * max(rates.values()))
 
 
+def may_be_recommended(quartiles: Mapping[int, tuple[float, float]]) -> tuple[int, int]:
+    """The least and the largest batch that `recommend` might give, if every rate were anywhere between its quartiles.
+
+    Args:
+      quartiles: {batch size: (lower, upper)} of images a second.
+    """
+    best_low, best_high = (max(both[i] for both in quartiles.values()) for i in (0, 1))
+    least = min(size for size, (_, high) in quartiles.items() if high >= ENOUGH * best_low)
+    sure = [size for size, (low, _) in quartiles.items() if low >= ENOUGH * best_high]
+    return least, min(sure, default=max(quartiles))
+
+
 def largest_fitting(
     peak: Callable[[int], float], known: Mapping[int, float], budget: float, unit: int, fine: int, most: int, tries: int
 ) -> tuple[int, bool]:

@@ -29,8 +29,9 @@ class Reading:
 
     Attributes:
       smoothed: [n], without lag; None for losses that are not finite.
-      suggestions: {"valley", "steepest", "minimum"}: rates; empty where there is a problem.
-      divergence: the rate at which the loss blew up; None where it did not.
+      suggestions: {"valley", "steepest", "minimum"}: rates; empty where there is a problem. A tenth of the best rate is
+        left out where it lies below the first one: no step was made there.
+      divergence: the rate at which the loss blew up, at least the first one; None where it did not.
       problem: why nothing is suggested, and what to change; one line.
     """
 
@@ -118,7 +119,8 @@ def find_divergence(rates: np.ndarray, losses: np.ndarray) -> tuple[float | None
     above = [k for k in range(last + 1, steps - 1) if finite[k] >= level and math.isfinite(finite[k + 1])]
     usable = above or [k for k in (last,) if k + 1 < steps and math.isfinite(finite[k + 1]) and level > 0]
     limits = [2 * rates[k] / (1 + math.sqrt(max(finite[k + 1] / max(finite[k], level), 1.0))) for k in usable]
-    return float(np.median(limits)) if limits else float(rates[last]), last + 1
+    limit = float(np.median(limits)) if limits else float(rates[last])
+    return max(limit, float(rates[0])), last + 1
 
 
 def read_sweep(rates: np.ndarray, losses: np.ndarray) -> Reading:
@@ -145,7 +147,8 @@ def read_sweep(rates: np.ndarray, losses: np.ndarray) -> Reading:
     first, last = _body(smoothed, first, last)
     few = len(rates) < _ENOUGH_STEPS
     if divergence is not None and (not fallen or last - first < _SHORTEST_FALL):
-        line = f"the loss blows up at a rate of {divergence:.2g} before it has fallen: lower --start={rates[0]:g}"
+        where = "the first rate" if divergence == rates[0] else f"a rate of {divergence:.2g}"
+        line = f"the loss blows up at {where} before it has fallen: lower --start={rates[0]:g}"
         return _problem(losses, divergence, f"{line} or raise --steps={len(rates)}" if few else line)
     if not fallen:
         line = f"the loss does not fall at any rate from {rates[0]:g} to {rates[-1]:g} beyond the noise: raise "
@@ -162,6 +165,7 @@ def read_sweep(rates: np.ndarray, losses: np.ndarray) -> Reading:
         "steepest": float(used[int(slope.argmin())]),
         "minimum": float(used[lowest] / 10),
     }
+    suggestions = {name: rate for name, rate in suggestions.items() if rate >= rates[0]}
     return Reading(_padded(smoothed, len(losses)), suggestions, divergence, None)
 
 

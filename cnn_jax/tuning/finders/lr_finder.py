@@ -4,7 +4,7 @@ import dataclasses
 import hashlib
 import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +65,7 @@ class LrSettings:
         if not (math.isfinite(self.start) and self.start > 0):
             raise InputError(f"--start={self.start:g}: must be a number above 0")
         if not (math.isfinite(self.end) and self.end > self.start):
-            raise InputError(f"--end={self.end:g}: must be above --start={self.start:g}")
+            raise InputError(f"--start={self.start:g} must be below --end={self.end:g}")
         if self.steps < LEAST_STEPS:
             raise InputError(f"--steps={self.steps}: must be at least {LEAST_STEPS}; fewer show no curve")
         if self.steps > MOST_STEPS:
@@ -111,13 +111,13 @@ def find_learning_rate(config: ml_collections.ConfigDict, settings: LrSettings, 
     with explain_out_of_memory(config):
         losses = sweep_config(config, rates, settings.seeds)
     readings = {seed: read_sweep(rates, found) for seed, found in losses.items()}
-    good = [reading for reading in readings.values() if reading.problem is None]
-    usable = 2 * len(good) > len(readings)
-    suggestions = {name: _median([each.suggestions[name] for each in good]) for name in SUGGESTIONS} if usable else {}
+    suggestions = _suggestions(readings.values())
+    usable = settings.suggestion in suggestions
     diverged = [each.divergence for each in readings.values() if each.divergence is not None]
     divergence = _median(diverged) if diverged else None
     rate = float(f"{suggestions[settings.suggestion]:.3g}") if usable else None
-    warning = _disagreement([each.suggestions[settings.suggestion] for each in good], settings) if usable else None
+    named = [each.suggestions[settings.suggestion] for each in readings.values() if usable and each.suggestions]
+    warning = _disagreement(named, settings) if usable else None
     picture, written = folder / "lr_finder.png", folder / "lr_finder.json"
     content = {
         "learning_rate": rate,
@@ -137,6 +137,7 @@ def find_learning_rate(config: ml_collections.ConfigDict, settings: LrSettings, 
         write_json(written, content)
     if rate is None:
         problems = [reading.problem for reading in readings.values() if reading.problem is not None]
+        problems.append(f"a tenth of the rate of the lowest loss is below the first rate: lower --start={rates[0]:g}")
         raise InputError(f"no rate can be suggested: {problems[0]}; the curve is in {picture}")
     return LrFinding(rate, _overrides(config, rate), readings, suggestions, divergence, warning, picture, written)
 
@@ -219,6 +220,12 @@ def _loss(sums: dict[str, np.ndarray]) -> float | None:
         return math.nan
     count = float(sums["count"].sum())
     return float(sums["loss"].sum()) / count if count else None
+
+
+def _suggestions(readings: Collection[Reading]) -> dict[str, float]:
+    """Medians of what more than half of the seeds suggest."""
+    every = {name: [each.suggestions[name] for each in readings if name in each.suggestions] for name in SUGGESTIONS}
+    return {name: _median(rates) for name, rates in every.items() if 2 * len(rates) > len(readings)}
 
 
 def _median(values: Sequence[float]) -> float:

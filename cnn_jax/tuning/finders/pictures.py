@@ -1,6 +1,6 @@
 """The finders' pictures."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -41,21 +41,25 @@ def plot_lr_sweeps(
 
 
 def plot_batch_sizes(
-    sizes: Sequence[int], rates: Sequence[float], memory: Mapping[int, int], limit: float, chosen: int, path: Path
-) -> Path:
+    rates: Mapping[int, float], quartiles: Mapping[int, tuple[float, float]], memory: Mapping[int, int], limit: float,
+    chosen: int, path: Path,
+) -> Path:  # fmt: skip
     """Images a second, and bytes of a device, over the batch size.
 
     Args:
-      sizes: those whose speed was measured.
-      rates: images a second, of each of them.
+      rates: {batch size: images a second}.
+      quartiles: {batch size: (lower, upper)} of these.
       memory: {batch size: bytes at the peak} of all that were compiled.
       limit: bytes that may be used.
       chosen: the batch size that is recommended.
       path: of the picture.
     """
     figure, (speed, room) = new_figure(1, 2, (11, 4.2))
-    speed.plot(sizes, rates, marker="o", color="tab:blue")
-    speed.axhline(0.95 * max(rates), color="tab:gray", linestyle=":", label="95 % of the best")
+    sizes = list(rates)
+    speed.plot(sizes, list(rates.values()), marker="o", color="tab:blue", label="median")
+    low, high = ([quartiles[size][i] for size in sizes] for i in (0, 1))
+    speed.fill_between(sizes, low, high, color="tab:blue", alpha=0.2, label="quartiles")
+    speed.axhline(0.95 * max(rates.values()), color="tab:gray", linestyle=":", label="95 % of the best")
     speed.axvline(chosen, color="tab:green", linestyle="--", label=f"recommended: {chosen}")
     speed.set(xscale="log", ylabel="images / s", title="throughput")
     speed.set_ylim(bottom=0)

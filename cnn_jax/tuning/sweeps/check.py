@@ -8,10 +8,11 @@ from typing import Any
 
 import ml_collections
 
-from cnn_jax.config.keys import KEYS, VARIANTS
 from cnn_jax.config.overrides import Pairs, split
 from cnn_jax.config.rules import did_you_mean
-from cnn_jax.config.tree import flatten, load_config, override
+from cnn_jax.config.schedule_keys import check_warmup
+from cnn_jax.config.suggestions import meant_key
+from cnn_jax.config.tree import every_key, flatten, load_config, override
 from cnn_jax.errors import InputError
 from cnn_jax.tuning.search.distributions import Distribution
 from cnn_jax.tuning.search.draws import draw
@@ -70,15 +71,9 @@ def _hint(reason: str) -> str:
 def _check_names(sweep: Sweep) -> None:
     for parameter in sweep.parameters:
         if not f"{parameter.name}.".startswith("config."):
-            keys = _every_key()
-            alike = next((key for key in keys if key.endswith(f".{parameter.name}")), None)
-            hint = f" (did you mean '{alike}'?)" if alike else did_you_mean(f"config.{parameter.name}", keys)
+            meant = meant_key(parameter.name, every_key())
+            hint = f" (did you mean 'config.{meant}'?)" if meant else ""
             raise InputError(f"{parameter.name}: names of parameters begin with 'config.'{hint}")
-
-
-def _every_key() -> list[str]:
-    own = [f"{block}.{key}" for block, variants in VARIANTS.items() for keys in variants.values() for key in keys]
-    return [f"config.{key}" for key in (*KEYS, *own)]
 
 
 def _check_metric(metric: Metric, stops_early: bool) -> None:
@@ -101,7 +96,9 @@ def _base(sweep: Sweep) -> tuple[ml_collections.ConfigDict, Pairs]:
     """The config file of the command, and the keys that its other flags set."""
     words = list(sweep.command)
     starts = [i for i, word in enumerate(words) if word == "${program}" or is_own_program(word)]
-    fixed = [environment(word) for word in words[starts[0] + 1 if starts else 0 :]]
+    if not starts:
+        raise InputError(f"command: nothing runs {sweep.program}; add ${{program}}, or name in `program` what it runs")
+    fixed = [environment(word) for word in words[starts[0] + 1 :]]
     rest, pairs = split([word for word in fixed if not (word.startswith("${") and word.endswith("}"))])
     path = "configs/digits.py"
     for i, word in enumerate(rest):
@@ -132,7 +129,9 @@ def _check_trial(
     rest, pairs = split(argument_forms(nested(sweep, values))[macro])
     for word in rest:  # a parameter `config` chooses among files
         config = load_config(word.removeprefix("--config="))
-    flat = flatten(override(config, [*fixed, *pairs]))
+    config = override(config, [*fixed, *pairs])
+    check_warmup(config.schedule, config.num_epochs)
+    flat = flatten(config)
     if macro == "args_no_boolean_flags":
         for name in (name for name, value in values.items() if value is False):
             if flat.get(name.removeprefix("config."), False) is not False:

@@ -141,7 +141,7 @@ def _surprises(source: Path, parameters: tuple[Parameter, ...]) -> tuple[str, ..
     return tuple(
         f"{source}: {one.name}: bounds of {one.distribution.kind} are exponents of e, so values are between "
         "{:.4g} and {:.4g}; ".format(*one.distribution.bounds) + f"else write {one.distribution.kind}_values"
-        for one in found if one.distribution.min > 0
+        for one in found if one.distribution.min >= 0
     )  # fmt: skip
 
 

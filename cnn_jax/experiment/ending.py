@@ -1,0 +1,47 @@
+"""What a training says at its end: its figures, and what to run next."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import ml_collections
+
+from cnn_jax.cli.progress import command
+
+
+def describe_end(
+    summary: Mapping[str, Any], config: ml_collections.ConfigDict, workdir: str, config_file: str | None = None
+) -> str:
+    """Lines for people.
+
+    Args:
+      summary: as `fit` returns it.
+      config: of the run.
+      workdir: the run directory.
+      config_file: that of the run, where it registers names of its own: the next commands need it, too.
+    """
+    lines = []
+    for split in ("validation", "test"):
+        if f"{split}_accuracy" in summary:
+            lines.append(f"{split} accuracy {summary[f'{split}_accuracy']:.2%}  loss {summary[f'{split}_loss']:.4f}")
+    if summary["stopped_early"]:
+        lines.append(
+            f"stopped early: {config.patience} epochs without a better {config.checkpoint.metric}; the same command "
+            f"with --config.patience={2 * config.patience} goes on"
+        )
+    which = "weights" if summary["weights"] == "raw" else "averaged weights"
+    lines.append(
+        f"{summary['epochs']} epochs in {summary['wall_seconds']:.1f} s, training at "
+        f"{summary['images_per_second']:,.0f} images/s; these are the {which} of epoch {summary['best_epoch']}"
+    )
+    return "\n".join([*lines, *_next(summary, workdir, config_file), f"run directory: {workdir}"])
+
+
+def _next(summary: Mapping[str, Any], workdir: str, config_file: str | None) -> list[str]:
+    run = [f"--workdir={workdir}", *([f"--config={config_file}"] if config_file else [])]
+    split = next((name for name in ("test", "validation") if f"{name}_accuracy" in summary), "train")
+    which = [] if split == "test" else [f"--split={split}"]
+    return [
+        "next: figures of each class and a picture of the mistakes; and predictions for files or folders of your own:",
+        f"  {command('scripts/evaluate.py', *run, *which)}",
+        f"  {command('scripts/predict.py', *run)} IMAGE ...",
+    ]
