@@ -2,8 +2,11 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
+from PIL import Image
+from sklearn.datasets import load_digits
 
 from cnn_jax.config.keys import AUGMENTATIONS, KEYS, LOSSES, MODELS, OPTIMIZERS
 from tests.support.helpers import ROOT
@@ -47,3 +50,15 @@ def test_config_page_has_every_name() -> None:
     assert named["augment"] == set(AUGMENTATIONS)
     for key in ("data.normalization", "augment_padding_mode"):
         assert named[key] == set(KEYS[key].rule.choices)
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/python.md"])
+def test_examples_in_python_run(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In order, in one program, from an empty folder; but for the epochs of the README's."""
+    Image.fromarray((load_digits().images[7] * 15.9).astype("uint8")).save(tmp_path / "seven.png")
+    monkeypatch.chdir(tmp_path)
+    blocks = re.findall(r"^```python\n(.*?)^```", (ROOT / page).read_text(), re.MULTILINE | re.DOTALL)
+    code = "\n".join(blocks).replace("\ncnn_jax.fit(config,", "\nconfig.num_epochs = 1\ncnn_jax.fit(config,", 1)
+    names: dict[str, Any] = {}
+    exec(compile(code, page, "exec"), names)
+    assert len(names["run"].predict("seven.png" if page == "README.md" else names["images"][:1])) == 1
