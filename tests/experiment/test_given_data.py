@@ -11,6 +11,7 @@ from PIL import Image
 import cnn_jax
 from cnn_jax.errors import InputError
 from cnn_jax.experiment import EpochEnd, fit
+from cnn_jax.experiment.ending import describe_end
 from cnn_jax.inference import load_run
 from cnn_jax.runs.directory import read_run_file
 
@@ -80,6 +81,7 @@ def test_callbacks_see_epochs_and_stop(tmp_path: Path) -> None:
         (2, 4, {"train", "validation"}),
     ]
     assert (summary["epochs"], summary["stopped_early"]) == (2, True)
+    assert "stopped early, by a callback" in describe_end(summary, small(), "run")
     assert fit(small(), tmp_path / "run", (TRAIN, LABELS)) == summary, "it is finished"
     longer = fit(small(num_epochs=4), tmp_path / "run", (TRAIN, LABELS))
     assert (longer["epochs"], longer["stopped_early"]) == (4, False), "a longer one goes on"
