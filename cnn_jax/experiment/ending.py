@@ -24,7 +24,10 @@ def describe_end(
         if f"{split}_accuracy" in summary:
             lines.append(f"{split} accuracy {summary[f'{split}_accuracy']:.2%}  loss {summary[f'{split}_loss']:.4f}")
     if summary["stopped_early"] and config.patience is None:
-        lines.append("stopped early, by a callback")
+        lines.append(
+            f"stopped early: a callback ended it after epoch {summary['epochs']}; the same command with a larger "
+            f"--config.num_epochs than {config.num_epochs} goes on"
+        )
     elif summary["stopped_early"]:
         lines.append(
             f"stopped early: {config.patience} epochs without a better {config.checkpoint.metric}; the same command "

@@ -54,6 +54,13 @@ def test_an_early_stop_can_go_on() -> None:
     assert "--config.patience=6 goes on" in text
 
 
+def test_a_stop_by_a_callback_is_named() -> None:
+    """A run without patience can only have been ended by a callback."""
+    text = describe_end({**SUMMARY, "stopped_early": True}, tiny_config(patience=None), "runs/a")
+    assert "stopped early: a callback ended it after epoch 2; the same command with a larger" in text
+    assert "patience" not in text
+
+
 @pytest.mark.parametrize("watched", [False, True])
 def test_a_log_has_times(watched: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """A terminal needs none."""

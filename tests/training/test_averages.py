@@ -1,7 +1,6 @@
 """Averages of weights over the ends of epochs: what they are, their BatchNorm statistics, stopping and going on."""
 
 import dataclasses
-import runpy
 import signal
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -17,6 +16,7 @@ from cnn_jax.data.feeding.order import epoch_order
 from cnn_jax.data.normalize import normalize
 from cnn_jax.errors import InputError, Interrupted
 from cnn_jax.experiment import epoch_callbacks
+from cnn_jax.experiment.ending import describe_end
 from cnn_jax.experiment.epoch_callbacks import make_update_averages
 from cnn_jax.experiment.fitting import build, fit, initial_state
 from cnn_jax.inference.evaluation import assess
@@ -25,7 +25,7 @@ from cnn_jax.runs.checkpoints import open_checkpoints
 from cnn_jax.runs.metrics_file import read_rows
 from cnn_jax.training.evaluation import device_get_delayed
 from cnn_jax.training.swa import update_average
-from tests.support.helpers import ROOT, read_json, tiny_config
+from tests.support.helpers import read_json, tiny_config
 from tests.support.runs import assert_same_run, final_state, signal_at
 
 # A rate and a momentum that do not depend on the length of the run, so that it can be made longer.
@@ -174,8 +174,7 @@ def test_without_validation_data_the_average_is_the_result(tmp_path: Path) -> No
     assert summary["weights"] == "swa"
     jax.tree.map(np.testing.assert_array_equal, load_run(workdir).variables, final_state(workdir, config).ema)
     assert assess(workdir).figures["accuracy"] == pytest.approx(summary["test_accuracy"])
-    report = runpy.run_path(str(ROOT / "scripts/train.py"))["_report"]
-    assert "these are the averaged weights of epoch 2" in report(summary, config, str(workdir))
+    assert "these are the averaged weights of epoch 2" in describe_end(summary, config, str(workdir))
 
 
 def in_the_pass(patch: pytest.MonkeyPatch, call: int) -> None:
