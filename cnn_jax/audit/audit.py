@@ -1,8 +1,7 @@
 """The audit of a data set: every picture is looked at once, and what may spoil a model is listed and shown."""
 
-import base64
 import dataclasses
-import io
+import functools
 import json
 import os
 import re
@@ -15,13 +14,14 @@ import numpy as np
 
 from cnn_jax.audit.checks import LEVELS
 from cnn_jax.audit.findings import Finding, find_all, in_order
+from cnn_jax.audit.pictures import read_again, thumbnail
 from cnn_jax.audit.quality import Entry, measure_all
 from cnn_jax.audit.set_statistics import class_table, statistics
 from cnn_jax.audit.suspects import class_difficulty, embedding_outliers, likely_mislabelled, project
 from cnn_jax.cli.progress import progress_bar
 from cnn_jax.config.tree import override
 from cnn_jax.data import ImageDataset, Source, load_source
-from cnn_jax.data.reading.images import examine, quiet, to_8_bit
+from cnn_jax.data.reading.images import quiet
 from cnn_jax.data.reading.scan import in_threads
 from cnn_jax.errors import InputError, shown
 from cnn_jax.inference.run import Run, softmax
@@ -30,7 +30,6 @@ from cnn_jax.pages import audit as audit_page
 # Pictures are listed and measured at their own size; what the network takes is settled, where a config leaves it open,
 # so that pictures of many sizes are no obstacle.
 _ANY_SIZE, _ANY_CHANNELS = (64, 64), 3
-_THUMBNAIL = 128
 _SAMPLES = 24
 _AT_ONCE = 64  # several parts of so many pictures wait for the model
 
@@ -72,7 +71,7 @@ def audit(config: ml_collections.ConfigDict, output: str | Path | None = None, r
         raise InputError(f"{source.name} has other classes ({theirs}, ...) than the model was trained on ({ours}, ...)")
     with quiet():
         entries = _measure(source)
-        found = find_all(entries, source.class_names)
+        found = find_all(entries, source.class_names, functools.partial(read_again, source.splits, entries))
         found = in_order([*found, Finding("class without images", about=source.empty)])
         difficulty = None
         if run is not None:
@@ -83,7 +82,7 @@ def audit(config: ml_collections.ConfigDict, output: str | Path | None = None, r
         keys = {(picture["split"], picture["index"]) for finding in report["findings"]
                 for picture in audit_page.selection(finding)}  # fmt: skip
         keys |= {(entry.split, entry.index) for entry in samples}
-        thumbnails = {(split, index): _thumbnail(source.splits[split], index) for split, index in sorted(keys)}
+        thumbnails = {(split, index): thumbnail(source.splits[split], index) for split, index in sorted(keys)}
     page = audit_page.render(report, thumbnails, [(entry.split, entry.index) for entry in samples])
     return _write(Path(output or Path("audit") / _as_folder(source.name)), report, page)
 
@@ -185,26 +184,6 @@ def _report(
         ],
     }  # fmt: skip
     return report if difficulty is None else report | {"difficulty": difficulty}
-
-
-def _thumbnail(pictures: ImageDataset, index: int) -> str:
-    """A small picture as a data URI; "" where it cannot be read."""
-    from PIL import Image
-
-    try:
-        content = pictures.contents([index])[0]
-        if isinstance(content, bytes):
-            _, image = examine(content, pictures.name(index), _THUMBNAIL)
-        else:
-            image = to_8_bit(Image.fromarray(content[..., 0] if content.shape[-1] == 1 else content))
-    except InputError:
-        return ""
-    image = image.copy()
-    small = max(image.size) <= _THUMBNAIL
-    image.thumbnail((_THUMBNAIL, _THUMBNAIL))
-    stream = io.BytesIO()
-    image.save(stream, "PNG" if small else "JPEG", quality=80)
-    return f"data:image/{'png' if small else 'jpeg'};base64,{base64.b64encode(stream.getvalue()).decode()}"
 
 
 def _root(config: ml_collections.ConfigDict) -> str:

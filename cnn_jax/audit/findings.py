@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from cnn_jax.audit.checks import KINDS, Kind
-from cnn_jax.audit.duplicates import Group, exact_groups, near_groups
+from cnn_jax.audit.duplicates import Group, SecondLook, exact_groups, near_groups
 from cnn_jax.audit.quality import Entry, Record
 
 # Luma 0..255: the brightest hundredth of a very dark picture, the darkest of a very bright one. Digits on black are
@@ -59,9 +59,10 @@ class Finding:
         return len(self.suspects) or len(self.about)
 
 
-def find_all(entries: Sequence[Entry], class_names: Sequence[str]) -> list[Finding]:
+def find_all(entries: Sequence[Entry], class_names: Sequence[str], second_look: SecondLook) -> list[Finding]:
     """All findings that need no model; the gravest first, in the order of `KINDS`."""
-    found = [*picture_findings(entries), *duplicate_findings(entries), *class_findings(entries, class_names)]
+    duplicates = duplicate_findings(entries, second_look)
+    found = [*picture_findings(entries), *duplicates, *class_findings(entries, class_names)]
     return in_order(found)
 
 
@@ -105,11 +106,16 @@ def picture_findings(entries: Sequence[Entry]) -> list[Finding]:
     return found
 
 
-def duplicate_findings(entries: Sequence[Entry]) -> list[Finding]:
-    """Groups of copies, by what is worst about them; copies with two labels in two splits are found as both."""
+def duplicate_findings(entries: Sequence[Entry], second_look: SecondLook) -> list[Finding]:
+    """Groups of copies, by what is worst about them; copies with two labels in two splits are found as both.
+
+    Args:
+      entries: of the whole set.
+      second_look: see `near_groups`.
+    """
     exact = exact_groups(entries)
     found = []
-    for near, groups in ((False, exact), (True, near_groups(entries, exact))):
+    for near, groups in ((False, exact), (True, near_groups(entries, exact, second_look))):
         prefix = "near duplicates" if near else "duplicates"
         labels = [len({entries[row].label for row in group.rows}) for group in groups]
         splits = [len({entries[row].split for row in group.rows}) for group in groups]
@@ -226,8 +232,14 @@ def _wrong_extension(entry: Entry) -> str | None:
 
 
 def _grouped(kind: str, groups: Sequence[Group]) -> Finding:
+    """The groups in their order: of near duplicates the surest first."""
     suspects = []
-    for number, group in enumerate(sorted(groups, key=lambda group: group.rows)):
-        detail = "same pixels" if group.likeness == 1.0 else f"correlation {group.likeness:.3f}"
-        suspects += [Suspect(row, detail, number) for row in group.rows]
+    for number, group in enumerate(groups):
+        suspects += [Suspect(row, _likeness(kind, group), number) for row in group.rows]
     return Finding(kind, tuple(suspects))
+
+
+def _likeness(kind: str, group: Group) -> str:
+    if not kind.startswith("near"):
+        return "same pixels"
+    return f"{group.likeness:.0%} of its parts agree" if group.looked else f"correlation {group.likeness:.3f}"

@@ -1,9 +1,9 @@
 """What an audit measures, on clean data and with a model."""
 
+import functools
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -14,7 +14,8 @@ from sklearn.datasets import load_digits as sklearn_digits
 from cnn_jax.audit.audit import audit
 from cnn_jax.audit.duplicates import exact_groups, near_groups
 from cnn_jax.audit.findings import Finding, find_all
-from cnn_jax.audit.quality import Entry, measure, measure_all, prepare, sharpness
+from cnn_jax.audit.pictures import read_again
+from cnn_jax.audit.quality import measure_all, sharpness
 from cnn_jax.audit.set_statistics import statistics
 from cnn_jax.audit.suspects import embedding_outliers, likely_mislabelled, project
 from cnn_jax.config.tree import to_json
@@ -24,17 +25,9 @@ from cnn_jax.data.reading.images import quiet
 from cnn_jax.errors import InputError
 from cnn_jax.inference.run import load_run
 from cnn_jax.runs.checkpoints import open_checkpoints
+from tests.support.audits import entries_of, second_look
 from tests.support.helpers import read_json, script, tiny_config
 from tests.support.made_up import encoded, found_names, photograph, read_page, scaled_levels
-
-
-def entries_of(contents: list[Any], labels: list[int] | None = None, split: str = "train") -> list[Entry]:
-    prepare()
-    with quiet():
-        return [
-            Entry(split, i, labels[i] if labels else 0, f"{i}", "", measure(content, f"{i}"))
-            for i, content in enumerate(contents)
-        ]
 
 
 def of_level(found: list[Finding], level: str) -> dict[str, int]:
@@ -47,7 +40,7 @@ def test_clean_data_are_not_accused(name: str, tfds_data: str) -> None:
     part = source.splits["train"].subset(np.arange(300))
     with quiet():
         entries = [entry for entries in measure_all("train", part) for entry in entries]
-    found = find_all(entries, source.class_names)
+    found = find_all(entries, source.class_names, functools.partial(read_again, {"train": part}, entries))
     assert not of_level(found, "error")
     assert not of_level(found, "warning")
     assert len(entries) == 300
@@ -74,26 +67,28 @@ def test_photographs_and_their_copies(photographs: list[Path]) -> None:
     originals = [encoded(image, quality=95) for image in pictures]
     copies = [changes[i % len(changes)](image) for i, image in enumerate(pictures)]
     entries = entries_of(originals)
-    clean = [finding for finding in find_all(entries, ["a"]) if finding.suspects]
+    clean = [finding for finding in find_all(entries, ["a"], second_look(originals)) if finding.suspects]
     assert not clean
     count = len(originals)
-    groups = near_groups(both := entries_of(originals + copies), exact_groups(both))
+    groups = near_groups(both := entries_of(originals + copies), exact_groups(both), second_look(originals + copies))
     assert {group.rows for group in groups} == {(i, i + count) for i in range(count)}
-    blurred = entries_of([encoded(image.filter(ImageFilter.GaussianBlur(max(image.size) / 80))) for image in pictures])
-    found = {finding.kind: finding.count for finding in find_all(blurred, ["a"])}
+    blurred = [encoded(image.filter(ImageFilter.GaussianBlur(max(image.size) / 80))) for image in pictures]
+    found = {finding.kind: finding.count for finding in find_all(entries_of(blurred), ["a"], second_look(blurred))}
     assert found["very blurred"] >= 0.95 * count
 
 
 def test_groups_do_not_depend_on_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     pictures = [photograph(seed) for seed in range(20)]
-    entries = entries_of([encoded(image, quality=quality) for quality in (95, 95, 40, 30) for image in pictures])
+    contents = [encoded(image, quality=quality) for quality in (95, 95, 40, 30) for image in pictures]
+    entries, look = entries_of(contents), second_look(contents)
     exact = exact_groups(entries)
     assert [group.rows for group in exact] == [(i, i + 20) for i in range(20)]
-    whole = near_groups(entries, exact)
-    assert [group.rows for group in whole] == [(i, i + 20, i + 40, i + 60) for i in range(20)]
-    monkeypatch.setattr("cnn_jax.audit.duplicates._ROWS_AT_ONCE", 7)
-    monkeypatch.setattr("cnn_jax.audit.duplicates._PAIRS_AT_ONCE", 3)
-    assert near_groups(entries, exact) == whole
+    whole = near_groups(entries, exact, look)
+    assert sorted(group.rows for group in whole) == [(i, i + 20, i + 40, i + 60) for i in range(20)]
+    monkeypatch.setattr("cnn_jax.audit.candidates._ROWS_AT_ONCE", 7)
+    monkeypatch.setattr("cnn_jax.audit.candidates._PAIRS_AT_ONCE", 3)
+    monkeypatch.setattr("cnn_jax.audit.registration._PAIRS_AT_ONCE", 3)
+    assert near_groups(entries, exact, look) == whole
 
 
 def test_copies_of_small_pictures() -> None:
@@ -102,8 +97,8 @@ def test_copies_of_small_pictures() -> None:
         pictures = [photograph(seed, side, side) for seed in range(12)]
         copies = [scaled_levels(image, 30, 220) for image in pictures]
         contents = [encoded(image, quality=95) for image in pictures + copies]
-        groups = near_groups(entries_of(contents), [])
-        assert [group.rows for group in groups] == ([(i, i + 12) for i in range(12)] if found else [])
+        groups = near_groups(entries_of(contents), [], second_look(contents))
+        assert sorted(group.rows for group in groups) == ([(i, i + 12) for i in range(12)] if found else [])
 
 
 def test_sharpness_has_a_closed_form() -> None:
@@ -131,7 +126,8 @@ def test_small_sets_of_large_differences(tmp_path: Path) -> None:
     result = audit(tiny_config(data__source="folder", data__dir=str(tmp_path / "set")), tmp_path / "out")
     assert found_names(result.report)["not an image"] == {"a/1.jpg", "a/2.jpg", "b/3.jpg"}
     read_page(result.page)
-    found = find_all(entries_of([encoded(photograph(i)) for i in range(4)], [0, 5, 1, -1]), ["a", "b"])
+    contents = [encoded(photograph(i)) for i in range(4)]
+    found = find_all(entries_of(contents, [0, 5, 1, -1]), ["a", "b"], second_look(contents))
     assert [suspect.row for suspect in found[0].suspects] == [1, 3]
     assert found[0].kind == "label out of range"
 
