@@ -21,7 +21,7 @@ _ROWS_AT_ONCE, _PAIRS_AT_ONCE = 1024, 4096  # both keep what is at hand within a
 _RULES = np.array([(16, 0.6, 0.6), (8, 0.93, 0.75), (4, 0.985, 0.93)])
 _BITS, _THUMBNAILS, _EDGES = _RULES.T
 # Of photographs each is looked at beside its likest ones alone, which bounds the second looks in sets of one motif.
-_LIKEST = 4
+_LIKEST = 8
 _SHIFT = 2  # pixels of a thumbnail
 _FINE, _COARSE = 0.7, 2.0  # spreads of the Gaussians whose difference shows the edges of photographs
 

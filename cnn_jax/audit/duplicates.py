@@ -13,8 +13,8 @@ from cnn_jax.data.reading.scan import in_threads
 
 # Below 16 pixels a side there is too little in a picture to tell a copy from a likeness.
 _LEAST_SIDE = 16
-# `registration.agreement`: in the middle between what different things and copies reach.
-_LEAST_AGREEMENT = 0.4
+# Half of the parts: photographs of different things reach 0.25, copies 0.75.
+_LEAST_AGREEMENT = 0.5
 _PAIRS_AT_ONCE, _PAIRS_OF_A_THREAD = 512, 64
 
 # Rows of the entries -> gray, uint8 [N, 128, 128]: the pictures, stretched to a square.

@@ -23,7 +23,7 @@ def before_one_cloth(seed: int) -> Image.Image:
     outlines = shirt.resize(SIZE, Image.Resampling.BICUBIC)
     detail = np.asarray(photograph(seed, *SIZE), np.float32) - 128
     light = np.linspace(-30, 30, SIZE[1]).reshape(-1, 1, 1)
-    cloth, white = (np.array(color) + 0.35 * detail + light for color in ((150, 20, 50), (215, 215, 205)))
+    cloth, white = (np.array(color) + 0.18 * detail + light for color in ((150, 20, 50), (215, 215, 205)))
     share = np.asarray(outlines, np.float32)[..., None] / 255
     return Image.fromarray(np.clip(white * share + cloth * (1 - share), 0, 255).astype(np.uint8))
 
