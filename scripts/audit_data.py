@@ -23,13 +23,17 @@ def main(argv: Sequence[str]) -> int:
 
     from cnn_jax.audit.audit import audit
     from cnn_jax.config import default_config, override
+    from cnn_jax.config.keys import SOURCES
     from cnn_jax.inference import load_run
 
     command_line.register_names(arguments.config)
     run = load_run(arguments.workdir) if arguments.workdir else None
     config = parser.load_config(arguments.config or (run.config if run is not None else default_config()))
     if arguments.dir is not None:
-        config = override(config, [("data.source", "folder"), ("data.name", None), ("data.dir", arguments.dir)])
+        # What a manifest's columns are called means nothing here.
+        plain = [(f"data.{key}", default_config().data[key]) for key in SOURCES["csv"].takes]
+        folder = [("data.source", "folder"), ("data.name", None), ("data.dir", arguments.dir)]
+        config = override(config, [*plain, *folder])
     result = audit(config, arguments.output, run)
     for finding in result.report["findings"]:
         print(f"{finding['level']:<8} {finding['count']:>7,}  {finding['kind']}")

@@ -40,7 +40,7 @@ def main(argv: Sequence[str], shutdown: Shutdown) -> None:
         else:
             from cnn_jax.experiment import fit
 
-            lines = _report(fit(config, workdir, arguments.profile, shutdown), config, workdir)
+            lines = _report(fit(config, workdir, profile=arguments.profile, shutdown=shutdown), config, workdir)
         if hosts.is_primary():
             print(lines)
 

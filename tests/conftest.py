@@ -1,6 +1,7 @@
 """Settings of the whole suite: strict JAX, a cache folder of its own, shared small runs."""
 
 import os
+import signal
 import tempfile
 
 from cnn_jax.runtime.startup import jaxlib_version, set_flags
@@ -23,6 +24,10 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ["WANDB_SILENT"] = "true"
 for name in ("WANDB_MODE", "WANDB_API_KEY", "WANDB_SWEEP_ID", "WANDB_RUN_ID"):
     os.environ.pop(name, None)
+
+# A shell's background jobs ignore Ctrl-C, and so would every process that a test starts and interrupts.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 import gc  # noqa: E402
 import shutil  # noqa: E402

@@ -14,8 +14,10 @@ import numpy as np
 
 from cnn_jax.audit.checks import LEVELS
 from cnn_jax.audit.findings import Finding, find_all, in_order
+from cnn_jax.audit.masks import mask_finding
 from cnn_jax.audit.pictures import read_again, thumbnail
 from cnn_jax.audit.quality import Entry, measure_all
+from cnn_jax.audit.series import series_findings
 from cnn_jax.audit.set_statistics import class_table, statistics
 from cnn_jax.audit.suspects import class_difficulty, embedding_outliers, likely_mislabelled, project
 from cnn_jax.cli.progress import progress_bar
@@ -24,7 +26,8 @@ from cnn_jax.data import ImageDataset, Source, load_source
 from cnn_jax.data.reading.images import quiet
 from cnn_jax.data.reading.scan import in_threads
 from cnn_jax.errors import InputError, shown
-from cnn_jax.inference.run import Run, softmax
+from cnn_jax.inference.metrics import softmax
+from cnn_jax.inference.run import Run
 from cnn_jax.pages import audit as audit_page
 
 # Pictures are listed and measured at their own size; what the network takes is settled, where a config leaves it open,
@@ -72,7 +75,10 @@ def audit(config: ml_collections.ConfigDict, output: str | Path | None = None, r
     with quiet():
         entries = _measure(source)
         found = find_all(entries, source.class_names, functools.partial(read_again, source.splits, entries))
-        found = in_order([*found, Finding("class without images", about=source.empty)])
+        listed = [Finding("class without images", about=source.empty)]
+        listed.append(Finding("rows of the manifest", about=source.skipped))
+        series = series_findings(entries, source.groups, config.data.source == "folder")
+        found = in_order([*found, *listed, *series, mask_finding(entries, source.splits)])
         difficulty = None
         if run is not None:
             suspects, difficulty = _ask(run, source, entries)
@@ -191,7 +197,10 @@ def _root(config: ml_collections.ConfigDict) -> str:
     if config.data.source not in ("folder", "csv"):
         return ""
     path = os.path.abspath(os.path.expanduser(config.data.dir))
-    return shown(os.path.join(path if config.data.source == "folder" else os.path.dirname(path), ""))
+    if config.data.source == "csv":
+        images = config.data.images_dir
+        path = os.path.dirname(path) if images is None else os.path.abspath(os.path.expanduser(images))
+    return shown(os.path.join(path, ""))
 
 
 def _as_folder(name: str) -> str:

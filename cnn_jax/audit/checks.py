@@ -21,13 +21,23 @@ KINDS = {
     "class without images": Kind(
         "error", "These class folders are empty, so that the class cannot be learnt.", "Fill or delete them.",
     ),
+    "rows of the manifest": Kind(
+        "error", "These rows are incomplete, contradict each other, or name files that are not there; training stops "
+        "at them, or leaves them out (data.on_error=skip).",
+        "Correct or delete them.",
+    ),
     "truncated": Kind(
         "error", "The end of these files is missing, so that a part of the picture is.",
         "Fetch them again, or delete them.",
     ),
     "not an image": Kind(
         "error", "These files are no pictures, whatever their names say; training stops at them.",
-        "Delete them, or move them out of the class folders.",
+        "Each line says what the file is, and what to do: convert it, fetch the picture again, or move it away.",
+    ),
+    "unknown range": Kind(
+        "error", "These pictures hold floating-point numbers outside 0 to 1, or integers of 32 bits, and do not say "
+        "which value is white; training stops at them.",
+        "State it in data.white, and in data.black where black is not 0.",
     ),
     "unreadable": Kind(
         "error", "These pictures cannot be read; training stops at them, or leaves them out (data.on_error=skip).",
@@ -52,6 +62,11 @@ KINDS = {
         "error", "The model is tested on what it was trained on, so that its accuracy looks better than it is.",
         "Keep one copy: delete it from the training split.",
     ),
+    "mask beside a picture": Kind(
+        "warning", "These files have two gray values and the name of a picture beside them: masks, which would be "
+        "trained on as pictures of the class.",
+        "Leave them out with data.exclude, as in data.exclude='*.png', or move them out of the class folders.",
+    ),
     "near duplicates with different labels": Kind(
         "warning", "These pictures show nearly the same, but have different labels; one of them may be wrong.",
         "Look at each group and correct the labels.",
@@ -69,14 +84,28 @@ KINDS = {
         "on both sides.",
         "Keep one of each group, or put each group into one split.",
     ),
+    "groups across splits": Kind(
+        "warning", "Pictures of one group (data.group) are in several splits: the accuracy may look better than it is.",
+        "Keep each group within one split.",
+    ),
+    "series": Kind(
+        "warning", "By their names these pictures are in series, as of one person or one film; where a split is taken "
+        "from train, parts of one series land on both sides, and the accuracy looks better than it is.",
+        "If so, say what belongs together with data.group, as here: each group then stays on one side.",
+    ),
     "damaged": Kind(
-        "warning", "These JPEGs can be decoded, but the decoder complains: a part may be gray or shifted.",
+        "warning", "These can be decoded, but the decoder complains: a part may be gray, shifted or not turned.",
         "Look at them; fetch them again where they are broken.",
     ),
     "likely mislabelled": Kind(
         "warning", "The model is confident of another class, more so than for that class's own pictures (confident "
         "learning, Northcutt et al. 2021).",
         "Look at each, the worst first, and correct the label; some are only hard.",
+    ),
+    "narrow range": Kind(
+        "warning", "These pictures have 16 bits a channel and use a small part of them (as 12 bits in 16 do): few gray "
+        "levels are left.",
+        "State the largest value that the camera gives in data.white, as 4095 for 12 bits.",
     ),
     "very dark": Kind(
         "warning", "There is hardly any light in these pictures, so that a network sees little.",

@@ -18,6 +18,7 @@ _DARK, _BRIGHT = 50, 200
 # `quality.sharpness`: photographs of ImageNet have 150 and more; blurred by 2 pixels of 256, 10 to 60.
 _BLURRED = 40
 _TINY, _EXTREME_ASPECT = 32, 4.0
+_NARROW = 1 / 8  # of 16 bits: fewer than 32 gray levels are left
 _IMBALANCE, _FEW = 10, 20
 _EIGHT_BIT_MODES = ("1", "L", "P", "RGB", "RGBA", "LA", "PA", "RGBX", "La", "RGBa")
 
@@ -74,7 +75,7 @@ def in_order(found: Sequence[Finding]) -> list[Finding]:
 
 def picture_findings(entries: Sequence[Entry]) -> list[Finding]:
     """What each picture shows by itself, or beside the size and color of the others."""
-    faults = ("empty file", "not an image", "truncated", "unreadable", "decompression bomb")
+    faults = ("empty file", "not an image", "truncated", "unreadable", "unknown range", "decompression bomb")
     found = [_where(entries, kind, lambda entry, kind=kind: _fault(entry.record, kind)) for kind in faults]  # type: ignore[misc]
     sides = [min(entry.record.height, entry.record.width) for entry in entries if not entry.record.fault]
     # What is small beside the others; a set may be of small pictures altogether.
@@ -83,6 +84,9 @@ def picture_findings(entries: Sequence[Entry]) -> list[Finding]:
     rules: dict[str, Callable[[Record], str | None]] = {
         "damaged": lambda record: record.complaint or None,
         "blank picture": lambda record: "one color" if record.blank else None,
+        "narrow range": lambda record: _line(
+            not record.blank and record.range_used < _NARROW, f"uses {record.range_used:.0%} of its range"
+        ),
         "very dark": lambda record: _line(_light(record) == "dark", f"99 % of it below {record.bright + 1:.0f} of 255"),
         "very bright": lambda record: _line(
             _light(record) == "bright", f"99 % of it above {record.dark - 1:.0f} of 255"

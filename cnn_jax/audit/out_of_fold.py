@@ -13,7 +13,9 @@ _ENOUGH_TO_CHOOSE = 5000
 _LEAST_PROBABILITY = 1e-12
 
 
-def out_of_fold(features: np.ndarray, labels: np.ndarray, groups: np.ndarray, folds: int, strength: float) -> np.ndarray:
+def out_of_fold(
+    features: np.ndarray, labels: np.ndarray, groups: np.ndarray, folds: int, strength: float
+) -> np.ndarray:
     """Multinomial logistic regression with an L2 penalty, fitted k times, each time without the pictures it judges.
 
     Args:

@@ -10,7 +10,7 @@ import numpy as np
 from cnn_jax.audit.quality import Entry
 from cnn_jax.audit.registration import SECOND_SIDE
 from cnn_jax.data import ImageDataset
-from cnn_jax.data.reading.images import examine, to_8_bit
+from cnn_jax.data.reading.images import examine
 from cnn_jax.data.reading.scan import in_threads
 from cnn_jax.errors import InputError
 
@@ -63,5 +63,5 @@ def _open(pictures: ImageDataset, index: int, side: int) -> "Image":
 
     content = pictures.contents([index])[0]
     if isinstance(content, bytes):
-        return examine(content, pictures.name(index), side)[1]
-    return to_8_bit(Image.fromarray(content[..., 0] if content.shape[-1] == 1 else content))
+        return examine(content, pictures.name(index), side, pictures.levels)[1]
+    return Image.fromarray(content[..., 0] if content.shape[-1] == 1 else content)

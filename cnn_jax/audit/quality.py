@@ -10,6 +10,7 @@ import numpy as np
 
 from cnn_jax.data.reading.image_dataset import Files, ImageDataset
 from cnn_jax.data.reading.images import examine
+from cnn_jax.data.reading.levels import OF_THE_FORMAT, Levels, UnknownLevels
 from cnn_jax.data.reading.scan import contents_or_errors, in_threads
 from cnn_jax.errors import InputError
 
@@ -33,9 +34,10 @@ class Record:
     """Measures of one picture; of one that cannot be read, only `fault`, `reason` and perhaps `content_digest`.
 
     Attributes:
-      fault: "" or a kind of finding: empty file, not an image, truncated, decompression bomb, unreadable.
+      fault: "" or a kind of finding: empty file, not an image, truncated, unknown range, ..., unreadable.
       reason: what the decoder says of it.
-      complaint: what libjpeg-turbo says of a picture that Pillow decodes all the same.
+      complaint: what a decoder says of a picture that can be used all the same.
+      range_used: the share of its range that the largest value of a gray picture with more than 8 bits reaches.
       content_digest: of the encoded bytes; b"" where the source holds arrays.
       pixel_digest: of size, mode and pixels, as decoded here: large JPEGs at a half, a quarter or an eighth.
       height, width: of the upright picture.
@@ -55,6 +57,7 @@ class Record:
     fault: str = ""
     reason: str = ""
     complaint: str = ""
+    range_used: float = 1.0
     content_digest: bytes = b""
     pixel_digest: bytes = b""
     height: int = 0
@@ -106,7 +109,8 @@ def measure_all(split: str, pictures: ImageDataset) -> Iterator[list[Entry]]:
             reader, extension = pictures.reader, ""
             if isinstance(reader, Files):
                 extension = os.path.splitext(reader.path(int(pictures.rows[index])))[1].lower()
-            entries.append(Entry(split, index, int(pictures.labels[index]), name, extension, measure(content, name)))
+            record = measure(content, name, pictures.levels)
+            entries.append(Entry(split, index, int(pictures.labels[index]), name, extension, record))
         return entries
 
     return in_threads(part, range(0, len(pictures), _PICTURES_AT_ONCE))
@@ -121,7 +125,7 @@ def prepare() -> None:
     imagehash.phash(Image.new("L", (8, 8)))
 
 
-def measure(content: bytes | np.ndarray | InputError, name: str) -> Record:
+def measure(content: bytes | np.ndarray | InputError, name: str, levels: Levels = OF_THE_FORMAT) -> Record:
     """The record of a picture: encoded, or uint8 [height, width, 1 or 3], or the error that its reader gave for it."""
     from PIL import Image
 
@@ -132,12 +136,13 @@ def measure(content: bytes | np.ndarray | InputError, name: str) -> Record:
         return _measured(image, Record(height=image.height, width=image.width, mode=image.mode, format="array"))
     digest = hashlib.blake2b(content, digest_size=16).digest()
     try:
-        header, image = examine(content, name, _MEASURED_SIDE)
+        header, image = examine(content, name, _MEASURED_SIDE, levels)
     except InputError as error:
         return dataclasses.replace(_faulty(error, name), content_digest=digest)
     width, height = header.size if header.info["upright"] < 5 else header.size[::-1]
     seen = Record(
-        complaint=header.info.get("complaint", ""), content_digest=digest, height=height, width=width,
+        complaint=header.info.get("complaint", ""), range_used=header.info.get("range_used", 1.0),
+        content_digest=digest, height=height, width=width,
         mode=header.mode, format=str(header.format), orientation=header.info["upright"], frames=_frames(header),
         transparent=_is_transparent(header),
     )  # fmt: skip
@@ -224,6 +229,8 @@ def _faulty(error: InputError, name: str) -> Record:
     cause, reason = error.__cause__, str(error).removeprefix(f"{name}: ").removeprefix("this image cannot be read: ")
     if reason == "this file is empty":
         return Record("empty file", reason)
+    if isinstance(cause, UnknownLevels):
+        return Record("unknown range", reason)
     if isinstance(cause, UnidentifiedImageError):
         return Record("not an image", reason)
     if isinstance(cause, Image.DecompressionBombError):

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from cnn_jax.config.keys import MODELS, SOURCES
+from cnn_jax.config.keys import KEYS, MODELS, SOURCES
 from cnn_jax.config.schedule_keys import check_schedule, cycles_momentum
 from cnn_jax.errors import InputError
 
@@ -17,6 +17,11 @@ def check_together(flat: Mapping[str, Any]) -> None:
         raise InputError(f"config.data.name={flat['data.name']!r}: a name needs data.source=tfds, not {source!r}")
     if flat["data.dir"] is not None and "dir" not in SOURCES[source].takes:
         raise InputError(f"config.data.dir={flat['data.dir']!r}: data.source={source} reads no files")
+    for name in ("group", "image_column", "label_column", "split_column", "images_dir"):
+        value = flat[f"data.{name}"]
+        if value not in (None, KEYS[f"data.{name}"].default) and name not in SOURCES[source].takes:
+            takers = " or ".join(other for other, reader in SOURCES.items() if name in reader.takes)
+            raise InputError(f"config.data.{name}={value!r}: it needs data.source={takers}, not {source!r}")
     if flat["data.sampling"] == "balanced" and flat.get("loss.class_weights") == "balanced":
         raise InputError("config.loss.class_weights='balanced': data.sampling is balanced already; choose one")
     if flat["remat"] == "stage" and not MODELS[flat["model.name"]].stages:
@@ -26,6 +31,9 @@ def check_together(flat: Mapping[str, Any]) -> None:
         raise InputError(f"config.swa_start={start}: a run keeps one kind of averages; set ema_decay to None")
     if start is not None and start > epochs:
         raise InputError(f"config.swa_start={start}: it must be an epoch of the run, and num_epochs={epochs}")
+    black, white = flat["data.black"], flat["data.white"]
+    if white is not None and not black < white:
+        raise InputError(f"config.data.white={white}: it must be above data.black={black}")
     if flat["data.channels"] == 2:
         raise InputError("config.data.channels=2: it must be 1 (gray) or 3 (colour), or None")
     if flat.get("optimizer.nesterov") and flat.get("optimizer.momentum") == 0:

@@ -7,7 +7,21 @@ never carries a key that nothing reads.
 from cnn_jax.config.augment_keys import AUGMENTATIONS
 from cnn_jax.config.model_keys import MODELS, PADDING_MODES
 from cnn_jax.config.optimizer_keys import LOSSES, OPTIMIZERS
-from cnn_jax.config.rules import Key, auto, choice, flag, integer, maybe, number, pairs, pattern, share, size, text
+from cnn_jax.config.rules import (
+    Key,
+    auto,
+    choice,
+    flag,
+    globs,
+    integer,
+    maybe,
+    number,
+    pairs,
+    pattern,
+    share,
+    size,
+    text,
+)
 from cnn_jax.config.schedule_keys import SCHEDULES
 from cnn_jax.config.tables import DataSource, Variant
 
@@ -34,10 +48,19 @@ VARIANTS: dict[str, dict[str, Variant]] = {
 SOURCES: dict[str, DataSource] = {
     "digits": DataSource("cnn_jax.data.sources.digits:load_digits", "handwritten, of scikit-learn"),
     "tfds": DataSource("cnn_jax.data.sources.tfds:load_tfds", "any TFDS dataset", ("name", "dir")),
-    "folder": DataSource("cnn_jax.data.sources.folder:load_folder", "one folder per class", ("dir",)),
-    "csv": DataSource("cnn_jax.data.sources.csv:load_csv", "a manifest", ("dir",)),
+    "folder": DataSource(
+        "cnn_jax.data.sources.folder:load_folder",
+        "one folder per class",
+        ("dir", "group", "include", "exclude", "layout"),
+    ),
+    "csv": DataSource(
+        "cnn_jax.data.sources.csv:load_csv",
+        "a manifest",
+        ("dir", "group", "image_column", "label_column", "split_column", "images_dir"),
+    ),
     "npz": DataSource("cnn_jax.data.sources.npz:load_npz", "arrays", ("dir",)),
     "synthetic": DataSource("cnn_jax.data.sources.synthetic:load_synthetic", "made up"),
+    "arrays": DataSource("cnn_jax.data.sources.in_memory:load_arrays", "of a Python program, given to fit"),
 }
 
 
@@ -63,6 +86,25 @@ KEYS: dict[str, Key] = {
         "folder: its root; csv: the manifest; npz: the archive; tfds: where prepared datasets lie (None: TFDS_DATA_DIR "
         "or ~/tensorflow_datasets)",
     ),
+    "data.include": Key((), globs(), "of a folder only what one of these matches, as in '*.jpg'; (): everything"),
+    "data.exclude": Key((), globs(), "of a folder all but what one of these matches, as in ('masks', 'train/*/old_*')"),
+    "data.layout": Key(
+        "auto", choice("auto", "classes"),
+        "auto: train/, validation/ and test/ of a folder are told by their names; classes: each folder is a class",
+    ),
+    "data.image_column": Key("path", text(), "csv: the column with the paths of the images"),
+    "data.label_column": Key("label", text(), "csv: the column with the names of the classes"),
+    "data.split_column": Key(
+        "split", maybe(text()), "csv: the column that says train, validation or test, if there is one; None: use none"
+    ),
+    "data.images_dir": Key(
+        None, maybe(text()), "csv: the folder that the paths are relative to; None: the manifest's own"
+    ),
+    "data.group": Key(
+        None, maybe(text()),
+        "images that no split may part, as of one person: a column of the manifest; or a regular expression whose "
+        "groups, as in '([^_]+)_', say it of a file's name (folder: of its path in the class folder)",
+    ),
     "data.image_size": Key(None, maybe(size()), "(height, width) of the network's input; None: as in the dataset"),
     "data.channels": Key(None, maybe(integer(1, 3)), "1 or 3; None: as in the dataset"),
     "data.resize": Key("crop", choice("crop", "stretch", "pad"), "how an image of another shape is fitted"),
@@ -70,6 +112,14 @@ KEYS: dict[str, Key] = {
     "data.test": Key(0.2, share(), "taken from training data, where the source has no test split"),
     "data.center_crop": Key(
         1.0, number(above=0, most=1), "share of the sides that is kept, about the centre, before an image is fitted"
+    ),
+    "data.black": Key(
+        0.0, number(), "the value that is black in pictures with more than 8 bits a channel, as -1; see data.white"
+    ),
+    "data.white": Key(
+        None, maybe(number()),
+        "the value that is white in such pictures, as 4095 for 12 bits in a 16-bit file; None: the largest that the "
+        "format has, 1 of floats",
     ),
     "data.normalization": Key(
         "dataset", choice("dataset", "unit", "half", "per_image", "none"),

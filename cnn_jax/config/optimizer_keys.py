@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from cnn_jax.config.rules import Key, choice, flag, integer, maybe, multipliers, number
+from cnn_jax.config.rules import Key, class_weights, flag, integer, maybe, multipliers, number
 from cnn_jax.config.tables import Variant
 
 _learning_rate = Key(1e-3, number(above=0), "the schedule's base rate (of OneCycleLR: its peak)")
@@ -83,8 +83,9 @@ OPTIMIZERS: dict[str, Variant] = {
 LOSSES: dict[str, Variant] = {
     "cross_entropy": Variant("cnn_jax.optimization.losses:cross_entropy", {
         "class_weights": Key(
-            "none", choice("none", "balanced"),
-            "balanced: classes weigh in inverse proportion to their training examples",
+            "none", class_weights(),
+            "balanced: classes weigh in inverse proportion to their training examples; or (class name, weight) pairs, "
+            "as in (('cat', 2.0),), the others weigh 1",
         ),
         "label_smoothing": Key(0.0, number(0, below=1), "share of the label spread over all classes, in training"),
     }),

@@ -195,6 +195,19 @@ def pattern() -> Rule:
     return Rule("text that is a regular expression", accept)
 
 
+def globs() -> Rule:
+    """A tuple of patterns of paths below a folder; a single one stands for a tuple of one."""
+
+    def accept(value: Any) -> str:
+        if isinstance(value, int) and not isinstance(value, bool):
+            value = str(value)  # a folder may be called 2019
+        names = value.split("/") if isinstance(value, str) else []
+        return value if set(names) - {"", "."} and ".." not in names and "\0" not in value else _refuse()
+
+    several_of_them = several(Rule("text", accept))
+    return dataclasses.replace(several_of_them, expects="a tuple of patterns of paths below data.dir, as in ('*.jpg',)")
+
+
 def expression() -> Rule:
     """Arithmetic of t, as text; a number stands for itself."""
 
@@ -220,6 +233,26 @@ def multipliers() -> Rule:
         return tuple((name(one), factor(other)) for one, other in value)
 
     return Rule("a tuple of (regular expression, factor above 0) pairs, as in (('head', 10.0),)", accept)
+
+
+def class_weights() -> Rule:
+    """none, balanced, or a tuple of (class name, weight) pairs; a class may have a number for its name."""
+    named, weight = choice("none", "balanced"), number(0)
+
+    def accept(value: Any) -> str | tuple[tuple[str, float], ...]:
+        if isinstance(value, str):
+            return str(named(value))
+        found = tuple((class_name(name), weight(one)) for name, one in value)
+        names = [name for name, _ in found]
+        if len(set(names)) < len(names):
+            raise Refusal("names a class twice")
+        return found or _refuse()
+
+    def class_name(name: Any) -> str:
+        return str(name) if isinstance(name, str | int) and not isinstance(name, bool) else _refuse()
+
+    expects = "none, balanced, or (class name, weight) pairs, as in (('cat', 2.0), ('dog', 0.5))"
+    return Rule(expects, accept, named.choices)
 
 
 def auto(rule: Rule) -> Rule:

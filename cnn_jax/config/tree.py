@@ -20,6 +20,7 @@ from typing import Any
 import ml_collections
 
 from cnn_jax.config.combinations import check_together
+from cnn_jax.config.files import find_config
 from cnn_jax.config.former_keys import ConfigBlock, announce_former_keys, current_keys
 from cnn_jax.config.keys import AUGMENTATIONS, KEYS, SOURCES, VARIANTS
 from cnn_jax.config.rules import Key, Rule, choice, did_you_mean
@@ -90,15 +91,12 @@ def override(config: ml_collections.ConfigDict, overrides: Iterable[tuple[str, A
 
 
 def load_config(path: str | Path) -> ml_collections.ConfigDict:
-    """Runs the `get_config()` of a Python file; relative paths are also looked for beside the package.
+    """Runs the `get_config()` of a Python file, which may be given by its name alone; see `files.find_config`.
 
     Raises:
       InputError: the file does not exist, does not define `get_config`, fails, or sets an unknown key.
     """
-    candidates = [Path(path), Path(__file__).parents[2] / path]
-    found = next((candidate for candidate in candidates if candidate.is_file()), None)
-    if found is None:
-        raise InputError(f"--config={path}: there is no such file; `configs/` holds examples")
+    found = find_config(path)
     # The same file has the same name, so that what it registers twice is known to be the same.
     name = f"cnn_jax_config_file_{hashlib.sha256(bytes(found.resolve())).hexdigest()[:12]}"
     spec = importlib.util.spec_from_file_location(name, found)

@@ -1,59 +1,67 @@
 """From a config's `data` block to splits that training can take: listed, scanned, divided, kept or streamed."""
 
+import dataclasses
 from typing import Any
 
 import numpy as np
 
 from cnn_jax.cli.progress import announce
-from cnn_jax.config.keys import SOURCES
+from cnn_jax.config.keys import KEYS, SOURCES
 from cnn_jax.config.tables import described
+from cnn_jax.data.groups import say_groups
 from cnn_jax.data.reading import cache
 from cnn_jax.data.reading.image_dataset import ImageDataset
+from cnn_jax.data.reading.levels import Levels
 from cnn_jax.data.reading.memory import bytes_at_hand
 from cnn_jax.data.reading.scan import ScanResult, pixel_statistics, scan
-from cnn_jax.data.sources.folder import fingerprint
+from cnn_jax.data.sources.file_states import fingerprint
+from cnn_jax.data.sources.words import named
 from cnn_jax.data.splits import Examples, Source, Split, Splits, check_labels, make_indices
 from cnn_jax.errors import InputError
 from cnn_jax.runtime.sizes import describe_size
 
 _NAMED_AT_MOST = 20
+_OF_FOLDERS = ("include", "exclude", "layout")
 
 
-def load(data: Any, loading: str | None = None) -> Splits:
+def load(data: Any, loading: str | None = None, source: Source | None = None) -> Splits:
     """Reads the config's `data` block, looks at every picture once, and divides them.
 
     Args:
       data: the block.
       loading: "resident" or "streamed", where `data.loading` is "auto"; None: by the memory at hand.
+      source: in place of what `data.source` names.
 
     Raises:
       InputError: the data are not there, not of the right form, or (with `data.on_error` "raise") some pictures cannot
         be read; then all of them are named.
     """
-    source = load_source(data)
+    source = source or load_source(data)
     for split in source.splits:
         check_labels(source, split)
     if data.loading != "auto" or loading is None:
         loading = choose_loading(data.loading, source)
     scans = _scan_splits(source, data, keep=loading == "resident")
-    skipped = tuple(line for found in scans.values() for line in found.bad)
-    _report(skipped, data.on_error, sum(map(len, source.splits.values())))
+    bad = tuple(line for found in scans.values() for line in found.bad)
+    _report(bad, data.on_error, sum(map(len, source.splits.values())))
     labels = {split: source.splits[split].labels[found.good] for split, found in scans.items()}
     for split, of_split in labels.items():
         if not len(of_split):
             raise InputError(f"{source.name}: none of the images of its split '{split}' can be used")
-    parts = make_indices(labels, data.validation, data.test)
+    groups = None
+    if source.groups is not None:
+        groups = {split: source.groups[split][found.good] for split, found in scans.items()}
+    parts = make_indices(labels, data.validation, data.test, groups)
+    if groups is not None:
+        say_groups(parts, groups, {"validation": data.validation, "test": data.test})
     of, indices = parts["train"]
     shape = source.splits["train"].image_shape
     mean, std = pixel_statistics(scans[of].moments[indices], shape[0] * shape[1])
     divided = {split: _taken(source.splits[of], scans[of], rows) for split, (of, rows) in parts.items()}
-    missing = np.setdiff1d(np.arange(len(source.class_names)), divided["train"].labels)
-    if len(missing):
-        named = ", ".join(source.class_names[k] for k in missing[:_NAMED_AT_MOST])
-        announce(f"{source.name}: no training image of {len(missing)} of {len(source.class_names)} classes ({named})")
+    _check_classes(source, divided)
     return Splits(
         source.name, source.class_names, shape, divided["train"], divided.get("validation"),
-        divided.get("test"), mean, std, loading, source.identity, skipped,
+        divided.get("test"), mean, std, loading, source.identity, (*source.skipped, *bad),
     )  # fmt: skip
 
 
@@ -61,13 +69,19 @@ def load_source(data: Any) -> Source:
     """What the config's `data.source` holds; no picture is looked at yet.
 
     Raises:
-      InputError: the data are not there, or what was registered under the name makes no `Source`.
+      InputError: the data are not there, a key is set that the source does not take, or what was registered under the
+        name makes no `Source`.
     """
     reader = SOURCES[data.source]
+    for key in _OF_FOLDERS:
+        if data[key] != KEYS[f"data.{key}"].default and key not in reader.takes:
+            raise InputError(f"config.data.{key}={data[key]!r}: it is for data.source=folder, not {data.source!r}")
     source = reader.load()(data)
     if not isinstance(source, Source):
         raise InputError(f"config.data.source='{data.source}': {described(reader.target)} returns no data.Source")
-    return source
+    levels = Levels(data.black, data.white)
+    splits = {split: dataclasses.replace(pictures, levels=levels) for split, pictures in source.splits.items()}
+    return dataclasses.replace(source, splits=splits)
 
 
 def choose_loading(wanted: str, source: Source) -> str:
@@ -88,6 +102,8 @@ def choose_loading(wanted: str, source: Source) -> str:
 def _scan_splits(source: Source, data: Any, keep: bool) -> dict[str, ScanResult]:
     shape = "x".join(map(str, source.splits["train"].image_shape))
     fitted = data.resize if data.center_crop == 1 else f"{data.resize}{data.center_crop}"
+    levels = Levels(data.black, data.white)
+    fitted += f"-{levels.black}to{levels.white}" if levels.are_stated else ""
     family = f"{source.place}-{shape}-{fitted}"
     _say_what_changed(family, source)
     # Which pictures are bad depends on what they are held against.
@@ -117,6 +133,28 @@ def _say_what_changed(family: str, source: Source) -> None:
         cache.remember(family, source.states)
 
 
+def _check_classes(source: Source, divided: dict[str, Split]) -> None:
+    """Says which classes training, or a split that is taken from it, lacks.
+
+    Raises:
+      InputError: fewer than two classes have training images.
+    """
+    names = source.class_names
+    for split, part in divided.items():
+        present = np.unique(part.labels)
+        missing = [names[k] for k in np.setdiff1d(np.arange(len(names)), present)]
+        listed = named(missing, _NAMED_AT_MOST)
+        if split == "train" and len(present) < 2:
+            lost = f", no image of {listed} can be used" if missing else ""
+            raise InputError(
+                f"{source.name}: one class has training images ({names[present[0]]}){lost}; a classifier needs at "
+                f"least two"
+            )
+        if missing and (split == "train" or split not in source.splits):
+            what = "training" if split == "train" else split
+            announce(f"{source.name}: no {what} image of {len(missing)} of {len(names)} classes ({listed})")
+
+
 def _report(bad: tuple[str, ...], on_error: str, count: int) -> None:
     if not bad:
         return
@@ -136,5 +174,5 @@ def _taken(pictures: ImageDataset, found: ScanResult, indices: np.ndarray) -> Sp
     rows = found.good[indices]
     if found.images is None:
         return pictures.subset(rows)
-    everything = Examples(np.load(found.images, mmap_mode="r", allow_pickle=False), pictures.labels)
+    everything = Examples(found.images, pictures.labels)
     return everything if len(rows) == len(everything) else everything.subset(rows)

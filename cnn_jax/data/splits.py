@@ -1,10 +1,11 @@
 """Examples, and how a set of them is split: deterministic, stratified, exact."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from cnn_jax.data.group_split import group_split
 from cnn_jax.data.reading.image_dataset import ImageDataset
 from cnn_jax.errors import InputError
 
@@ -47,6 +48,8 @@ class Source:
       states: uint64 [files, 3], a hash of each file's name, one of its label and size, and its time; None where the
         source is not made of files.
       empty: classes without any image, which were left out.
+      skipped: a line for each row of a manifest that was left out.
+      groups: int64 [N] by split, equal for pictures that no split may part; None where there are none.
       read_off: which of the keys image_size and channels were read off some pictures; all others must agree.
     """
 
@@ -59,6 +62,8 @@ class Source:
     read_off: tuple[str, ...] = ()
     states: np.ndarray | None = None
     empty: tuple[str, ...] = ()
+    skipped: tuple[str, ...] = ()
+    groups: dict[str, np.ndarray] | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,7 +74,7 @@ class Splits:
       loading: "resident": the splits are decoded `Examples`; "streamed": they are `ImageDataset`.
       mean, std: per channel, of the training split, of pixels in [0, 1].
       fingerprint: the source's identity: changes when the data do, not when they are copied.
-      skipped: a line for each picture that was left out because it cannot be read.
+      skipped: a line for each picture, or row of a manifest, that was left out because it cannot be used.
     """
 
     name: str
@@ -90,7 +95,10 @@ class Splits:
 
 
 def make_indices(
-    labels: dict[str, np.ndarray], validation: float | int, test: float | int
+    labels: dict[str, np.ndarray],
+    validation: float | int,
+    test: float | int,
+    groups: Mapping[str, np.ndarray] | None = None,
 ) -> dict[str, tuple[str, np.ndarray]]:
     """{split: (split of the source, indices in it)}: what the source lacks is taken from its training data.
 
@@ -98,16 +106,20 @@ def make_indices(
       labels: of the source's splits; "train" is among them.
       validation: the share of the training data (what is left of it after `test`), or a count; 0 leaves it out.
       test: likewise.
+      groups: of the source's splits, as `Source` has them: those of the training data stay whole.
 
     Raises:
-      InputError: a share that leaves nothing to train on.
+      InputError: a share that leaves nothing to train on, or one for which all groups are too large.
     """
     parts = {split: (split, np.arange(len(of_split))) for split, of_split in labels.items()}
     for name, share in (("test", test), ("validation", validation)):
         if name in labels or share == 0:
             continue
         rest = parts["train"][1]
-        kept, taken = stratified_split(labels["train"][rest], share, f"data.{name}")
+        if groups is None:
+            kept, taken = stratified_split(labels["train"][rest], share, f"data.{name}")
+        else:
+            kept, taken = whole_groups(labels["train"][rest], groups["train"][rest], share, f"data.{name}")
         parts[name], parts["train"] = ("train", rest[taken]), ("train", rest[kept])
     return parts
 
@@ -122,9 +134,7 @@ def stratified_split(labels: np.ndarray, share: float | int, key: str) -> tuple[
       share: a fraction below 1, or a count.
       key: the config key that the share comes from, for the error.
     """
-    total = round(share * len(labels)) if isinstance(share, float) else share
-    if not 0 < total < len(labels):
-        raise InputError(f"config.{key}={share}: it takes {total} of {len(labels)} examples; leave some on both sides")
+    total = _total(len(labels), share, key)
     classes, counts = np.unique(labels, return_counts=True)
     quotas = counts * total / len(labels)
     take = np.floor(quotas).astype(np.int64)
@@ -147,6 +157,35 @@ def stratified_split(labels: np.ndarray, share: float | int, key: str) -> tuple[
     mask = np.zeros(len(labels), bool)
     mask[taken] = True
     return np.flatnonzero(~mask), np.flatnonzero(mask)
+
+
+def whole_groups(labels: np.ndarray, groups: np.ndarray, share: float | int, key: str) -> tuple[np.ndarray, np.ndarray]:
+    """Sorted indices (kept, taken), each group on one side; the share is met as nearly as groups allow.
+
+    Args:
+      labels, share, key: as in `stratified_split`.
+      groups: [N] integers, equal within a group.
+
+    Raises:
+      InputError: nothing can be taken.
+    """
+    total = _total(len(labels), share, key)
+    taken = group_split(labels, groups, total, _SPLIT_SEED)
+    if not len(taken):
+        smallest = np.unique(groups, return_counts=True)[1].min()
+        raise InputError(
+            f"config.{key}={share}: no group of data.group can be spared for {total} of {len(labels)} images (the "
+            f"smallest has {smallest}, and each class keeps one to train on); take a larger share, or 0"
+        )
+    return np.setdiff1d(np.arange(len(labels)), taken), taken
+
+
+def _total(count: int, share: float | int, key: str) -> int:
+    """How many of so many examples a share is."""
+    total = round(share * count) if isinstance(share, float) else share
+    if not 0 < total < count:
+        raise InputError(f"config.{key}={share}: it takes {total} of {count} examples; leave some on both sides")
+    return total
 
 
 def check_labels(source: Source, split: str) -> None:

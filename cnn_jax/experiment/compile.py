@@ -26,7 +26,7 @@ from cnn_jax.inference.run import make_apply
 from cnn_jax.inference.tta import EVAL_TTA
 from cnn_jax.models.parameter_names import stop_gradient_frozen
 from cnn_jax.ops import takes_tiles
-from cnn_jax.optimization.losses import balanced_weights
+from cnn_jax.optimization.losses import make_class_weights
 from cnn_jax.runtime.compilation import quick_options
 from cnn_jax.runtime.devices import AXIS
 from cnn_jax.training.loss_scale import init_loss_scale
@@ -44,8 +44,7 @@ def make_steps(experiment: Experiment) -> tuple[Callable[..., Any], Callable[...
     config, splits = experiment.config, experiment.splits
     arguments = {key: value for key, value in config.loss.items() if key != "name"}
     if "class_weights" in arguments:
-        balanced = arguments["class_weights"] == "balanced"
-        weights = balanced_weights(splits.train.labels, splits.num_classes) if balanced else None
+        weights = make_class_weights(arguments["class_weights"], splits.train.labels, splits.class_names)
         arguments["class_weights"] = None if weights is None else jnp.asarray(weights)
     loss = partial(LOSSES[config.loss.name].load(), **arguments)
     options = _step_options(experiment)

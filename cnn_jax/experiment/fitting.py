@@ -3,7 +3,7 @@
 import json
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,18 +12,19 @@ import jax
 import ml_collections
 import numpy as np
 
-from cnn_jax import data
 from cnn_jax.cli.progress import announce
 from cnn_jax.cli.signals import Shutdown, StopSignals
-from cnn_jax.config.tree import to_json, validate
+from cnn_jax.config.tree import load_config, to_json, validate
+from cnn_jax.data.splits import Split
 from cnn_jax.distributed import hosts
-from cnn_jax.errors import Interrupted, NonFiniteError, SaveError
+from cnn_jax.errors import Interrupted, NonFiniteError
 from cnn_jax.experiment.compile import initial_state, make_evaluation, make_training, state_shapes
 from cnn_jax.experiment.epoch_callbacks import make_after_epoch, make_update_averages, rate_factor
+from cnn_jax.experiment.given_data import check_same_data, take_data
 from cnn_jax.experiment.out_of_memory import explain_out_of_memory
 from cnn_jax.experiment.setup import Experiment, build
+from cnn_jax.experiment.summary import make_summary, write_end
 from cnn_jax.experiment.warm_start import WarmStart, read_init_from, warm_start
-from cnn_jax.pictures import reports
 from cnn_jax.runs.checkpoints import Checkpoints, open_checkpoints
 from cnn_jax.runs.directory import (
     finished_summary,
@@ -31,16 +32,14 @@ from cnn_jax.runs.directory import (
     identity,
     open_run_directory,
     read_run_file,
-    write_json,
 )
-from cnn_jax.runs.metrics_file import read_rows
-from cnn_jax.tracking import Trackers, check_packages, make_trackers, no_trackers
+from cnn_jax.tracking import check_packages, make_trackers, no_trackers
 from cnn_jax.training.checkpointing import Checkpointer
 from cnn_jax.training.evaluation import Fetch, compile_evaluation, evaluate
 from cnn_jax.training.loop import Trainer
 from cnn_jax.training.loop_state import LoopState
 from cnn_jax.training.profile import profiled
-from cnn_jax.training.program import LoopConfig, Program, WeightAveraging
+from cnn_jax.training.program import Callback, LoopConfig, Program, WeightAveraging
 from cnn_jax.training.requests import Request, Requests
 from cnn_jax.training.state import TrainState
 
@@ -48,30 +47,51 @@ __all__ = ["Experiment", "build", "fit", "initial_state"]
 
 
 def fit(
-    config: ml_collections.ConfigDict, workdir: str | Path, profile: int = 0, shutdown: Shutdown | None = None
-) -> dict[str, Any]:  # fmt: skip
+    config: ml_collections.ConfigDict | str | Path,
+    workdir: str | Path,
+    data: Any = None,
+    *,
+    validation: Any = None,
+    test: Any = None,
+    class_names: Sequence[str] | None = None,
+    value_range: tuple[float, float] | None = None,
+    callbacks: Sequence[Callback] = (),
+    profile: int = 0,
+    shutdown: Shutdown | None = None,
+) -> dict[str, Any]:
     """Trains what the config describes in a run directory, and returns its summary.
 
     The same call on the same directory resumes; on a finished run it returns the summary and does nothing; a finished
     run may be extended by a larger `num_epochs`. The test split is touched once, at the end, with the best weights.
 
     Args:
-      config: see `config.keys`.
+      config: see `config.keys`; or a config file, or the name of one that comes along ("mnist_cnn").
       workdir: the run directory.
+      data: the training data, in place of the config's: a folder; a tuple (images, labels); or an iterable of such
+        batches. Images are [N, H, W] or [N, H, W, 1 or 3], uint8, or numbers in `value_range`; labels are [N], whole
+        numbers or texts.
+      validation, test: likewise; where they are missing, the config's shares are taken from the training data.
+      class_names: K names, where labels are 0..K-1.
+      value_range: (black, white) of images that are not uint8.
+      callbacks: each is called with an `EpochEnd` after every epoch (on all hosts); True ends the training there.
       profile: how many compiled calls of the training step to trace into WORKDIR/profile.
       shutdown: of a script, which ends on signals by itself; it learns when something is unsaved.
 
     Raises:
-      InputError: the config or the data cannot work, or the directory belongs to another config.
+      InputError: the config or the data cannot work, or the directory belongs to another config or other data.
       Interrupted: SIGINT or SIGTERM; everything is saved.
       NonFiniteError: the loss is NaN or infinite; the last good checkpoint is kept.
       SaveError: the disk is full or cannot be written; the last whole checkpoint is kept.
     """
-    config, workdir, shutdown = validate(config), Path(workdir), shutdown or Shutdown()
+    config = validate(config) if isinstance(config, ml_collections.ConfigDict) else load_config(config)
+    workdir, shutdown = Path(workdir), shutdown or Shutdown()
+    given = {"train": data, "validation": validation, "test": test}
+    config, source = take_data(config, given, class_names, value_range)
     check_packages(config.tracking)
     started = time.monotonic()
     finished = finished_summary(config, workdir)
     if finished is not None:
+        check_same_data(workdir, source)
         announce(f"{workdir} holds the finished run of this config: nothing to do")
         return finished
     begun = has_checkpoints(workdir)
@@ -79,22 +99,10 @@ def fit(
     hosts.assert_equal(
         "the config", json.dumps([to_json(config), began]), f"another config, or sees another {workdir},"
     )
-    experiment = build(config, began.get("loading"))
+    experiment = build(config, began.get("loading"), source)
     start = None if begun else read_start(experiment)
     with StopSignals() as stop:
-        with hosts.primary_first("the run directory"):
-            if hosts.is_primary():
-                open_run_directory(workdir, config, experiment.resolved)
-        hosts.assert_equal("the run directory", identity(workdir), f"another {workdir} (all must share it)")
-        announce(experiment.describe())
-        try:
-            with explain_out_of_memory(config):
-                return _run(experiment, workdir, stop, shutdown, started, profile, start)
-        except NonFiniteError as error:
-            with open_checkpoints(workdir / "checkpoints", read_only=True) as checkpoints:
-                last = checkpoints.last()
-            kept = "no epoch had been finished" if last is None else f"the checkpoint of step {last} is kept"
-            raise NonFiniteError(f"{error}; {kept} in {workdir}") from None
+        return _train(experiment, workdir, stop, shutdown, started, profile, start, callbacks)
 
 
 def read_start(experiment: Experiment) -> WarmStart | None:
@@ -107,9 +115,30 @@ def read_start(experiment: Experiment) -> WarmStart | None:
     )
 
 
+def _train(
+    experiment: Experiment, workdir: Path, stop: StopSignals, shutdown: Shutdown, started: float, profile: int,
+    start: WarmStart | None, callbacks: Sequence[Callback],
+) -> dict[str, Any]:  # fmt: skip
+    """Opens the run directory, and runs there."""
+    config = experiment.config
+    with hosts.primary_first("the run directory"):
+        if hosts.is_primary():
+            open_run_directory(workdir, config, experiment.resolved)
+    hosts.assert_equal("the run directory", identity(workdir), f"another {workdir} (all must share it)")
+    announce(experiment.describe())
+    try:
+        with explain_out_of_memory(config):
+            return _run(experiment, workdir, stop, shutdown, started, profile, start, callbacks)
+    except NonFiniteError as error:
+        with open_checkpoints(workdir / "checkpoints", read_only=True) as checkpoints:
+            last = checkpoints.last()
+        kept = "no epoch had been finished" if last is None else f"the checkpoint of step {last} is kept"
+        raise NonFiniteError(f"{error}; {kept} in {workdir}") from None
+
+
 def _run(
     experiment: Experiment, workdir: Path, stop: StopSignals, shutdown: Shutdown, started: float, profile: int,
-    start: WarmStart | None,
+    start: WarmStart | None, callbacks: Sequence[Callback],
 ) -> dict[str, Any]:  # fmt: skip
     config, splits = experiment.config, experiment.splits
     train_step, feed = make_training(experiment)
@@ -125,7 +154,7 @@ def _run(
         def wall_seconds() -> float:
             return before + time.monotonic() - started
 
-        program = _make_program(experiment, train_step, feed, measure)
+        program = _make_program(experiment, train_step, feed, measure, callbacks)
         announce("compiling")
         warm_up(state.variables)  # before there is anything to lose
         trackers = no_trackers()
@@ -144,8 +173,8 @@ def _run(
         except Exception:
             trackers.finish({})
             raise
-    summary = _summary(experiment, loop_state, int(state.step), test, wall_seconds())
-    _write_end(workdir, trackers, summary)
+    summary = make_summary(experiment, loop_state, int(state.step), test, wall_seconds())
+    write_end(workdir, trackers, summary)
     return summary
 
 
@@ -164,8 +193,9 @@ def _loop_config(experiment: Experiment) -> LoopConfig:
 
 
 def _make_program(
-    experiment: Experiment, train_step: Callable[..., Any], feed: Callable[..., Any], measure: Callable[..., Any]
-) -> Program:
+    experiment: Experiment, train_step: Callable[..., Any], feed: Callable[..., Any], measure: Callable[..., Any],
+    callbacks: Sequence[Callback],
+) -> Program:  # fmt: skip
     validation = experiment.splits.validation
     schedule = jax.jit(experiment.schedule)  # else each of its operations would be a program
     return Program(
@@ -175,6 +205,7 @@ def _make_program(
         learning_rate=lambda step, state: _short(float(schedule(step)) * rate_factor(state)),
         update_averages=make_update_averages(experiment),
         after_epoch=make_after_epoch(experiment),
+        callbacks=tuple(callbacks),
     )
 
 
@@ -190,7 +221,7 @@ def _make_measure(experiment: Experiment, program: Callable[..., Any]) -> tuple[
     batch_size = min(config.eval_batch_size, max(map(len, held_out), default=1))
     batch_size += -batch_size % devices.count
 
-    def measure(examples: data.Split, variables: Any, fetch: Fetch) -> dict[str, float]:
+    def measure(examples: Split, variables: Any, fetch: Fetch) -> dict[str, float]:
         return evaluate(program, variables, examples, batch_size, fetch)
 
     def warm_up(variables: Any) -> None:
@@ -231,21 +262,6 @@ def _test(
     return test
 
 
-def _write_end(workdir: Path, trackers: Trackers, summary: dict[str, Any]) -> None:
-    try:
-        if hosts.is_primary():
-            curves = reports.plot_curves(read_rows(workdir / "metrics.jsonl"), workdir / "plots" / "curves.png")
-            trackers.log_artifact(curves)
-            write_json(workdir / "summary.json", summary)
-    except OSError as error:
-        trackers.finish({})
-        raise SaveError(
-            f"{workdir}: the run is at its end, but its summary cannot be written ({error.strerror}); make room, or "
-            f"make the folder writable, and run the same command again"
-        ) from error
-    trackers.finish(summary)
-
-
 def _fetch_or_leave(requests: Requests, values: Iterable[Any]) -> Iterator[Any]:
     """The values on the host; raises Interrupted as soon as all hosts agreed to stop."""
     for value in requests.fetch(values):
@@ -253,30 +269,3 @@ def _fetch_or_leave(requests: Requests, values: Iterable[Any]) -> Iterator[Any]:
             assert requests.stop_signal is not None
             raise Interrupted("stopped in the final evaluation; everything is saved", requests.stop_signal)
         yield value
-
-
-def _summary(
-    experiment: Experiment, loop_state: LoopState, steps: int, test: Mapping[str, float] | None, wall_seconds: float
-) -> dict[str, Any]:
-    config = experiment.config
-    best = loop_state.best
-    return {
-        **({f"test_{name}": value for name, value in test.items()} if test else {}),
-        **({f"validation_{name}": value for name, value in best["metrics"].items()} if best else {}),
-        "best_epoch": best["epoch"] if best else loop_state.epoch,
-        "weights": loop_state.weights,
-        "epochs": loop_state.epoch,
-        "steps": steps,
-        "skipped_images": len(experiment.splits.skipped),
-        "skipped_steps": loop_state.skipped_steps,
-        "stopped_early": loop_state.epoch < config.num_epochs,
-        "parameters": experiment.table.parameters,
-        "devices": {
-            "count": experiment.devices.count,
-            "kind": experiment.devices.kind,
-            "hosts": hosts.count(),
-        },
-        "seed": config.seed,
-        "wall_seconds": round(wall_seconds, 3),
-        "images_per_second": round(loop_state.timed_examples / max(loop_state.timed_seconds, 1e-9), 1),
-    }

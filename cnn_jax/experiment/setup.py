@@ -12,12 +12,14 @@ from cnn_jax import data
 from cnn_jax.cli.progress import announce
 from cnn_jax.config.tree import validate
 from cnn_jax.data.augment.pipeline import CROP, Augment, crop_while_decoding, make_augment
+from cnn_jax.data.class_counts import describe_classes
 from cnn_jax.data.feeding.device_dataset import DeviceDataset, put_on_device
 from cnn_jax.data.normalize import Normalization, make_normalization
 from cnn_jax.distributed import hosts
 from cnn_jax.errors import InputError
 from cnn_jax.models import Classifier, Table, make_model, make_table, variable_shapes
 from cnn_jax.models.parameter_names import check_patterns
+from cnn_jax.optimization.losses import make_class_weights
 from cnn_jax.optimization.optimizers import has_momentum, make_optimizer
 from cnn_jax.optimization.schedules import (
     Schedule,
@@ -73,17 +75,20 @@ class Experiment:
         sizes = ", ".join(f"{len(part):,} {name}" for name, part in parts.items() if part is not None)
         shape = "x".join(map(str, splits.image_shape))
         return (
-            f"{splits.name}: {sizes} images of {shape}, {splits.num_classes} classes, {splits.loading}; "
+            f"{splits.name}: {sizes} images of {shape}, {describe_classes(splits)}, {splits.loading}; "
             f"{self.config.model.name}: "
             f"{table.parameters:,} parameters, {table.multiply_adds:,} multiply-adds an image"
         )
 
 
-def build(config: ml_collections.ConfigDict, loading: str | None = None) -> Experiment:
+def build(
+    config: ml_collections.ConfigDict, loading: str | None = None, source: data.Source | None = None
+) -> Experiment:
     """Loads the data and makes the model and the optimizer; nothing is computed yet and nothing written but the cache.
 
     Args:
       loading: how a run that goes on began to be fed, where `data.loading` is "auto".
+      source: in place of what `data.source` names.
 
     Raises:
       InputError: whatever in the config, the data or their combination cannot work.
@@ -91,8 +96,9 @@ def build(config: ml_collections.ConfigDict, loading: str | None = None) -> Expe
     config = validate(config)
     devices = choose_devices(config.parallel.strategy, config.parallel.devices, config.parallel.batch_norm)
     keep_programs()
-    splits = _load_on_all_hosts(config, loading)
+    splits = _load_on_all_hosts(config, loading, source)
     _check_sizes(config, splits, devices)
+    make_class_weights(config.loss.get("class_weights", "none"), splits.train.labels, splits.class_names)
     augment = _make_augment(config, splits)
     model = make_model(
         config.model, splits.num_classes, config.precision, config.remat, devices.norm_axis, config.freeze
@@ -125,12 +131,14 @@ def _make_optimizer(
     return make_optimizer(config.optimizer, scheduled, config.freeze, momentum, plateau, steps)
 
 
-def _load_on_all_hosts(config: ml_collections.ConfigDict, loading: str | None) -> data.Splits:
+def _load_on_all_hosts(
+    config: ml_collections.ConfigDict, loading: str | None, source: data.Source | None
+) -> data.Splits:
     """The same data fed in the same way on all hosts; the primary host fills the cache for all."""
     with hosts.primary_first("the data"):
-        splits = data.load(config.data, loading)
+        splits = data.load(config.data, loading, source)
     if "streamed" in hosts.all_gather("the loading", splits.loading) and splits.loading != "streamed":
-        splits = data.load(config.data, "streamed")  # another host has less memory
+        splits = data.load(config.data, "streamed", source)  # another host has less memory
     hosts.assert_equal("the fingerprints", str(splits.fingerprint), "other data (config.data)")
     return splits
 

@@ -12,8 +12,8 @@ from cnn_jax import data
 from cnn_jax.cli.progress import announce, progress_bar
 from cnn_jax.config.tree import override
 from cnn_jax.errors import InputError
-from cnn_jax.inference.metrics import confusion_matrix, expected_calibration_error, per_class, wilson_interval
-from cnn_jax.inference.run import Run, load_run, softmax
+from cnn_jax.inference.metrics import measure, softmax
+from cnn_jax.inference.run import Run, load_run
 from cnn_jax.inference.tta import check_views
 from cnn_jax.pictures import reports
 
@@ -106,7 +106,7 @@ def _other_data(run: Run, split: str, data_dir: str) -> data.Split:
     if run.config.data.source in ("digits", "synthetic"):
         raise InputError(f"--data_dir={data_dir}: the data '{run.config.data.source}' are not read from a folder")
     changes: list[tuple[str, Any]] = [
-        ("data.dir", data_dir), ("data.validation", 0), ("data.test", 0),
+        ("data.dir", data_dir), ("data.validation", 0), ("data.test", 0), ("data.group", None),
         # What the config left open was settled by the data it was trained on.
         ("data.image_size", run.image_shape[:2]), ("data.channels", run.image_shape[2]),
     ]  # fmt: skip
@@ -123,28 +123,6 @@ def _check_classes(run: Run, splits: data.Splits) -> None:
     if splits.class_names != run.class_names:
         theirs, ours = ", ".join(splits.class_names[:5]), ", ".join(run.class_names[:5])
         raise InputError(f"{splits.name} has other classes ({theirs}, ...) than the model was trained on ({ours}, ...)")
-
-
-def measure(logits: np.ndarray, labels: np.ndarray, class_names: Sequence[str]) -> dict[str, Any]:
-    """All figures of an evaluation, as JSON values, from logits [N, K] and labels [N]."""
-    probabilities = softmax(logits)
-    predictions = logits.argmax(axis=1)
-    correct = int((predictions == labels).sum())
-    shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
-    losses = np.log(np.exp(shifted).sum(axis=1)) - shifted[np.arange(len(labels)), labels]
-    rows = per_class(labels, predictions, len(class_names))
-    classes = [{"class": name, **row} for name, row in zip(class_names, rows, strict=True)]
-    return {
-        "examples": len(labels),
-        "correct": correct,
-        "accuracy": correct / len(labels),
-        "balanced_accuracy": float(np.mean([row["recall"] for row in classes if row["recall"] is not None])),
-        "accuracy_interval_95": list(wilson_interval(correct, len(labels))),
-        "loss": float(losses.mean()),
-        "expected_calibration_error": expected_calibration_error(probabilities, labels),
-        "per_class": classes,
-        "confusion_matrix": confusion_matrix(labels, predictions, len(class_names)).tolist(),
-    }
 
 
 def _plot_mistakes(class_names: Sequence[str], examples: data.Split, logits: np.ndarray, path: Path) -> Path:

@@ -1,8 +1,38 @@
 """Figures of an evaluation, from the labels and predictions of a whole split."""
 
 import math
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+    """Probabilities [N, K] in float64."""
+    shifted = np.exp(logits.astype(np.float64) - logits.max(axis=-1, keepdims=True))
+    return shifted / shifted.sum(axis=-1, keepdims=True)
+
+
+def measure(logits: np.ndarray, labels: np.ndarray, class_names: Sequence[str]) -> dict[str, Any]:
+    """All figures of an evaluation, as JSON values, from logits [N, K] and labels [N]."""
+    probabilities = softmax(logits)
+    predictions = logits.argmax(axis=1)
+    correct = int((predictions == labels).sum())
+    shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
+    losses = np.log(np.exp(shifted).sum(axis=1)) - shifted[np.arange(len(labels)), labels]
+    rows = per_class(labels, predictions, len(class_names))
+    classes = [{"class": name, **row} for name, row in zip(class_names, rows, strict=True)]
+    return {
+        "examples": len(labels),
+        "correct": correct,
+        "accuracy": correct / len(labels),
+        "balanced_accuracy": float(np.mean([row["recall"] for row in classes if row["recall"] is not None])),
+        "accuracy_interval_95": list(wilson_interval(correct, len(labels))),
+        "loss": float(losses.mean()),
+        "expected_calibration_error": expected_calibration_error(probabilities, labels),
+        "per_class": classes,
+        "confusion_matrix": confusion_matrix(labels, predictions, len(class_names)).tolist(),
+    }
 
 
 def wilson_interval(correct: int, count: int) -> tuple[float, float]:

@@ -5,7 +5,8 @@ from typing import Any
 import numpy as np
 
 from cnn_jax.errors import InputError
-from cnn_jax.inference.run import Run, load_run, softmax
+from cnn_jax.inference.metrics import softmax
+from cnn_jax.inference.run import Run, load_run
 
 
 class Classifier:

@@ -9,7 +9,8 @@ import numpy as np
 
 from cnn_jax.cli.progress import announce
 from cnn_jax.errors import InputError, shown
-from cnn_jax.inference.run import Run, softmax
+from cnn_jax.inference.metrics import softmax
+from cnn_jax.inference.run import Run
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 

@@ -4,7 +4,7 @@ import dataclasses
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
@@ -15,14 +15,22 @@ from cnn_jax.config.rules import integer, size
 from cnn_jax.config.tree import from_json
 from cnn_jax.data.feeding.batches import padded_batches
 from cnn_jax.data.normalize import Normalization, normalize
-from cnn_jax.data.reading.images import decode, quiet, read_file
+from cnn_jax.data.reading.as_uint8 import range_of
+from cnn_jax.data.reading.image_dataset import ImageDataset
 from cnn_jax.data.splits import Examples, Split
 from cnn_jax.errors import InputError, shown
+from cnn_jax.inference.inputs import check_images, label_numbers, read_inputs
+from cnn_jax.inference.metrics import measure, softmax
+from cnn_jax.inference.predictions import Predictions
 from cnn_jax.inference.tta import EVAL_TTA, with_tta
 from cnn_jax.models import Classifier, make_model
 from cnn_jax.runs.checkpoints import open_checkpoints
 from cnn_jax.runs.directory import read_run_file
+from cnn_jax.runs.metrics_file import read_rows
 from cnn_jax.runtime.compilation import keep_programs
+
+if TYPE_CHECKING:
+    import pandas
 
 Apply = Callable[[Any, jax.Array], jax.Array]
 
@@ -43,7 +51,14 @@ def make_apply(model: Classifier, normalization: Normalization, views: Sequence[
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """A trained model with all that it takes to use it on a new image; `resolved` is what its data were."""
+    """A trained model with all that it takes to use it on a new image.
+
+    Attributes:
+      image_shape: (height, width, channels) of what the model takes.
+      variables: {"params", "batch_stats"}: its best weights.
+      resolved: what its data were.
+      workdir: the run directory.
+    """
 
     config: ml_collections.ConfigDict
     image_shape: tuple[int, int, int]
@@ -52,6 +67,48 @@ class Run:
     variables: Any
     apply: Apply
     resolved: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    workdir: Path | None = None
+
+    def predict(self, images: Any) -> Predictions:
+        """The classes of images.
+
+        Args:
+          images: files (paths, or their bytes), PIL images or arrays, one or a list of them; see `inputs.read_inputs`.
+
+        Raises:
+          InputError: an image cannot be read, or an array is not of a form that this model takes.
+        """
+        logits = self.logits(read_inputs(images, self.image_shape, self.config.data))
+        return Predictions(softmax(logits), self.class_names)
+
+    def evaluate(self, images: Any, labels: Any) -> dict[str, Any]:
+        """All figures of an evaluation, as `evaluation.json` has them: accuracy, its 95 % interval, loss, per class.
+
+        Args:
+          images: as for `predict`.
+          labels: [N], 0..K-1 or names of classes.
+        """
+        read = read_inputs(images, self.image_shape, self.config.data)
+        numbers = label_numbers(labels, self.class_names, len(read))
+        return measure(self.logits(read), numbers, self.class_names)
+
+    @property
+    def history(self) -> "pandas.DataFrame":
+        """One row for each epoch and split: step, epoch, split, loss, accuracy and what else was logged."""
+        import pandas
+
+        return pandas.DataFrame(read_rows(self._workdir / "metrics.jsonl"))
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """The figures of a finished run; raises InputError where it is not finished."""
+        return read_run_file(self._workdir, "summary.json")
+
+    @property
+    def _workdir(self) -> Path:
+        if self.workdir is None:
+            raise InputError("this run was made in memory: it has no directory")
+        return self.workdir
 
     def with_tta(self, views: Sequence[str]) -> "Run":
         """The same with these views of each image in place of the config's `eval_tta`."""
@@ -64,9 +121,8 @@ class Run:
 
     def read(self, path: str | Path) -> np.ndarray:
         """The image in a file as this model takes it: uint8 [H, W, C]. Raises InputError where it cannot be read."""
-        settings = self.config.data
-        with quiet():
-            return decode(read_file(path), shown(str(path)), self.image_shape, settings.resize, settings.center_crop)
+        image: np.ndarray = read_inputs(path, self.image_shape, self.config.data)[0]
+        return image
 
     @functools.cached_property
     def compiled_embed(self) -> Apply:
@@ -80,15 +136,26 @@ class Run:
         return jax.jit(embed)
 
     def logits(self, images: np.ndarray | Split, on_batch: Callable[[int], Any] = lambda count: None) -> np.ndarray:
-        """float32 [N, K] for images uint8 [N, H, W, C] or a split of data; `on_batch` is told how many are done."""
+        """float32 [N, K]; `on_batch` is told how many are done.
+
+        Args:
+          images: [N, H, W, C] of the model's shape, uint8 or numbers from `data.black` to `data.white`; or a split.
+
+        Raises:
+          InputError: an array of another shape or type, or with values beyond the range.
+        """
         return self._in_batches(self.compiled, images, on_batch)
 
     def embed(self, images: np.ndarray | Split) -> np.ndarray:
-        """The feature vectors that the head sees, float32 [N, D], for images uint8 [N, H, W, C] or a split of data."""
+        """The feature vectors that the head sees, float32 [N, D]; images as for `logits`."""
         return self._in_batches(self.compiled_embed, images, lambda count: None)
 
     def _in_batches(self, apply: Apply, images: np.ndarray | Split, on_batch: Callable[[int], Any]) -> np.ndarray:
-        split = Examples(images, np.zeros(len(images), np.int32)) if isinstance(images, np.ndarray) else images
+        if isinstance(images, Examples | ImageDataset):
+            split: Split = images
+        else:
+            checked = check_images(images, self.image_shape, range_of(self.config.data))
+            split = Examples(checked, np.zeros(len(checked), np.int32))
         outputs = []
         for batch in padded_batches(split, min(self.config.eval_batch_size, len(split))):
             output = apply(self.variables, jnp.asarray(batch["image"]))
@@ -136,10 +203,4 @@ def load_run(workdir: str | Path) -> Run:
             f"{workdir}: its checkpoint and its config.json are of different models; restore the right one"
         )
     apply = make_apply(model, normalization, EVAL_TTA[config.eval_tta])
-    return Run(config, image_shape, class_names, normalization, best.variables, apply, resolved)
-
-
-def softmax(logits: np.ndarray) -> np.ndarray:
-    """Probabilities [N, K] in float64."""
-    shifted = np.exp(logits.astype(np.float64) - logits.max(axis=-1, keepdims=True))
-    return shifted / shifted.sum(axis=-1, keepdims=True)
+    return Run(config, image_shape, class_names, normalization, best.variables, apply, resolved, workdir)

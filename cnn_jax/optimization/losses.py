@@ -1,8 +1,15 @@
 """What training minimises, per example."""
 
+from collections.abc import Sequence
+
 import jax
 import jax.numpy as jnp
 import numpy as np
+
+from cnn_jax.config.rules import did_you_mean
+from cnn_jax.errors import InputError
+
+_NAMED_AT_MOST = 20
 
 
 def cross_entropy(
@@ -27,6 +34,32 @@ def cross_entropy(
         return -(targets * log_probabilities).sum(axis=-1)
     right = jnp.take_along_axis(log_probabilities, labels[:, None], axis=-1)[:, 0]
     return -(1.0 - label_smoothing) * right - label_smoothing * log_probabilities.mean(axis=-1)
+
+
+def make_class_weights(
+    wanted: str | Sequence[tuple[str, float]], labels: np.ndarray, class_names: Sequence[str]
+) -> np.ndarray | None:
+    """float32 [K] for a config's `class_weights`, None for "none"; a class that is not named weighs 1.
+
+    Args:
+      wanted: "none", "balanced", or (class name, weight) pairs.
+      labels: of the training examples.
+
+    Raises:
+      InputError: there is no such class, or all weigh 0.
+    """
+    if isinstance(wanted, str):
+        return balanced_weights(labels, len(class_names)) if wanted == "balanced" else None
+    weights = np.ones(len(class_names), np.float32)
+    for name, weight in wanted:
+        if name not in class_names:
+            there = ", ".join(class_names[:_NAMED_AT_MOST]) + (", ..." if len(class_names) > _NAMED_AT_MOST else "")
+            hint = did_you_mean(name, class_names)
+            raise InputError(f"config.loss.class_weights: there is no class {name!r}{hint}; there are {there}")
+        weights[class_names.index(name)] = weight
+    if not weights.any():
+        raise InputError("config.loss.class_weights: every class weighs 0; one must weigh more")
+    return weights
 
 
 def balanced_weights(labels: np.ndarray, num_classes: int) -> np.ndarray:

@@ -41,12 +41,12 @@ class Checkpoints:
     """
 
     def __init__(self, folder: Path, keep: int = 2, read_only: bool = False):
-        self._folder = folder.absolute()
+        self.folder = folder.absolute()
         self._policy = LastAndBest(keep)
         self._read_only = read_only
         if not read_only:
             try:
-                self._folder.mkdir(parents=True, exist_ok=True)
+                self.folder.mkdir(parents=True, exist_ok=True)
             except OSError as error:
                 raise InputError(f"{folder}: it cannot be written ({error.strerror})") from error
             self._refuse_links()
@@ -58,7 +58,7 @@ class Checkpoints:
             async_options=ocp.AsyncOptions(timeout_secs=_HOSTS_WAIT_SECONDS),
         )  # fmt: skip
         names = ("state", "progress", "config", "checksums")
-        self._manager = ocp.CheckpointManager(self._folder, item_names=names, options=options)
+        self._manager = ocp.CheckpointManager(self.folder, item_names=names, options=options)
         for step in () if read_only else self.steps():
             with contextlib.suppress(DamagedError):
                 self._remember_best(step, self.progress(step))
@@ -68,7 +68,7 @@ class Checkpoints:
         if step in self.steps():
             # The same arrays, saved when a signal came between the last step of an epoch and the end of its
             # evaluation. They are out of the way, but not gone, until the new ones are whole.
-            self._move(step, self._folder / _REPLACED / str(step))
+            self._move(step, self.folder / _REPLACED / str(step))
         values = json.loads(json.dumps(progress))
         self._remember_best(step, values)
         items = ocp.args.Composite(
@@ -143,7 +143,7 @@ class Checkpoints:
 
     def _refuse_links(self) -> None:
         """Old checkpoints are deleted, with all that is in them; what a link leads to is not this run's."""
-        for path in self._folder.iterdir():
+        for path in self.folder.iterdir():
             if path.is_symlink():
                 raise InputError(f"{path}: this is a symbolic link, not a checkpoint of this run; remove it")
 
@@ -199,7 +199,7 @@ class Checkpoints:
             arguments = ocp.args.PyTreeRestore(
                 item=target, restore_args=ocp.checkpoint_utils.construct_restore_args(target), partial_restore=True
             )
-            restored = checkpointer.restore(self._folder / str(step) / "state", args=arguments)
+            restored = checkpointer.restore(self.folder / str(step) / "state", args=arguments)
             self._verify(step, restored)
             return restored if weights == "raw" else restored["ema"]
 
@@ -213,7 +213,7 @@ class Checkpoints:
 
     def _checksums(self, step: int) -> dict[str, Any] | None:
         """None where they are missing: what is damaged otherwise is noticed by its reader."""
-        if not (self._folder / str(step) / "checksums").is_dir():
+        if not (self.folder / str(step) / "checksums").is_dir():
             return None
         items = self._manager.restore(step, args=ocp.args.Composite(checksums=ocp.args.JsonRestore()))
         return dict(items["checksums"])
@@ -227,14 +227,14 @@ class Checkpoints:
             quieten()
             reason = " ".join(str(error).split())[:160]
             raise DamagedError(
-                f"{self._folder / str(step)}: this checkpoint is damaged or of another model ({reason})"
+                f"{self.folder / str(step)}: this checkpoint is damaged or of another model ({reason})"
             ) from error
 
     def _refuse(self, damaged: Sequence[DamagedError]) -> None:
         if damaged:
             others = f" (and {len(damaged) - 1} more likewise)" if len(damaged) > 1 else ""
             raise InputError(
-                f"{damaged[0]}{others}, and none is whole; restore {self._folder} from a copy, or choose another "
+                f"{damaged[0]}{others}, and none is whole; restore {self.folder} from a copy, or choose another "
                 f"--workdir to train anew"
             ) from damaged[0]
 
@@ -246,27 +246,27 @@ class Checkpoints:
         """Renames a checkpoint, seen by all hosts."""
         if hosts.is_primary():
             target.parent.mkdir(parents=True, exist_ok=True)
-            os.replace(self._folder / str(step), target)
+            os.replace(self.folder / str(step), target)
         ocp.multihost.sync_global_processes(f"cnn_jax moved the checkpoint of step {step}")
         self._manager.reload()
 
     def _on_disk(self) -> list[int]:
-        return sorted(int(path.name) for path in self._folder.glob("*") if path.name.isdigit())
+        return sorted(int(path.name) for path in self.folder.glob("*") if path.name.isdigit())
 
     def _clean_up(self) -> None:
         """Removes what saving left half done; a checkpoint that was to be replaced and was not comes back."""
         if self._read_only or not hosts.is_primary():
             return
-        for partial in self._folder.glob("*.orbax-checkpoint-tmp*"):
+        for partial in self.folder.glob("*.orbax-checkpoint-tmp*"):
             shutil.rmtree(partial, ignore_errors=True)
-        for replaced in (self._folder / _REPLACED).glob("*"):
+        for replaced in (self.folder / _REPLACED).glob("*"):
             with contextlib.suppress(OSError):
-                if (self._folder / replaced.name).exists():
+                if (self.folder / replaced.name).exists():
                     shutil.rmtree(replaced)
                 else:
-                    os.replace(replaced, self._folder / replaced.name)
+                    os.replace(replaced, self.folder / replaced.name)
         with contextlib.suppress(OSError):
-            (self._folder / _REPLACED).rmdir()
+            (self.folder / _REPLACED).rmdir()
 
     def close(self) -> None:
         """Waits for what is being saved; whether that went well, `wait` tells."""

@@ -2,9 +2,13 @@
 
 import contextlib
 import dataclasses
+import errno
 import math
+import os
 import re
+import shutil
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
@@ -19,6 +23,7 @@ from cnn_jax.training.program import LoopConfig
 from cnn_jax.training.state import TrainState
 
 _MAX_FAILURES = 3
+_NO_ROOM = 1 << 16  # bytes
 
 
 class CheckpointSchedule:
@@ -147,7 +152,7 @@ class Checkpointer:
         step, best = self._latest.step, self._loop_state.best
         if best is not None and best["step"] == step:
             self._loop_state.best = self._whole.best
-        message = f"the checkpoint of step {step} could not be saved ({_reason(error)}); {self._kept()}"
+        message = f"the checkpoint of step {step} could not be saved ({_reason(error, self._checkpoints.folder)}); {self._kept()}"
         if hosts.count() > 1:  # the others are within Orbax, or past it, and cannot be told
             raise SaveError(f"{message}; make room, and run the same command again on all hosts") from error
         if self._failures >= _MAX_FAILURES:
@@ -181,7 +186,10 @@ def _all_finite(tree: Any) -> bool:
     return all(np.isfinite(leaf).all() for leaf in jax.device_get(jax.tree.leaves(tree)))
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: Exception, folder: Path) -> str:
+    """What the system says of it; on a full disk whichever of Orbax's threads is first may say another thing."""
+    if shutil.disk_usage(folder).free < _NO_ROOM:
+        return os.strerror(errno.ENOSPC)
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     text = " ".join(str(error).split())

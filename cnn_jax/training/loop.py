@@ -16,7 +16,7 @@ from cnn_jax.errors import InputError, Interrupted, NonFiniteError
 from cnn_jax.training.checkpointing import Checkpointer, CheckpointSchedule, check_finite
 from cnn_jax.training.loop_state import LoopState, close_epoch, is_finished
 from cnn_jax.training.metrics import add, finalize
-from cnn_jax.training.program import LoopConfig, Program
+from cnn_jax.training.program import EpochEnd, LoopConfig, Program
 from cnn_jax.training.requests import Request, Requests
 from cnn_jax.training.state import TrainState
 
@@ -103,6 +103,10 @@ class Trainer:
         is_best = loop_state.best is not None and loop_state.best["epoch"] == loop_state.epoch
         if save or is_best or self._requests.agreed is Request.SAVE or is_finished(loop_state, config):
             self._save()
+        end = EpochEnd(loop_state.epoch, step, metrics, is_best, self.state.variables)
+        for callback in self._program.callbacks:
+            if callback(end):
+                loop_state.stopped_at = config.num_epochs
 
     def _run_steps(self, end: int) -> None:
         """Steps until `end`, or until a host asks for something; when it returns, no step is under way."""

@@ -16,6 +16,7 @@ class LoopState:
       totals: the training sums of the unfinished epoch.
       best: {"step", "epoch", "weights", "metrics"} of the best epoch, with weights "raw", "ema" or "swa".
       averaged_weights: which averages there are, "ema" or "swa"; None: none yet.
+      stopped_at: the `num_epochs` of the run that a callback ended; a longer one goes on.
       timed_seconds, timed_examples: of the steps alone, without the first call of each process and without compiling.
     """
 
@@ -26,6 +27,7 @@ class LoopState:
     averaged_weights: str | None = None
     skipped_steps: int = 0
     skipped_in_a_row: int = 0
+    stopped_at: int | None = None
     wall_seconds: float = 0.0
     timed_seconds: float = 0.0
     timed_examples: int = 0
@@ -39,9 +41,9 @@ class LoopState:
 
 
 def is_finished(loop_state: LoopState, config: LoopConfig) -> bool:
-    """All epochs are done, or patience is over."""
+    """All epochs are done, patience is over, or a callback ended it."""
     out_of_patience = config.patience is not None and loop_state.epochs_without_better >= config.patience
-    return loop_state.epoch >= config.num_epochs or out_of_patience
+    return loop_state.epoch >= config.num_epochs or out_of_patience or loop_state.stopped_at == config.num_epochs
 
 
 def close_epoch(

@@ -51,6 +51,28 @@ class LoopConfig:
 
 
 @dataclasses.dataclass(frozen=True)
+class EpochEnd:
+    """What a callback learns after an epoch.
+
+    Attributes:
+      epoch: its number, from 1.
+      step: updates so far.
+      metrics: {"train", "validation", perhaps "validation_ema" or "validation_swa"}: {"loss", "accuracy", ...}.
+      is_best: whether it is the best epoch so far.
+      variables: {"params", "batch_stats"} that it ended with, on the devices; the next step overwrites them.
+    """
+
+    epoch: int
+    step: int
+    metrics: Mapping[str, Mapping[str, float]]
+    is_best: bool
+    variables: Any
+
+
+Callback = Callable[[EpochEnd], bool | None]
+
+
+@dataclasses.dataclass(frozen=True)
 class Program:
     """What the loop calls, compiled.
 
@@ -65,6 +87,7 @@ class Program:
         and all else as it was. Averages that each step updates need nothing more.
       after_epoch: (state, {"train", "validation", ...}: metrics) -> the state that the next epoch starts from and that
         is saved; called once for each epoch, with the same metrics on all hosts.
+      callbacks: called after an epoch and what is saved of it; True ends the training.
     """
 
     train_step: Callable[[TrainState, Any], tuple[TrainState, Mapping[str, jax.Array]]]
@@ -73,3 +96,4 @@ class Program:
     learning_rate: Callable[[int, TrainState], float]
     update_averages: Callable[[TrainState, int, Fetch], TrainState] = lambda state, epoch, fetch: state
     after_epoch: Callable[[TrainState, Mapping[str, dict[str, float]]], TrainState] = lambda state, metrics: state
+    callbacks: tuple[Callback, ...] = ()

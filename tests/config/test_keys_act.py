@@ -22,6 +22,7 @@ from cnn_jax.models import make_model
 from cnn_jax.optimization.optimizers import make_optimizer
 from cnn_jax.optimization.schedules import make_momentum, make_schedule, plateau_arguments, plateau_start, plateau_step
 from tests.support.helpers import ROOT, optimizer_block, tiny_config
+from tests.support.seen_in_runs import SEEN_IN_RUNS
 
 # Values for a key that another one must go with: (value, companions).
 MODEL_VALUES: dict[str, Any] = {
@@ -227,27 +228,6 @@ SEEN_IN_PARTS: dict[str, Case] = {
     "parallel.strategy": Case("pmap", lambda config: build(config).devices.axis),
     "parallel.batch_norm": Case("per_device", one_step, (("parallel.devices", 8),)),
 }
-# Keys that only a whole run shows have their tests in these files.
-SEEN_IN_RUNS = {
-    "data.source": "data/test_tfds.py::test_mnist_is_read_without_tensorflow",
-    "data.name": "data/test_tfds.py::test_mnist_is_read_without_tensorflow",
-    "data.dir": "data/test_tfds.py::test_a_dataset_that_is_not_prepared",
-    "data.workers": "data/test_stream.py::test_any_number_of_workers_gives_the_same_batches",
-    "data.on_error": "data/test_folder_files.py::test_bad_files_are_all_named_or_left_out",
-    "loss.name": "optimization/test_torch.py::test_cross_entropy",
-    "eval_tta": "inference/test_views.py::test_eval_tta_is_part_of_a_run",
-    "eval_batch_size": "config/test_keys_act.py::test_the_evaluation_batch_size_acts",
-    "init_from": "experiment/test_warm_start.py::test_with_the_same_classes_everything_is_taken",
-    "patience": "experiment/test_fit.py::test_early_stopping_counts_across_a_resume",
-    "checkpoint.every": "experiment/test_fit.py::test_checkpoints_every_other_epoch",
-    "checkpoint.unit": "runs/test_checkpoints.py::test_checkpoints_within_an_epoch",
-    "on_nonfinite": "training/test_loop.py::test_steps_that_are_left_out_are_counted",
-    "checkpoint.keep": "experiment/test_fit.py::test_the_best_weights_are_kept_and_tested",
-    "checkpoint.metric": "experiment/test_fit.py::test_the_best_weights_are_kept_and_tested",
-    "tracking.mlflow": "tracking/test_mlflow.py::test_mlflow_holds_the_run",
-    "tracking.tensorboard": "tracking/test_mlflow.py::test_tensorboard_has_each_row_once",
-    "tracking.wandb": "tracking/test_tracking.py::test_wandb_offline_holds_config_metrics_and_summary",
-}
 
 
 @functools.cache
@@ -257,6 +237,11 @@ def seen_plainly(seen: Callable[[Any], Any], companions: tuple[tuple[str, Any], 
     first = seen(config)
     assert not different(first, seen(config))
     return first
+
+
+def test_class_weights_by_name_act() -> None:
+    changed = override(tiny_config(), [("loss.class_weights", (("3", 5.0),))])
+    assert different(seen_plainly(one_step, ()), one_step(changed))
 
 
 @pytest.mark.parametrize("key", SEEN_IN_PARTS)

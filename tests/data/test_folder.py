@@ -12,7 +12,7 @@ import pytest
 from cnn_jax import data
 from cnn_jax.data.sources.folder import list_folder
 from cnn_jax.errors import InputError
-from tests.support.helpers import load_folder, refusal
+from tests.support.helpers import data_settings, load_folder, refusal
 from tests.support.made_up import save_picture
 
 
@@ -178,6 +178,57 @@ def test_a_split_without_any_good_image_is_said(photos: Path) -> None:
         (photos / "test" / name / "1.png").write_bytes(b"x")
     with pytest.raises(InputError, match="none of the images of its split 'test' can be used"):
         load_folder(photos, on_error="skip")
+
+
+def exchange_with_rename(one: Path, other: Path) -> None:
+    one.rename(one.with_suffix(".moving"))
+    other.rename(one)
+    one.with_suffix(".moving").rename(other)
+
+
+def exchange_content(one: Path, other: Path) -> None:
+    contents = [other.read_bytes(), one.read_bytes()]
+    for path, content in zip((one, other), contents, strict=True):
+        times = path.stat()
+        path.write_bytes(content)
+        os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+
+
+@pytest.mark.parametrize("source", ["folder", "csv"])
+@pytest.mark.parametrize("exchange", [exchange_with_rename, exchange_content])
+def test_exchanged_files_are_read_again(tmp_path: Path, source: str, exchange: Callable[[Path, Path], None]) -> None:
+    """Of one size and written at one time, they differ from the former ones only in inode and time of change."""
+    paths = [tmp_path / "set" / name / f"{i}.bmp" for name in "ab" for i in range(2)]
+    for i, path in enumerate(paths):
+        save_picture(path, 60 * i + 20)
+        os.utime(path, ns=(10**18, 10**18))
+    manifest = tmp_path / "set.csv"
+    manifest.write_text("path,label\n" + "".join(f"{path},{path.parent.name}\n" for path in paths))
+
+    def brightest() -> list[int]:
+        where = manifest if source == "csv" else tmp_path / "set"
+        train = data.load(data_settings(source=source, dir=str(where), validation=0, test=0)).train
+        return [int(picture.max()) for picture in train.read(range(4))]
+
+    assert brightest() == [20, 80, 140, 200]
+    exchange(paths[0], paths[3])
+    assert brightest() == [200, 80, 140, 20]
+
+
+@pytest.mark.parametrize("layout", ["", "train"])
+def test_a_class_without_any_good_image(tmp_path: Path, layout: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Of two classes it is an error, whatever on_error says; of more, a line."""
+    root = tmp_path / "set"
+    for i in range(3):
+        save_picture(root / layout / "cat" / f"{i}.png", i)
+        (root / layout / "dog").mkdir(exist_ok=True)
+        (root / layout / "dog" / f"{i}.png").write_bytes(b"torn")
+    assert "one class has training images (cat), no image of dog can be used" in refusal(
+        load_folder, root, on_error="skip"
+    )
+    save_picture(root / layout / "emu/1.png")
+    assert load_folder(root, on_error="skip").class_names == ("cat", "dog", "emu")
+    assert "no training image of 1 of 3 classes (dog)" in capsys.readouterr().err
 
 
 def test_resident_and_streamed_are_the_same_pictures(photos: Path) -> None:

@@ -1,4 +1,4 @@
-"""Manifests, archives and made-up pictures."""
+"""Archives and made-up pictures."""
 
 import os
 import re
@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from cnn_jax import data
 from cnn_jax.errors import InputError
@@ -17,82 +16,6 @@ from tests.support.helpers import data_settings, refusal
 def load(source: str, path: Path | None = None, **changes: Any) -> data.Splits:
     folder = {} if path is None else {"dir": str(path)}
     return data.load(data_settings(source=source, **folder, **{"validation": 0, "test": 0, **changes}))
-
-
-@pytest.fixture
-def images(tmp_path: Path) -> Path:
-    (tmp_path / "images").mkdir()
-    for i in range(6):
-        Image.new("RGB", (5, 4), (i, i, i)).save(tmp_path / f"images/{i}.png")
-    return tmp_path
-
-
-def manifest(folder: Path, text: str, encoding: str = "utf-8") -> Path:
-    (folder / "labels.csv").write_bytes(text.encode(encoding))
-    return folder / "labels.csv"
-
-
-def test_a_manifest(images: Path) -> None:
-    rows = "".join(f'images/{i}.png,"{"ant, red" if i % 2 else "bee"}",{split}\n' for i, split in enumerate(
-        ("train", "train", "val", "Test", "train", "")
-    ))  # fmt: skip
-    splits = load("csv", manifest(images, "Path,label,split\n" + rows, "utf-8-sig"))
-    assert splits.class_names == ("ant, red", "bee")
-    assert splits.train.labels.tolist() == [1, 0, 1, 0]
-    assert splits.train.read(np.arange(4))[:, 0, 0, 0].tolist() == [0, 1, 4, 5]
-    assert [len(part) for part in (splits.validation, splits.test) if part] == [1, 1]
-
-
-def test_absolute_paths_and_no_split_column(images: Path) -> None:
-    rows = "".join(f"{images / 'images'}/{i}.png,{i % 2}\n" for i in range(6))
-    splits = load("csv", manifest(images, "path,label\n" + rows), test=2)
-    assert (len(splits.train), len(splits.test or ())) == (4, 2)
-
-
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [
-        ("", "no column path and no column label"),
-        ("path,split\n", "no column label"),
-        ("path,label\n", "no rows"),
-        ("path,label\nimages/0.png,\n", "line 2: its label is empty"),
-        ("path,label\n,a\n", "line 2: its path is empty"),
-        ("path,label\nimages/0.png\n", "line 2: its label is empty"),
-        ("path,label\nimages/0.png,a\nimages/1.png,a\n", "all rows have the label 'a'"),
-        ("path,label\nimages/0.png,a\nimages/0.png,b\n", r"line 3: images/0\.png stands in line 2 already"),
-        ("path,label\nimages/0.png,a\nimages/../images/0.png,b\n", r"line 3: .*stands in line 2 already"),
-        ("path,label,split\nimages/0.png,a,holdout\n", "split 'holdout' must be train, validation or test"),
-        ("path,label,split\nimages/0.png,a,test\nimages/1.png,b,test\n", "no row has the split 'train'"),
-        ('path,label\n"images/0.png,a\n', "not a CSV file"),
-        ("path;label\nimages/0.png;a\n", "must be separated by commas"),
-        ("path,label,label\nimages/0.png,a,b\n", "names a column twice"),
-        ("path,label\nimages/0.png,a,b\n", "line 2: it has more cells"),
-    ],
-)
-def test_manifests_that_cannot_be_used(images: Path, text: str, words: str) -> None:
-    assert re.search(words, refusal(lambda: load("csv", manifest(images, text))))
-
-
-def test_manifests_that_are_no_text(images: Path) -> None:
-    for content, words in ((b"path,label\n\xff\xfe,a\n", "UTF-8"), (b"path,label\na\0b,a\n", "zero byte|not a CSV")):
-        (images / "labels.csv").write_bytes(content)
-        with pytest.raises(InputError, match=words):
-            load("csv", images / "labels.csv")
-    with pytest.raises(InputError, match="no such file"):
-        load("csv", images / "other.csv")
-    os.mkfifo(images / "pipe")
-    for source, path in (("csv", images), ("csv", images / "pipe"), ("npz", images / "pipe")):
-        with pytest.raises(InputError, match="not a regular file"):
-            load(source, path)
-
-
-def test_missing_files_of_a_manifest_are_bad_files(images: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    rows = "".join(f"images/{i}.png,{i % 2}\n" for i in range(8))
-    with pytest.raises(InputError, match="2 of 8 images cannot be used"):
-        load("csv", manifest(images, "path,label\n" + rows))
-    said = capsys.readouterr().err
-    assert "6.png: there is no such file" in said
-    assert "7.png: there is no such file" in said
 
 
 def archive(folder: Path, **arrays: Any) -> Path:
@@ -191,6 +114,12 @@ def test_synthetic_pictures_repeat_and_differ() -> None:
     assert len(np.unique(splits.train.read(everything), axis=0)) == 60
     with pytest.raises(InputError, match="5 classes need at least 10"):
         load("synthetic", examples=9, classes=5)
+
+
+def test_a_pipe_is_no_archive(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(InputError, match="not a regular file"):
+        load("npz", tmp_path / "pipe")
 
 
 @pytest.mark.parametrize("source", ["folder", "csv", "npz"])

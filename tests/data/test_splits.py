@@ -96,6 +96,19 @@ def test_statistics_are_exact(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert std[2] == 1.0
 
 
+def test_spreads_have_a_floor() -> None:
+    """A channel that is 200, but once 201: a new picture with 204 there is some spreads away, not hundreds."""
+    images = np.full((40, 8, 8, 1), 200)
+    images[7, 3, 3] = 201
+    moments = np.stack([images.sum((1, 2)), (images**2).sum((1, 2))], axis=-1)
+    mean, std = pixel_statistics(moments, 64)
+    assert std == (0.5 / 255,)
+    assert (204 / 255 - mean[0]) / std[0] == pytest.approx(8, abs=0.01)
+    images[::2] = 202  # a spread of one level is the picture's own
+    moments = np.stack([images.sum((1, 2)), (images**2).sum((1, 2))], axis=-1)
+    assert pixel_statistics(moments, 64)[1][0] == pytest.approx((images / 255).std(), rel=1e-9)
+
+
 @pytest.mark.parametrize("name", ["dataset", "unit", "half", "per_image", "none"])
 def test_normalizations(name: str) -> None:
     splits = data.load(data_settings(channels=3))

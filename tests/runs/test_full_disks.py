@@ -4,7 +4,7 @@ import gc
 import os
 import subprocess
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -41,22 +41,39 @@ def disk(tmp_path: Path) -> Iterator[Path]:
         gc.collect()
 
 
+class Filler:
+    """Fills a disk before each checkpoint, as long as it is `on`: what Orbax removes at last would leave room."""
+
+    def __init__(self, disk: Path, monkeypatch: pytest.MonkeyPatch):
+        self.disk, self.on = disk, False
+        save = Checkpointer.save
+
+        def save_on_a_full_disk(checkpointer: Checkpointer, state: TrainState) -> None:
+            self.checkpointer = checkpointer
+            checkpointer.settle()
+            if self.on:
+                fill(disk)
+            save(checkpointer, state)
+
+        monkeypatch.setattr(Checkpointer, "save", save_on_a_full_disk)
+
+    def begin(self) -> None:
+        self.checkpointer.settle()
+        self.on = True
+
+    def make_room(self) -> None:
+        self.checkpointer.settle()  # else the checkpoint before might find it, too
+        self.on = False
+        (self.disk / "filler").unlink()
+
+
 @pytest.fixture
-def settle(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
-    """Returns when the run at hand saves nothing: what Orbax removes at last would leave room for the next one."""
-    used: list[Checkpointer] = []
-    save = Checkpointer.save
-
-    def remembered(checkpointer: Checkpointer, state: TrainState) -> None:
-        used.append(checkpointer)
-        save(checkpointer, state)
-
-    monkeypatch.setattr(Checkpointer, "save", remembered)
-    return lambda: used[-1].settle()
+def filler(disk: Path, monkeypatch: pytest.MonkeyPatch) -> Filler:
+    return Filler(disk, monkeypatch)
 
 
 def fill(disk: Path) -> None:
-    with open(disk / "filler", "wb", buffering=0) as file:
+    with open(disk / "filler", "ab", buffering=0) as file:
         try:
             while True:
                 file.write(bytes(4096))
@@ -74,25 +91,17 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_disk_that_is_full_for_a_while(
     undisturbed: Path,
     disk: Path,
-    settle: Callable[[], None],
+    filler: Filler,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    def fill_it() -> None:
-        settle()
-        fill(disk)
-
-    def make_room() -> None:
-        settle()  # else the checkpoint before might find it, too
-        (disk / "filler").unlink()
-
     with monkeypatch.context() as patch:
-        at_call(patch, {2 * STEPS - 1: fill_it, 4 * STEPS - 1: make_room})
+        at_call(patch, {2 * STEPS - 1: filler.begin, 4 * STEPS - 1: filler.make_room})
         fit(small(num_epochs=5), disk / "run")
     said = capsys.readouterr().err
     for step in (2 * STEPS, 3 * STEPS):
         words = f"the checkpoint of step {step} could not be saved (No space left on device); that of step {STEPS} is"
-        assert said.count(words) == 1
+        assert said.count(words) == 1, said
     assert steps_in(disk / "run/checkpoints") == [4 * STEPS, 5 * STEPS]
     assert_same_run(undisturbed, disk / "run", small(num_epochs=5))
 
@@ -101,7 +110,7 @@ def test_a_disk_that_is_full_for_a_while(
 def test_a_disk_that_stays_unwritable(
     undisturbed: Path,
     disk: Path,
-    settle: Callable[[], None],
+    filler: Filler,
     monkeypatch: pytest.MonkeyPatch,
     how: str,
     capsys: pytest.CaptureFixture[str],
@@ -110,15 +119,15 @@ def test_a_disk_that_stays_unwritable(
         subprocess.run(["mount", "-o", f"remount,{mode}", disk], check=True)
 
     def close_it() -> None:
-        settle()
-        fill(disk) if how == "full" else remount("ro")
+        filler.checkpointer.settle()
+        filler.begin() if how == "full" else remount("ro")
 
     with monkeypatch.context() as patch:
         at_call(patch, {2 * STEPS - 1: close_it})
         with pytest.raises(SaveError, match=r"\((No space left|Read-only).*that of step 11 is kept.*third failure"):
             fit(small(num_epochs=9), disk / "run")
     assert "Traceback" not in capsys.readouterr().err
-    (disk / "filler").unlink() if how == "full" else remount("rw")
+    filler.make_room() if how == "full" else remount("rw")
     # The failed one's temporary folder may be there until the next start clears it away.
     assert [path.name for path in (disk / "run/checkpoints").iterdir() if path.name.isdigit()] == [str(STEPS)]
     load_run(disk / "run")
@@ -126,15 +135,9 @@ def test_a_disk_that_stays_unwritable(
     assert read_json(disk / "run/summary.json")["epochs"] == 9
 
 
-def test_the_last_checkpoint_must_be_saved(
-    disk: Path, settle: Callable[[], None], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def fill_it() -> None:
-        settle()
-        fill(disk)
-
+def test_the_last_checkpoint_must_be_saved(disk: Path, filler: Filler, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
-        at_call(patch, {STEPS + 5: fill_it})
+        at_call(patch, {STEPS + 5: filler.begin})
         with pytest.raises(SaveError, match="the last steps could not be saved: that of step 11 is kept"):
             fit(small(num_epochs=2), disk / "run")
     assert SaveError.exit_status == 4

@@ -8,7 +8,7 @@ from sklearn.metrics import balanced_accuracy_score, log_loss, top_k_accuracy_sc
 from sklearn.utils.class_weight import compute_class_weight
 
 from cnn_jax.inference.evaluation import measure
-from cnn_jax.inference.run import softmax
+from cnn_jax.inference.metrics import softmax
 from cnn_jax.optimization.losses import balanced_weights, cross_entropy
 from cnn_jax.training.metrics import add, batch_sums, evaluation_sums, finalize
 

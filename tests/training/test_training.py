@@ -15,7 +15,8 @@ from cnn_jax.data.normalize import Normalization
 from cnn_jax.data.splits import Examples
 from cnn_jax.experiment.compile import make_steps
 from cnn_jax.experiment.fitting import Experiment, build, initial_state
-from cnn_jax.inference.run import make_apply, softmax
+from cnn_jax.inference.metrics import softmax
+from cnn_jax.inference.run import make_apply
 from cnn_jax.models.mlp import MLP, Linear
 from cnn_jax.optimization.losses import cross_entropy
 from cnn_jax.runtime.devices import choose_devices

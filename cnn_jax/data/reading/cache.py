@@ -23,6 +23,7 @@ from cnn_jax.runtime.folders import cache_folder
 
 _LONGEST_NAME = 200
 _CHECKED = 1 << 26
+_STATES_VERSION = 2  # of what a state is made of; those of another one tell nothing of what has changed
 
 
 def entry(key: str, write: Callable[[Path], None], is_whole: Callable[[Path], bool] = lambda folder: True) -> Path:
@@ -97,7 +98,7 @@ def remove(prefix: str) -> None:
 
 def remember(name: str, states: np.ndarray) -> None:
     """Keeps an array under a name, for `recall`; where the cache cannot be written, nothing is kept."""
-    path = cache_folder() / "states" / f"{_file_name(name)}.npy"
+    path = _states_file(name)
     with contextlib.suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_suffix(f".{_here()}-{os.getpid()}.tmp")
@@ -109,10 +110,14 @@ def remember(name: str, states: np.ndarray) -> None:
 def recall(name: str) -> np.ndarray | None:
     """What was last kept under the name, uint64 [N, 3]."""
     try:
-        states = np.lib.format.open_memmap(cache_folder() / "states" / f"{_file_name(name)}.npy", mode="r")
+        states = np.lib.format.open_memmap(_states_file(name), mode="r")
         return np.array(states) if states.dtype == np.uint64 and states.shape[1:] == (3,) else None
     except Exception:  # it is missing or broken: nothing is lost but a message
         return None
+
+
+def _states_file(name: str) -> Path:
+    return cache_folder() / "states" / f"{_file_name(name)}-{_STATES_VERSION}.npy"
 
 
 def _holds_an_array(folder: Path) -> bool:

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from cnn_jax.data.reading.images import Region, decode, fit_image, read_file
+from cnn_jax.data.reading.levels import OF_THE_FORMAT, Levels
 from cnn_jax.errors import shown
 
 
@@ -35,7 +36,7 @@ class ImageDataset:
       rows: int64 [N], the reader's numbers of these pictures.
       labels: int32 [N].
       image_shape: (height, width, channels) that they are brought to.
-      resize, center_crop: how; see `images.decode`.
+      resize, center_crop, levels: how; see `images.decode`.
     """
 
     reader: Reader
@@ -44,6 +45,7 @@ class ImageDataset:
     image_shape: tuple[int, int, int]
     resize: str
     center_crop: float = 1.0
+    levels: Levels = OF_THE_FORMAT
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -58,6 +60,13 @@ class ImageDataset:
 
     def name(self, index: int) -> str:
         return self.reader.name(int(self.rows[index]))
+
+    def decoded(self) -> np.ndarray | None:
+        """uint8 [N, height, width, channels] where the reader holds them so, as `images`, in this order; else None."""
+        images: np.ndarray | None = getattr(self.reader, "images", None)
+        if images is None or images.shape[1:] != self.image_shape or self.center_crop != 1:
+            return None
+        return images if np.array_equal(self.rows, np.arange(len(images))) else None
 
     def contents(self, indices: Sequence[int] | np.ndarray) -> list[bytes | np.ndarray]:
         """The pictures as the reader has them."""
@@ -78,7 +87,7 @@ class ImageDataset:
     def fit(self, content: bytes | np.ndarray, name: object, region: Region | None = None) -> np.ndarray:
         """One picture of the reader as uint8 [height, width, channels]."""
         if isinstance(content, bytes):
-            return decode(content, name, self.image_shape, self.resize, self.center_crop, region)
+            return decode(content, name, self.image_shape, self.resize, self.center_crop, region, self.levels)
         if content.shape == self.image_shape and region is None and self.center_crop == 1:
             return content
         from PIL import Image

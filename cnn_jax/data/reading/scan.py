@@ -23,7 +23,8 @@ from cnn_jax.errors import InputError
 from cnn_jax.runtime.prefetch import prefetch
 
 _ATTEMPTS = 3
-_VERSION = 1  # of what an entry holds; another one makes all former entries useless
+_VERSION = 2  # of what an entry holds, and of how pictures are decoded; another one makes former entries useless
+_LEAST_STD = 0.5  # in gray levels
 _PICTURES_AT_ONCE = 16  # what Ctrl-C waits for
 
 Result = TypeVar("Result")
@@ -37,13 +38,14 @@ class ScanResult:
       good: int64, sorted indices of the pictures that can be read.
       moments: int64 [len(good), C, 2], sums and sums of squares of the pixel values 0..255 of each channel.
       bad: one line for each of the others, which names it.
-      images: the file with uint8 [N, H, W, C] of all pictures (the bad ones black), where it was asked for.
+      images: uint8 [N, H, W, C] of all pictures (the bad ones black), where it was asked for; mapped from the cache's
+        file, or the reader's own.
     """
 
     good: np.ndarray
     moments: np.ndarray
     bad: tuple[str, ...]
-    images: Path | None
+    images: np.ndarray | None
 
 
 class _Part(NamedTuple):
@@ -66,6 +68,9 @@ def scan(pictures: ImageDataset, key: str, description: str, keep: bool, read_of
     Raises:
       InputError: the cache cannot be written.
     """
+    decoded = pictures.decoded() if keep else None
+    if decoded is not None:
+        return ScanResult(np.arange(len(decoded)), _moments(decoded), (), decoded)
     for _ in range(_ATTEMPTS):
         folder = cache.entry(
             f"{key}-{'images' if keep else 'survey'}-{_VERSION}",
@@ -77,7 +82,8 @@ def scan(pictures: ImageDataset, key: str, description: str, keep: bool, read_of
             bad = tuple(json.loads((folder / "bad.json").read_text()))
             good = np.load(folder / "good.npy", allow_pickle=False)
             moments = np.load(folder / "moments.npy", allow_pickle=False)
-            return ScanResult(good, moments, bad, folder / "images.npy" if keep else None)
+            images = np.load(folder / "images.npy", mmap_mode="r", allow_pickle=False) if keep else None
+            return ScanResult(good, moments, bad, images)
     raise InputError(f"{pictures.name(0)} and the others: these files change while they are read; try again later")
 
 
@@ -88,14 +94,15 @@ def pixel_statistics(moments: np.ndarray, pixels: int) -> tuple[tuple[float, ...
       moments: int64 [N, C, 2] of a scan.
       pixels: height x width.
 
-    A channel that never changes gets a standard deviation of 1, so that normalising it gives zeros.
+    A channel that never changes gets a standard deviation of 1, so that normalising it gives zeros. One that hardly
+    ever does gets half a gray level: divided by less, a level or two in a new picture would drown all else.
     """
     count = len(moments) * pixels
     means, stds = [], []
     for total, squares in moments.sum(axis=0).tolist():  # Python's integers: count * squares may exceed 64 bits
         variance = (count * squares - total * total) / (count * count)
         means.append(total / count / 255)
-        stds.append(variance**0.5 / 255 if variance > 0 else 1.0)
+        stds.append(max(variance**0.5, _LEAST_STD) / 255 if variance > 0 else 1.0)
     return tuple(means), tuple(stds)
 
 
@@ -164,10 +171,18 @@ def _part(pictures: ImageDataset, start: int, read_off: Sequence[str], keep: boo
         except InputError as error:
             readable[i] = False
             bad.append(str(error))
-    flat = images.reshape(len(indices), -1, images.shape[-1])
-    sums = flat.sum(axis=1, dtype=np.int64)
-    squares = np.square(flat, dtype=np.uint32).sum(axis=1, dtype=np.int64)
-    return _Part(start, images if keep else None, readable, np.stack([sums, squares], axis=-1), bad)
+    return _Part(start, images if keep else None, readable, _moments(images), bad)
+
+
+def _moments(images: np.ndarray) -> np.ndarray:
+    """int64 [N, C, 2]: sums and sums of squares of uint8 [N, H, W, C], a few images at a time."""
+    moments = np.empty((len(images), images.shape[-1], 2), np.int64)
+    for start in range(0, len(images), _PICTURES_AT_ONCE):
+        part = images[start : start + _PICTURES_AT_ONCE]
+        flat = part.reshape(len(part), -1, images.shape[-1])
+        moments[start : start + len(part), :, 0] = flat.sum(axis=1, dtype=np.int64)
+        moments[start : start + len(part), :, 1] = np.square(flat, dtype=np.uint32).sum(axis=1, dtype=np.int64)
+    return moments
 
 
 def contents_or_errors(pictures: ImageDataset, indices: np.ndarray) -> list[bytes | np.ndarray | InputError]:

@@ -15,16 +15,16 @@ class _InMemory:
     """A reader of decoded images uint8 [N, H, W, C]."""
 
     def __init__(self, images: np.ndarray, source: str):
-        self._images, self._source = images, source
+        self.images, self._source = images, source
 
     def read(self, rows: Sequence[int]) -> list[bytes | np.ndarray]:
-        return [self._images[row] for row in rows]
+        return [self.images[row] for row in rows]
 
     def name(self, row: int) -> str:
         return f"{self._source}[{row}]"
 
     def select(self, rows: np.ndarray) -> tuple["_InMemory", np.ndarray]:
-        return _InMemory(self._images[rows], self._source), np.arange(len(rows))
+        return _InMemory(self.images[rows], self._source), np.arange(len(rows))
 
 
 def source_from_arrays(

@@ -1,124 +1,148 @@
-"""A manifest: a CSV file with the columns path, label and perhaps split."""
+"""A manifest: a CSV file with a row for each picture, its path, its label and perhaps its split and group."""
 
-import csv
 import os
-import re
-from collections.abc import Iterator
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
+from cnn_jax.cli.progress import announce
+from cnn_jax.data.groups import number_groups
 from cnn_jax.data.reading.image_dataset import Files, ImageDataset
-from cnn_jax.data.sources.folder import SPLIT_NAMES, check_file, file_state, fingerprint, identity, place
+from cnn_jax.data.sources.file_states import check_file, file_state, fingerprint, identity, place
+from cnn_jax.data.sources.manifest import Fault, Row, read_manifest, settle_repeats
+from cnn_jax.data.sources.manifest_files import FileState, Lookalikes, file_states, unlisted
 from cnn_jax.data.sources.shape import settle_shape
 from cnn_jax.data.splits import Source
 from cnn_jax.errors import InputError, shown
 
-
-class _Row(NamedTuple):
-    line: int
-    path: str
-    label: str
-    split: str
+_NAMED_AT_MOST = 20
+_EXAMPLES = 3
 
 
 def load_csv(data: Any) -> Source:
-    """The source `csv`; `data.dir` is the manifest. Paths are relative to its folder; class names are sorted.
+    """The source `csv`; `data.dir` is the manifest.
+
+    Paths are relative to `data.images_dir`, or else to the manifest's folder; class names are sorted. Rows that repeat
+    another count once.
 
     Raises:
-      InputError: there is no such file; a column is missing; a row is incomplete, names an unknown split, or names a
-        file twice.
+      InputError: there is no such file; a column is missing; fewer than two classes; no row to train on; or (with
+        `data.on_error` "raise") some rows cannot be used, as they are incomplete, contradict each other, or name a
+        file that is not there: then all of them are listed.
     """
     if not data.dir:
         raise InputError("config.data.dir=None: data.source=csv needs the manifest, as in data.dir=labels.csv")
     manifest = Path(os.path.expanduser(data.dir))
     check_file(manifest, "a CSV manifest")
-    rows = list(_read(manifest))
-    if not rows:
+    root = _images_dir(data.images_dir, manifest)
+    whole, faults = read_manifest(manifest, data)
+    if not whole and not faults:
         raise InputError(f"{manifest}: this manifest has no rows below its header")
-    seen: dict[str, int] = {}
-    for row in rows:
-        whole = os.path.normpath(manifest.parent / row.path)
-        if whole in seen:
-            raise InputError(f"{manifest}, line {row.line}: {shown(row.path)} stands in line {seen[whole]} already")
-        seen[whole] = row.line
+    rows, files, more = _against_files(manifest, whole, root)
+    faults = sorted([*faults, *more])
+    _report(manifest, faults, len(rows) + sum(len(fault.lines) for fault in faults), data.on_error)
     names = tuple(sorted({row.label for row in rows}))
     if len(names) < 2:
-        raise InputError(f"{manifest}: all rows have the label {names[0]!r}; a classifier needs at least two classes")
-    numbers = {name: k for k, name in enumerate(names)}
+        hold = f"have the label {names[0]!r}" if names else "are left out"
+        raise InputError(f"{manifest}: all rows {hold}; a classifier needs at least two classes")
+    lost = tuple(map(shown, sorted({row.label for row in whole}.difference(names))))
+    if lost:
+        kinds = "class" if len(lost) == 1 else "classes"
+        announce(f"{manifest}: no row of {len(lost)} {kinds} can be used ({', '.join(lost)}): left out")
     parts = {split: [row for row in rows if row.split == split] for split in ("train", "validation", "test")}
-    if not parts["train"]:
+    parts = {split: part for split, part in parts.items() if part}
+    if "train" not in parts:
         raise InputError(f"{manifest}: no row has the split 'train'")
-    files = {split: Files(manifest.parent, [row.path for row in part]) for split, part in parts.items() if part}
+    groups = None
+    if data.group is not None:
+        groups = number_groups({split: [row.group for row in part] for split, part in parts.items()}, data.group)
+    splits, read_off = _datasets(data, manifest, root, parts, names)
+    states = np.array([_state(row, file) for row, file in zip(rows, files, strict=True)], np.uint64)
+    return Source(
+        manifest.name, tuple(map(shown, names)), splits, place("csv", manifest), fingerprint(states), identity(states),
+        read_off, states, lost, tuple(f"{manifest}, {fault}" for fault in faults), groups,
+    )  # fmt: skip
+
+
+def _images_dir(wanted: str | None, manifest: Path) -> str:
+    if wanted is None:
+        return os.path.abspath(manifest.parent)
+    folder = os.path.expanduser(wanted)
+    if not os.path.isdir(folder):
+        beside = manifest.parent / folder
+        hint = f"; {shown(str(beside))} may be meant" if beside.is_dir() else ""
+        raise InputError(f"config.data.images_dir={shown(wanted)}: there is no such folder{hint}")
+    return os.path.abspath(folder)
+
+
+def _against_files(manifest: Path, rows: Sequence[Row], root: str) -> tuple[list[Row], list[FileState], list[Fault]]:
+    """The rows that can be used, what their files are like, and the faults of the others."""
+    paths = [os.path.normpath(os.path.join(root, row.path)) for row in rows]
+    kept, faults, repeated = settle_repeats(rows, paths)
+    if repeated:
+        what = "row repeats another" if repeated == 1 else "rows repeat others"
+        announce(f"{manifest}: {repeated:,} {what}; each file counts once")
+    lookalikes = Lookalikes(root)
+    good: list[Row] = []
+    files: list[FileState] = []
+    for index, state in zip(kept, file_states([paths[index] for index in kept]), strict=True):
+        if state is None:
+            hint = lookalikes.hint(rows[index].path)
+            faults.append(Fault((rows[index].line,), f"{shown(rows[index].path)}: there is no such file{hint}"))
+        else:
+            good.append(rows[index])
+            files.append(state)
+    if kept and not good:  # one line rather than one for each
+        raise InputError(
+            f"{manifest}: none of its {len(kept):,} files is there; the first would be {shown(paths[kept[0]])}"
+            f"{lookalikes.hint(rows[kept[0]].path)}; paths begin in data.images_dir, or else beside the manifest"
+        )
+    beside = unlisted(paths)
+    if beside:
+        named = ", ".join(shown(os.path.relpath(path, root)) for path in beside[:_EXAMPLES])
+        dots = ", ..." if len(beside) > _EXAMPLES else ""
+        announce(f"{manifest}: no row names {len(beside):,} of the files beside those listed ({named}{dots})")
+    return good, files, faults
+
+
+def _report(manifest: Path, faults: Sequence[Fault], count: int, on_error: str) -> None:
+    bad = sum(len(fault.lines) for fault in faults)
+    lines = [f"{manifest}, {fault}" for fault in faults]
+    if not faults:
+        return
+    if on_error == "raise" and len(faults) == 1:
+        raise InputError(f"{lines[0]} (data.on_error=skip leaves it out)")
+    if on_error == "raise":
+        announce("\n".join(lines))
+        raise InputError(
+            f"{manifest}: {bad} of {count} rows cannot be used; they are listed above: mend or remove them, or train "
+            f"on the others with data.on_error=skip"
+        )
+    more = f"\n... and {len(lines) - _NAMED_AT_MOST} more" if len(lines) > _NAMED_AT_MOST else ""
+    announce("\n".join(lines[:_NAMED_AT_MOST]) + more)
+    announce(f"{manifest}: left out {bad} of {count} rows that cannot be used (data.on_error=skip)")
+
+
+def _datasets(
+    data: Any, manifest: Path, root: str, parts: dict[str, list[Row]], names: Sequence[str]
+) -> tuple[dict[str, ImageDataset], tuple[str, ...]]:
+    """By split; and what was read off some of the pictures, see `settle_shape`."""
+    numbers = {name: k for k, name in enumerate(names)}
+    files = {split: Files(root, [row.path for row in part]) for split, part in parts.items()}
     shape, read_off = settle_shape(data, list(files.values()), f"images of {manifest.name}")
     splits = {
         split: ImageDataset(
-            part, np.arange(len(part)), np.array([numbers[row.label] for row in parts[split]], np.int32), shape,
+            files[split], np.arange(len(part)), np.array([numbers[row.label] for row in part], np.int32), shape,
             data.resize, data.center_crop,
         )
-        for split, part in files.items()
+        for split, part in parts.items()
     }  # fmt: skip
-    states = _states(manifest, rows)
-    return Source(
-        manifest.name,
-        tuple(map(shown, names)),
-        splits,
-        place("csv", manifest),
-        fingerprint(states),
-        identity(states),
-        read_off,
-        states,
-    )
+    return splits, read_off
 
 
-def _read(manifest: Path) -> Iterator[_Row]:
-    try:
-        with open(manifest, newline="", encoding="utf-8-sig") as file:  # Excel begins its files with a byte-order mark
-            reader = csv.DictReader(file, strict=True)
-            columns = [column.strip().lower() for column in reader.fieldnames or ()]
-            missing = [column for column in ("path", "label") if column not in columns]
-            if len(columns) == 1 and re.search("[;\t|]", columns[0]):
-                raise InputError(f"{manifest}: its columns must be separated by commas, not as in {columns[0]!r}")
-            if len(set(columns)) < len(columns):
-                raise InputError(f"{manifest}: its first line names a column twice ({', '.join(columns)})")
-            if missing:
-                raise InputError(
-                    f"{manifest}: it has no column {' and no column '.join(missing)}; its first line must name the "
-                    f"columns path, label and perhaps split"
-                )
-            reader.fieldnames = columns
-            for row in reader:
-                yield _checked(manifest, reader.line_num, row)
-    except OSError as error:
-        raise InputError(
-            f"config.data.dir={manifest}: it cannot be read ({error.strerror}); it must be a CSV manifest"
-        ) from error
-    except (csv.Error, UnicodeDecodeError) as error:
-        raise InputError(f"{manifest}: this is not a CSV file in UTF-8 ({error})") from error
-
-
-def _checked(manifest: Path, line: int, row: dict[str, Any]) -> _Row:
-    if None in row:
-        raise InputError(f"{manifest}, line {line}: it has more cells than the first line has columns")
-    path, label = (row["path"] or "").strip(), (row["label"] or "").strip()
-    if not path or not label:
-        raise InputError(f"{manifest}, line {line}: its {'path' if not path else 'label'} is empty")
-    if "\0" in path:
-        raise InputError(f"{manifest}, line {line}: its path contains a zero byte")
-    split = SPLIT_NAMES.get((row.get("split") or "train").strip().lower())
-    if split is None:
-        raise InputError(f"{manifest}, line {line}: split {row['split']!r} must be train, validation or test")
-    return _Row(line, path, label, split)
-
-
-def _states(manifest: Path, rows: list[_Row]) -> np.ndarray:
-    states = []
-    for row in rows:
-        try:
-            status = os.stat(manifest.parent / row.path)
-            size, time = status.st_size, status.st_mtime_ns
-        except OSError:  # reading it will say so
-            size = time = -1
-        states.append(file_state(row.path, f"{row.split} {row.label} {size}", time))
-    return np.array(states, np.uint64)
+def _state(row: Row, file: FileState) -> tuple[int, int, int]:
+    # Other groups make other splits: a run must not take its training images for its validation images.
+    group = f" {row.group}" if row.group else ""
+    return file_state(row.path, f"{row.split} {row.label} {file.size}{group}", file.time)

@@ -1,29 +1,24 @@
 """A folder of images: one folder per class, perhaps below train/, validation/ and test/."""
 
-import hashlib
+import itertools
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from cnn_jax.cli.progress import announce
+from cnn_jax.data.groups import group_name, group_pattern, number_groups
 from cnn_jax.data.reading.image_dataset import Files, ImageDataset
+from cnn_jax.data.sources.file_states import file_state, fingerprint, identity, place
+from cnn_jax.data.sources.layout import find_splits, inner_folder
+from cnn_jax.data.sources.names_alike import folded, same_but_for_case, same_in_unicode
 from cnn_jax.data.sources.shape import settle_shape
+from cnn_jax.data.sources.tree import File, Tree, inode
+from cnn_jax.data.sources.words import counted, named
 from cnn_jax.data.splits import Source
 from cnn_jax.errors import InputError, shown
-
-SPLIT_NAMES = {
-    "train": "train", "training": "train", "validation": "validation", "valid": "validation", "val": "validation",
-    "validate": "validation", "test": "test", "tests": "test", "testing": "test",
-}  # fmt: skip
-_LITTER = {"Thumbs.db", "desktop.ini", "__MACOSX"}  # what systems leave behind; hidden files are left out anyway
-_NAMED_AT_MOST = 5
-
-
-# path, (size, when it was written)
-File = tuple[str, tuple[int, int]]
 
 
 class Listing(NamedTuple):
@@ -52,7 +47,8 @@ def load_folder(data: Any) -> Source:
     """
     if not data.dir:
         raise InputError("config.data.dir=None: data.source=folder needs the folder, as in data.dir=photos")
-    listing = list_folder(data.dir, data.on_error == "skip")
+    how = (tuple(data.include), tuple(data.exclude), data.layout)
+    listing = list_folder(data.dir, data.on_error == "skip", *how)
     root = os.path.abspath(os.path.expanduser(data.dir))
     name = shown(Path(root).name)
     shape, read_off = settle_shape(data, [Files(root, paths) for paths in listing.paths.values()], f"images of {name}")
@@ -62,44 +58,75 @@ def load_folder(data: Any) -> Source:
         )
         for split, paths in listing.paths.items()
     }
+    groups = None if data.group is None else _groups(listing, data.group)
+    where = place("folder", root, "" if how == ((), (), "auto") else repr(how))
     return Source(
-        name, listing.class_names, splits, place("folder", root), fingerprint(listing.states), identity(listing.states),
-        read_off, listing.states, listing.empty,
+        name, listing.class_names, splits, where, fingerprint(listing.states), identity(listing.states), read_off,
+        listing.states, listing.empty, groups=groups,
     )  # fmt: skip
 
 
-def list_folder(folder: str | Path, skip_empty: bool = False) -> Listing:
+def _groups(listing: Listing, pattern: str) -> dict[str, np.ndarray]:
+    """As `data.group` finds them in the paths of files inside their class folders."""
+    compiled = group_pattern(pattern)
+    names = listing.class_names
+    parts = {split: [Path(path).parts for path in paths] for split, paths in listing.paths.items()}
+    # Class folders stand below the root, or below a folder for each split.
+    depth = 1 + next(
+        above
+        for above in itertools.count()
+        if all(
+            _decodable(of_path[above]) == names[label]
+            for split, of_split in parts.items()
+            for of_path, label in zip(of_split, listing.labels[split], strict=True)
+        )
+    )
+    found = {
+        split: [group_name(compiled, "/".join(of_path[depth:])) for of_path in of_split]
+        for split, of_split in parts.items()
+    }
+    return number_groups(found, pattern)
+
+
+def list_folder(
+    folder: str | Path,
+    skip_empty: bool = False,
+    include: Sequence[str] = (),
+    exclude: Sequence[str] = (),
+    layout: str = "auto",
+) -> Listing:
     """All files of a folder of classes, whatever their extension.
 
     Args:
       folder: with a folder per class, or with train/ and perhaps validation/ and test/, each with a folder per class.
-        A class may have folders of its own inside. Hidden files are left out.
+        A class may have folders of its own inside. Hidden files and litter are left out.
       skip_empty: leave out classes without files instead of refusing them.
+      include, exclude: patterns of what is read and of what is not; see `Tree`.
+      layout: see `find_splits`.
 
     Raises:
-      InputError: there is no such folder; it cannot be read; it has fewer than two classes, or a class without files;
-        a split has classes that train does not have.
+      InputError: there is no such folder; it cannot be read; it may be meant in two ways; it has fewer than two
+        classes, or a class without files; a split has classes that train does not have; the patterns leave out all.
     """
     root = Path(os.path.expanduser(folder))
     if not os.path.isdir(root):
         what = "this is a file" if os.path.exists(root) else "there is no such folder"
         raise InputError(f"config.data.dir={shown(str(folder))}: {what}; it must hold one folder of images per class")
-    tops = _split_folders(root)
-    found = {split: _classes(top, root) for split, top in tops.items()}
-    names = tuple(sorted(found["train"]))
-    empty = [name for name in names if not found["train"][name]]
+    tree = Tree(root, include, exclude)
+    tops = find_splits(tree, layout)
+    found = {split: _classes(tree, top) for split, top in tops.items()}
+    _check_patterns(tree, found)
+    empty = sorted(name for name in found["train"] if not found["train"][name])
     if empty and not skip_empty:
         raise InputError(
-            f"{shown(str(tops['train']))}: {_listed('class folder', empty)} without any image; fill or delete "
+            f"{shown(tops['train'])}: {counted('class folder', empty)} without any image; fill or delete "
             f"{'them' if len(empty) > 1 else 'it'}, or set data.on_error=skip"
         )
     if empty:
-        announce(f"{shown(str(tops['train']))}: left out {_listed('class folder', empty)} without any image")
-        names = tuple(name for name in names if name not in empty)
-    if len(names) < 2:
-        hold = f"one class ({shown(names[0])})" if names else "no class folders with images"
-        raise InputError(f"config.data.dir={shown(str(folder))}: it holds {hold}; a classifier needs at least two")
-    _check_same_classes(root, found, names)
+        announce(f"{shown(tops['train'])}: left out {counted('class folder', empty)} without any image")
+    names = tuple(sorted(name for name in found["train"] if found["train"][name]))
+    _check_names(tree, tops["train"], names)
+    _check_same_classes(tree.root, found, names)
     states = []
     paths: dict[str, list[str]] = {}
     labels: dict[str, np.ndarray] = {}
@@ -116,137 +143,91 @@ def list_folder(folder: str | Path, skip_empty: bool = False) -> Listing:
     return Listing(readable[0], paths, labels, np.array(states, np.uint64), readable[1])
 
 
-def check_file(path: Path, what: str) -> None:
-    """Raises InputError where `data.dir` is no regular file: reading from a pipe might never end."""
-    if not os.path.isfile(path):
-        problem = "this is not a regular file" if os.path.exists(path) else "there is no such file"
-        raise InputError(f"config.data.dir={shown(str(path))}: {problem}; it must be {what}")
-
-
-def file_state(path: str, state: str, time: int) -> tuple[int, int, int]:
-    """Hashes of 64 bits of a file's path and of its label and size, and when it was written."""
-    hashes = (hashlib.blake2b(os.fsencode(text), digest_size=8).digest() for text in (path, state))
-    first, second = (int.from_bytes(value, "little") for value in hashes)
-    return first, second, time % 2**64
-
-
-def fingerprint(states: np.ndarray) -> str:
-    """Changes when a file is added, removed, renamed, written or labelled anew."""
-    return hashlib.sha256(states.tobytes()).hexdigest()[:16]
-
-
-def identity(states: np.ndarray) -> str:
-    """The same without the times, which a copy of the data does not share."""
-    return fingerprint(np.ascontiguousarray(states[:, :2]))
-
-
-def place(kind: str, path: str | Path) -> str:
-    """A short name for where data are."""
-    whole = os.path.abspath(path)
-    return f"{kind}-{os.path.basename(whole)[:40]}-{hashlib.sha256(os.fsencode(whole)).hexdigest()[:12]}"
-
-
-def _split_folders(root: Path) -> dict[str, Path]:
-    """{"train": ..., "validation": ..., "test": ...} as far as there are such folders; else {"train": root}."""
-    found: dict[str, Path] = {}
-    for entry in sorted(_entries(root), key=lambda entry: entry.name):
-        split = SPLIT_NAMES.get(entry.name.lower())
-        if split is None or not _is_folder(entry):
+def _classes(tree: Tree, top: str) -> dict[str, list[File]]:
+    """The files of each of the folders in `top`; of those that the patterns leave nothing of, only a word."""
+    folders, beside = tree.folders(top), tree.files(top)
+    if beside:
+        announce(f"{shown(top)}: left out {counted('file', beside)} beside the class folders")
+    # Each folder is read once: a link may lead back, or into another class, and would give its images a second label.
+    seen = {inode(tree.root), inode(top)}
+    entered: list[str] = []
+    for name, path in sorted(folders.items(), key=lambda item: (os.path.islink(item[1]), item[0])):
+        if inode(path) in seen:
+            announce(f"{shown(path)}: this link leads to a folder that is read already; not followed")
             continue
-        if split in found:
-            raise InputError(f"{shown(str(root))}: both {found[split].name}/ and {entry.name}/ name the split {split}")
-        found[split] = Path(entry.path)
-    # A class may be called "test"; a folder of splits has one to train on.
-    if "train" not in found or not any(_is_kept(entry) and _is_folder(entry) for entry in _entries(found["train"])):
-        if found and "train" not in found and set(found) >= {"validation", "test"}:
-            raise InputError(f"{shown(str(root))}: it has {' and '.join(sorted(found))}, but no folder train/")
-        found = {"train": root}
-    others = [entry.name for entry in _entries(root) if _is_kept(entry) and Path(entry.path) not in found.values()]
-    if root not in found.values() and others:
-        announce(f"{shown(str(root))}: left out what is in no split: {_listed('entry', others, 'entries')}")
+        seen.add(inode(path))
+        entered.append(name)
+    found: dict[str, list[File]] = {}
+    for name, path in folders.items():
+        before = sum(tree.left_out.values())
+        files = list(tree.walk(path, seen)) if name in entered else []
+        if files or sum(tree.left_out.values()) == before:
+            found[name] = files
     return found
 
 
-def _classes(top: Path, root: Path) -> dict[str, list[File]]:
-    """The files of each of the folders in `top`."""
-    folders = {entry.name: entry.path for entry in _entries(top) if _is_kept(entry) and _is_folder(entry)}
-    beside = [entry.name for entry in _entries(top) if _is_kept(entry) and not _is_folder(entry)]
-    if beside:
-        announce(f"{shown(str(top))}: left out {_listed('file', sorted(beside))} beside the class folders")
-    # Each folder is read once: a link may lead back, or into another class, and would give its images a second label.
-    seen = {_identity(str(root)), _identity(str(top))}
-    entered = []
-    for name, path in sorted(folders.items(), key=lambda item: (os.path.islink(item[1]), item[0])):
-        if _identity(path) in seen:
-            announce(f"{shown(path)}: this link leads to a folder that is read already; not followed")
-            continue
-        seen.add(_identity(path))
-        entered.append(name)
-    return {name: list(_files(path, seen)) if name in entered else [] for name, path in folders.items()}
+def _check_patterns(tree: Tree, found: Mapping[str, Mapping[str, Sequence[File]]]) -> None:
+    """Says what the patterns leave out, and which of them match nothing; raises InputError where nothing is left."""
+    if not tree.include and not tree.exclude:
+        return
+    keys = " and ".join(f"data.{key}" for key in ("include", "exclude") if getattr(tree, key))
+    if not any(files for classes in found.values() for files in classes.values()):
+        raise InputError(
+            f"config.{keys}: these patterns leave nothing of {shown(tree.root)}; they match paths below it"
+        )
+    idle = [pattern for pattern in (*tree.include, *tree.exclude) if pattern not in tree.matched]
+    count = sum(tree.left_out.values())
+    announce(f"{shown(tree.root)}: {keys} left out {count:,} files or folders")
+    if idle:
+        announce(f"{shown(tree.root)}: nothing there matches {named(idle)} ({keys})")
 
 
-def _files(folder: str, seen: set[tuple[int, int]]) -> Iterator[File]:
-    """All files below a folder; what `seen` holds is not entered again."""
-    waiting = [folder]
-    while waiting:
-        for entry in _entries(waiting.pop()):
-            if not _is_kept(entry):
-                continue
-            if _is_folder(entry):
-                if _identity(entry.path) in seen:
-                    announce(f"{shown(entry.path)}: this link leads to a folder that is read already; not followed")
-                else:
-                    seen.add(_identity(entry.path))
-                    waiting.append(entry.path)
-                continue
-            try:
-                status = entry.stat()
-                yield entry.path, (status.st_size, status.st_mtime_ns)
-            except OSError:  # a link to nowhere: reading it will say so
-                yield entry.path, (-1, -1)
+def _check_names(tree: Tree, top: str, names: Sequence[str]) -> None:
+    """Raises InputError for fewer than two classes, and for names that are one name in two Unicode forms."""
+    twins = same_in_unicode(names)
+    if twins:
+        raise InputError(
+            f"{shown(top)}: the class folders {' and '.join(map(ascii, twins[0]))} have one name in several Unicode "
+            f"forms; make them one folder, or rename one"
+        )
+    for group in same_but_for_case(names):
+        announce(f"{shown(top)}: the classes {named(group)} differ only in case")
+    if len(names) > 1:
+        return
+    hold = f"one class ({shown(names[0])})" if names else "no class folders with images"
+    inner = inner_folder(tree, top)
+    if inner is None:
+        remedy = ""
+    elif top == tree.root:
+        remedy = f"; {named(inner[1])} stand deeper: set data.dir={shown(inner[0])}"
+    else:
+        remedy = f"; {named(inner[1])} stand deeper: move the folders of {shown(inner[0])} up into {shown(top)}"
+    at = f"config.data.dir={shown(tree.root)}" if top == tree.root else shown(top)
+    raise InputError(f"{at}: it holds {hold}; a classifier needs at least two{remedy}")
 
 
-def _is_folder(entry: os.DirEntry[str]) -> bool:
-    try:
-        return entry.is_dir()
-    except OSError:  # a link to itself, or through a file
-        return False
-
-
-def _entries(folder: str | Path) -> list[os.DirEntry[str]]:
-    try:
-        with os.scandir(folder) as entries:
-            return list(entries)
-    except OSError as error:
-        raise InputError(f"{shown(str(folder))}: this folder cannot be read ({error.strerror})") from error
-
-
-def _identity(folder: str) -> tuple[int, int]:
-    status = os.stat(folder)
-    return status.st_dev, status.st_ino
-
-
-def _is_kept(entry: os.DirEntry[str]) -> bool:
-    return not entry.name.startswith(".") and entry.name not in _LITTER
-
-
-def _check_same_classes(root: Path, found: dict[str, dict[str, Any]], names: Sequence[str]) -> None:
+def _check_same_classes(root: str, found: Mapping[str, Mapping[str, Any]], names: Sequence[str]) -> None:
     for split, classes in found.items():
         unknown = sorted(name for name in classes if name not in names and classes[name])
         if unknown:
             raise InputError(
-                f"{shown(str(root))}: {split} has {_listed('class', unknown, 'classes')} that train does not have; all "
-                f"splits must have the same class folders"
+                f"{shown(root)}: {split} has {counted('class', unknown, 'classes')} that train does not have; all "
+                f"splits must have the same class folders{_hint(unknown, names)}"
             )
         lacking = [name for name in names if not classes.get(name)]
         if lacking and split != "train":
-            announce(f"{shown(str(root))}: {split} has no image of {_listed('class', lacking, 'classes')}")
+            announce(f"{shown(root)}: {split} has no image of {counted('class', lacking, 'classes')}")
 
 
-def _listed(what: str, names: Sequence[str], many: str | None = None) -> str:
-    """`3 files (a, b, c)`, shortened."""
-    named = ", ".join(shown(name) for name in names[:_NAMED_AT_MOST]) + (", ..." if len(names) > _NAMED_AT_MOST else "")
-    return f"{len(names)} {what if len(names) == 1 else many or f'{what}s'} ({named})"
+def _hint(unknown: Iterable[str], names: Iterable[str]) -> str:
+    """Where a name differs from one of train only in case or Unicode form."""
+    known = {folded(name): name for name in names}
+    for name in unknown:
+        if folded(name) in known:
+            theirs = known[folded(name)]
+            what = "Unicode form" if same_in_unicode([name, theirs]) else "case"
+            return f"; {name!a} and {theirs!a} differ only in {what}"
+    return ""
 
 
 def _decodable(name: str) -> str:

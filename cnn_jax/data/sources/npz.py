@@ -12,7 +12,8 @@ import numpy as np
 
 from cnn_jax.data.reading import cache
 from cnn_jax.data.reading.image_dataset import Arrays, ImageDataset
-from cnn_jax.data.sources.folder import SPLIT_NAMES, check_file, file_state, fingerprint, identity, place
+from cnn_jax.data.sources.file_states import check_file, file_state, fingerprint, identity, place, stamp
+from cnn_jax.data.sources.split_names import SPLIT_NAMES
 from cnn_jax.data.splits import Source
 from cnn_jax.errors import InputError, shown
 
@@ -183,4 +184,4 @@ def _rows(path: Path, arrays: dict[str, np.ndarray], count: int) -> dict[str, np
 
 def _states(path: Path) -> np.ndarray:
     status = path.stat()
-    return np.array([file_state(path.name, str(status.st_size), status.st_mtime_ns)], np.uint64)
+    return np.array([file_state(path.name, str(status.st_size), stamp(status))], np.uint64)

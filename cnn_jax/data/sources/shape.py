@@ -23,14 +23,17 @@ def settle_shape(data: Any, files: Sequence[Files], what: str) -> tuple[tuple[in
       what: names the data in errors.
 
     Raises:
-      InputError: `data.image_size` is None, and the pictures differ in size.
+      InputError: `data.image_size` is None, and the pictures differ in size; or none of those looked at can be read.
     """
     if data.image_size is not None and data.channels is not None:
         return (*data.image_size, data.channels), ()
     with quiet():
-        looks = [seen for part in files for seen in _some_looks(part)]
+        tried = [seen for part in files for seen in _some_looks(part)]
+    looks = [seen for seen in tried if isinstance(seen, Looks)]
     if not looks:
-        raise InputError(f"{what}: none of the files that were looked at is an image that Pillow can read")
+        raise InputError(
+            f"{what}: none of the {len(tried)} files that were looked at can be read; the first, {tried[0]}"
+        )
     channels = data.channels or max(seen.channels for seen in looks)
     if data.image_size is not None:
         return (*data.image_size, channels), () if data.channels else ("channels",)
@@ -43,12 +46,12 @@ def settle_shape(data: Any, files: Sequence[Files], what: str) -> tuple[tuple[in
     return (*sizes.pop(), channels), ("image_size",) if data.channels else ("image_size", "channels")
 
 
-def _some_looks(files: Files) -> list[Looks]:
+def _some_looks(files: Files) -> list[Looks | InputError]:
     """Of pictures spread over the whole list; those that cannot be read are left to the scan."""
-    looks = []
+    looks: list[Looks | InputError] = []
     for row in np.unique(np.linspace(0, len(files) - 1, _LOOKED_AT).astype(int)) if len(files) else ():
         try:
             looks.append(look(bytes(files.read([int(row)])[0]), files.name(int(row))))
-        except InputError:
-            continue
+        except InputError as error:
+            looks.append(error)
     return looks

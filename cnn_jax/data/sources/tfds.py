@@ -14,6 +14,7 @@ from cnn_jax.cli.progress import command, progress_bar
 from cnn_jax.config.rules import did_you_mean
 from cnn_jax.data.reading import cache
 from cnn_jax.data.reading.image_dataset import ImageDataset, InMemoryReader
+from cnn_jax.data.sources.file_states import stamp
 from cnn_jax.data.sources.tfds_files import read_description
 from cnn_jax.data.splits import Source
 from cnn_jax.errors import InputError, shown
@@ -158,8 +159,8 @@ def _fingerprint(folder: Path, times: bool = True) -> str:
     """
     digest = hashlib.sha256()
     for path in sorted(folder.iterdir()):
-        time = path.stat().st_mtime_ns if times else ""
-        digest.update(f"{path.name} {path.stat().st_size} {time};".encode())
+        status = path.stat()
+        digest.update(f"{path.name} {status.st_size} {stamp(status) if times else ''};".encode())
     digest.update((folder / "dataset_info.json").read_bytes())
     return digest.hexdigest()[:12]
 

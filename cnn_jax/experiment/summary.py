@@ -1,0 +1,56 @@
+"""What a run leaves at its end: its summary, and its curves."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from cnn_jax.distributed import hosts
+from cnn_jax.errors import SaveError
+from cnn_jax.experiment.setup import Experiment
+from cnn_jax.pictures import reports
+from cnn_jax.runs.directory import write_json
+from cnn_jax.runs.metrics_file import read_rows
+from cnn_jax.tracking import Trackers
+from cnn_jax.training.loop_state import LoopState
+
+
+def write_end(workdir: Path, trackers: Trackers, summary: dict[str, Any]) -> None:
+    try:
+        if hosts.is_primary():
+            curves = reports.plot_curves(read_rows(workdir / "metrics.jsonl"), workdir / "plots" / "curves.png")
+            trackers.log_artifact(curves)
+            write_json(workdir / "summary.json", summary)
+    except OSError as error:
+        trackers.finish({})
+        raise SaveError(
+            f"{workdir}: the run is at its end, but its summary cannot be written ({error.strerror}); make room, or "
+            f"make the folder writable, and run the same command again"
+        ) from error
+    trackers.finish(summary)
+
+
+def make_summary(
+    experiment: Experiment, loop_state: LoopState, steps: int, test: Mapping[str, float] | None, wall_seconds: float
+) -> dict[str, Any]:
+    config = experiment.config
+    best = loop_state.best
+    return {
+        **({f"test_{name}": value for name, value in test.items()} if test else {}),
+        **({f"validation_{name}": value for name, value in best["metrics"].items()} if best else {}),
+        "best_epoch": best["epoch"] if best else loop_state.epoch,
+        "weights": loop_state.weights,
+        "epochs": loop_state.epoch,
+        "steps": steps,
+        "skipped_images": len(experiment.splits.skipped),
+        "skipped_steps": loop_state.skipped_steps,
+        "stopped_early": loop_state.epoch < config.num_epochs,
+        "parameters": experiment.table.parameters,
+        "devices": {
+            "count": experiment.devices.count,
+            "kind": experiment.devices.kind,
+            "hosts": hosts.count(),
+        },
+        "seed": config.seed,
+        "wall_seconds": round(wall_seconds, 3),
+        "images_per_second": round(loop_state.timed_examples / max(loop_state.timed_seconds, 1e-9), 1),
+    }

@@ -1,0 +1,136 @@
+"""`fit` on arrays and folders that a program gives, with callbacks; and what `load_run` makes of such a run."""
+
+from pathlib import Path
+from typing import Any
+
+import ml_collections
+import numpy as np
+import pytest
+from PIL import Image
+
+import cnn_jax
+from cnn_jax.errors import InputError
+from cnn_jax.experiment import EpochEnd, fit
+from cnn_jax.inference import load_run
+from cnn_jax.runs.directory import read_run_file
+
+TRAIN = np.random.default_rng(0).integers(0, 100, (60, 4, 4), np.uint8)
+LABELS = np.array(["dark", "bright"])[np.arange(60) % 2]
+TRAIN[LABELS == "bright"] += 150
+
+
+def small(**changes: Any) -> ml_collections.ConfigDict:
+    config = cnn_jax.default_config(model="mlp", optimizer="adamw")
+    config.model.hidden = (8,)
+    config.batch_size, config.num_epochs = 16, 3
+    config.optimizer.learning_rate = 0.05
+    config.update(changes)
+    return config
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> cnn_jax.Run:
+    workdir = tmp_path_factory.mktemp("given") / "run"
+    held_out = (TRAIN[:10] / 255, LABELS[:10])
+    fit(small(), workdir, (TRAIN / 255, LABELS), validation=held_out, test=held_out, value_range=(0, 1))
+    return load_run(workdir)
+
+
+def test_fit_learns_from_arrays(run: cnn_jax.Run) -> None:
+    assert run.class_names == ("bright", "dark")
+    assert run.summary["test_accuracy"] == 1
+    assert (run.config.data.source, run.resolved["train_examples"]) == ("arrays", 60)
+    assert list(run.history.query("split == 'validation'").epoch) == [1, 2, 3]
+
+
+def test_predict_and_evaluate_agree(run: cnn_jax.Run) -> None:
+    """Floats in the stated range and uint8 are the same images; so are PIL images."""
+    predictions = run.predict(TRAIN)
+    assert predictions.names == list(LABELS)
+    np.testing.assert_array_equal(run.predict(TRAIN / 255).probabilities, predictions.probabilities)
+    pictures = [Image.fromarray(image) for image in TRAIN[:2]]
+    np.testing.assert_array_equal(run.predict(pictures).probabilities, predictions.probabilities[:2])
+    np.testing.assert_allclose(predictions.probabilities.sum(axis=1), 1)
+    assert predictions.top(1)[0] == [next(iter(predictions))]
+    assert predictions.to_dataframe().loc[1, "prediction"] == "bright"
+    figures = run.evaluate(TRAIN, LABELS)
+    assert (figures["accuracy"], figures["examples"]) == (1, 60)
+    assert run.evaluate(TRAIN, LABELS[::-1])["accuracy"] == 0
+
+
+def test_other_data_are_refused(run: cnn_jax.Run) -> None:
+    """A finished run is not the result of other arrays."""
+    assert run.workdir is not None
+    held_out = (TRAIN[:10] / 255, LABELS[:10])
+    for images, words in ((1 - TRAIN / 255, "holds a run on other data"), (TRAIN, "they are uint8, in 0..255 already")):
+        with pytest.raises(InputError, match=words):
+            fit(run.config, run.workdir, (images, LABELS), validation=held_out, test=held_out)
+
+
+def test_callbacks_see_epochs_and_stop(tmp_path: Path) -> None:
+    seen: list[EpochEnd] = []
+
+    def stop_after_two(end: EpochEnd) -> bool:
+        seen.append(end)
+        return end.epoch == 2
+
+    summary = fit(small(), tmp_path / "run", (TRAIN, LABELS), callbacks=[stop_after_two, lambda end: None])
+    assert [(end.epoch, end.step, set(end.metrics)) for end in seen] == [
+        (1, 2, {"train", "validation"}),
+        (2, 4, {"train", "validation"}),
+    ]
+    assert (summary["epochs"], summary["stopped_early"]) == (2, True)
+    assert fit(small(), tmp_path / "run", (TRAIN, LABELS)) == summary, "it is finished"
+    longer = fit(small(num_epochs=4), tmp_path / "run", (TRAIN, LABELS))
+    assert (longer["epochs"], longer["stopped_early"]) == (4, False), "a longer one goes on"
+
+
+def test_an_error_of_a_callback_loses_nothing(tmp_path: Path) -> None:
+    def fail(end: EpochEnd) -> None:
+        raise KeyError("mine")
+
+    with pytest.raises(KeyError, match="mine"):
+        fit(small(), tmp_path / "run", (TRAIN, LABELS), callbacks=[fail])
+    first = read_run_file(tmp_path / "run", "config.json")
+    assert fit(small(), tmp_path / "run", (TRAIN, LABELS))["epochs"] == 3
+    assert read_run_file(tmp_path / "run", "config.json") == first
+    assert len(load_run(tmp_path / "run").history.query("split == 'train'")) == 3
+
+
+def test_data_may_be_a_folder(tmp_path: Path) -> None:
+    for i, (image, label) in enumerate(zip(TRAIN, LABELS, strict=True)):
+        (tmp_path / "photos" / label).mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image).save(tmp_path / f"photos/{label}/{i}.png")
+    assert fit(small(num_epochs=1), tmp_path / "run", tmp_path / "photos")["epochs"] == 1
+    assert load_run(tmp_path / "run").config.data.source == "folder"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"test": (TRAIN, LABELS)}, r"test= goes with data=\(images, labels\)"),
+        ({"class_names": ["a"]}, "class_names= goes with"),
+        ({"data": "photos", "value_range": (0, 1)}, "value_range= goes with"),
+        ({"data": "photos", "validation": (TRAIN, LABELS)}, "validation= goes with"),
+        ({"data": (TRAIN / 255, LABELS), "value_range": (1, 0)}, r"value_range=\(1, 0\): it must be"),
+    ],
+)
+def test_arguments_that_do_not_go_together(tmp_path: Path, arguments: dict[str, Any], words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        fit(small(), tmp_path / "run", **arguments)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_config_without_its_arrays_says_so(tmp_path: Path) -> None:
+    config = small()
+    config.data.source = "arrays"
+    with pytest.raises(InputError, match=r"arrays of a Python program; .*run.evaluate"):
+        fit(config, tmp_path / "run")
+
+
+def test_a_config_may_be_a_name() -> None:
+    assert cnn_jax.load_config("mnist_cnn") == cnn_jax.load_config("configs/mnist_cnn.py")
+    with pytest.raises(InputError, match=r"mnist_cnn2: there is no such file .*did you mean 'mnist_cnn'"):
+        cnn_jax.load_config("mnist_cnn2")
+    with pytest.raises(InputError, match="by name there are cifar10_94, "):
+        fit("zzzzz", "runs/x")
