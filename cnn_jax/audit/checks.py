@@ -98,14 +98,9 @@ KINDS = {
         "Look at them; fetch them again where they are broken.",
     ),
     "likely mislabelled": Kind(
-        "warning", "The model is confident of another class, more so than for that class's own pictures (confident "
-        "learning, Northcutt et al. 2021).",
+        "warning", "Models that did not see these pictures find their labels as unlikely as ones that were changed on "
+        "purpose (confident learning, Northcutt et al. 2021).",
         "Look at each, the worst first, and correct the label; some are only hard.",
-    ),
-    "narrow range": Kind(
-        "warning", "These pictures have 16 bits a channel and use a small part of them (as 12 bits in 16 do): few gray "
-        "levels are left.",
-        "State the largest value that the camera gives in data.white, as 4095 for 12 bits.",
     ),
     "very dark": Kind(
         "warning", "There is hardly any light in these pictures, so that a network sees little.",
@@ -170,8 +165,8 @@ KINDS = {
         "note", "These files are of another format than their names say; this package reads them, other tools may not.",
         "Rename them.",
     ),
-    "model too weak to judge labels": Kind(
-        "note", "The model contradicts so many labels that most of these must be its own mistakes.",
-        "Train it longer or better first.",
+    "hard for this model": Kind(
+        "note", "The model finds these labels unlikely, which is no evidence that they are wrong: most are only hard.",
+        "Look at the first ones; what is hard for a model shows what it has not learnt.",
     ),
 }  # fmt: skip

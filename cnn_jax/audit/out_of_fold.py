@@ -1,10 +1,9 @@
 """Probabilities of classes from models that did not see the picture, nor a copy of it: k-fold cross-validation."""
 
-from collections.abc import Iterator, Sequence
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
-
-from cnn_jax.audit.duplicates import Group
 
 # C of scikit-learn's logistic regression, for features whose first direction has spread 1.
 _STRENGTHS = (0.3, 1.0, 3.0, 10.0)
@@ -29,19 +28,18 @@ def out_of_fold(
       float64 [N, K]; NaN where a picture's class is in no other fold, so that nothing can be said about its label.
     """
     from sklearn.linear_model import LogisticRegression
+    from threadpoolctl import threadpool_limits
 
-    classes = int(labels.max()) + 1
-    probabilities = np.zeros((len(labels), classes))
-    for fitted, judged in _splits(labels, groups, folds):
-        there = np.unique(labels[fitted])
-        probabilities[judged[:, None], there] = (
-            LogisticRegression(C=strength, max_iter=_ITERATIONS)
-            .fit(features[fitted], labels[fitted])
-            .predict_proba(features[judged])
-            if len(there) > 1
-            else 1.0
-        )
-        probabilities[judged[~np.isin(labels[judged], there)]] = np.nan
+    probabilities = np.zeros((len(labels), int(labels.max()) + 1))
+    with threadpool_limits(1):  # on matrices this small several threads wait for each other
+        for fitted, judged in _splits(labels, groups, folds):
+            there = np.unique(labels[fitted])
+            if len(there) > 1:
+                model = LogisticRegression(C=strength, max_iter=_ITERATIONS).fit(features[fitted], labels[fitted])
+                probabilities[judged[:, None], there] = model.predict_proba(features[judged])
+            else:
+                probabilities[judged[:, None], there] = 1.0
+            probabilities[judged[~np.isin(labels[judged], there)]] = np.nan
     return probabilities
 
 
@@ -58,18 +56,16 @@ def choose_strength(features: np.ndarray, labels: np.ndarray, groups: np.ndarray
     return min(_STRENGTHS, key=loss)
 
 
-def number_groups(count: int, groups: Sequence[Group]) -> np.ndarray:
-    """int64 [N]: the same number for all pictures that some of the groups connect."""
+def number_groups(count: int, groups: Iterable[Sequence[int]]) -> np.ndarray:
+    """int64 [N]: the same number for all rows that some of the groups connect."""
     numbers = np.arange(count)
     for group in groups:
-        numbers[np.isin(numbers, numbers[list(group.rows)])] = numbers[group.rows[0]]
+        numbers[np.isin(numbers, numbers[list(group)])] = numbers[group[0]]
     return numbers
 
 
 def _splits(labels: np.ndarray, groups: np.ndarray, folds: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """(rows to fit, rows to judge) of each fold, with about the same share of each class in all of them."""
-    import warnings
-
     from sklearn.model_selection import StratifiedGroupKFold
 
     splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=0)
