@@ -13,6 +13,7 @@ import ml_collections
 import numpy as np
 
 from cnn_jax.audit.checks import LEVELS
+from cnn_jax.audit.compared import compare_splits, crop_finding, cut_away, split_findings
 from cnn_jax.audit.findings import Finding, find_all, in_order
 from cnn_jax.audit.judging import judge
 from cnn_jax.audit.masks import mask_finding
@@ -79,9 +80,11 @@ def audit(
         listed = [Finding("class without images", about=source.empty)]
         listed.append(Finding("rows of the manifest", about=source.skipped))
         series = series_findings(entries, source.groups, config.data.source == "folder")
+        listed += [*split_findings(entries, source.class_names), crop_finding(cut_away(entries, config.data))]
         found = in_order([*found, *listed, *series, mask_finding(entries, source.splits)])
         opinion = judge(source, entries, found, config, run, folds)
         report = _report(source, entries, in_order([*found, *opinion.findings]), _root(config)) | opinion.report
+        report |= {"compared": compare_splits(entries), "cut_away": cut_away(entries, config.data)}
         samples = [entries[row] for row in np.unique(np.linspace(0, len(entries) - 1, _SAMPLES).astype(int))]
         keys = {(picture["split"], picture["index"]) for finding in report["findings"]
                 for picture in audit_page.selection(finding)}  # fmt: skip

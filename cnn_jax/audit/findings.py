@@ -15,8 +15,9 @@ from cnn_jax.audit.quality import Entry, Record
 # Luma 0..255: the brightest hundredth of a very dark picture, the darkest of a very bright one. Digits on black are
 # not dark, nor is a product on white bright: something in them stands out.
 _DARK, _BRIGHT = 50, 200
-# `quality.sharpness`: photographs of ImageNet have 150 and more; blurred by 2 pixels of 256, 10 to 60.
-_BLURRED = 40
+# `quality.sharpness`: photographs of ImageNet have 150 and more; blurred by 2 pixels of 256, 10 to 60. What is as sharp
+# as the others is not blurred, but of a soft kind: portraits, clouds, X-rays.
+_BLURRED, _OF_THE_MEDIAN = 40, 0.25
 _TINY, _EXTREME_ASPECT = 32, 4.0
 _NARROW = 1 / 8  # of 16 bits: fewer than 32 gray levels are left
 _IMBALANCE, _FEW = 10, 20
@@ -81,9 +82,12 @@ def picture_findings(entries: Sequence[Entry]) -> list[Finding]:
     # What is small beside the others; a set may be of small pictures altogether.
     tiny = min(_TINY, float(np.median(sides)) / 2) if sides else 0
     rarer = _rarer_sort(entries)
+    sharp = [entry.record.sharpness for entry in entries if not np.isnan(entry.record.sharpness)]
+    blurred = min(_BLURRED, _OF_THE_MEDIAN * float(np.median(sharp))) if sharp else 0
     rules: dict[str, Callable[[Record], str | None]] = {
         "damaged": lambda record: record.complaint or None,
-        "blank picture": lambda record: "one color" if record.blank else None,
+        "blank picture": lambda record: "one color" if record.blank and not record.hidden else None,
+        "blank as it is read": lambda record: record.hidden or None,
         "narrow range": lambda record: _line(
             not record.blank and record.range_used < _NARROW, f"uses {record.range_used:.0%} of its range"
         ),
@@ -92,7 +96,7 @@ def picture_findings(entries: Sequence[Entry]) -> list[Finding]:
             _light(record) == "bright", f"99 % of it above {record.dark - 1:.0f} of 255"
         ),
         "very blurred": lambda record: _line(
-            _light(record) == "good" and record.sharpness < _BLURRED, f"sharpness {record.sharpness:.0f}"
+            _light(record) == "good" and record.sharpness < blurred, f"sharpness {record.sharpness:.0f}"
         ),
         "tiny picture": lambda record: _line(min(record.height, record.width) < tiny, _size(record)),
         "extreme aspect ratio": lambda record: _line(_aspect(record) >= _EXTREME_ASPECT, _size(record)),

@@ -129,12 +129,12 @@ def _proved(judged: Judged, probabilities: np.ndarray, trial: Trial, how: str) -
     likely = (
         how,
         f"{planted}; {trial.likely_found:.0%} of them came out as suspect as the pictures below.",
-        f"Estimate: of 100 pictures below at most about {100 * trial.likely_precision:.0f} have a wrong label.",
+        _estimate("pictures below", trial.likely_precision),
     )
     hard = (
         how,
         f"{planted}; {trial.found:.0%} of them came out as suspects.",
-        f"Estimate: of 100 suspects at most about {100 * trial.precision:.0f} have a wrong label."
+        _estimate("suspects", trial.precision)
         if trial.separates
         else f"Where those stand, so many others stand, too, {rarely}.",
     )
@@ -143,6 +143,13 @@ def _proved(judged: Judged, probabilities: np.ndarray, trial: Trial, how: str) -
         Finding("likely mislabelled", suspects[: trial.likely], likely if trial.likely else ()),
         Finding("hard for this model", suspects[trial.likely :], hard if len(suspects) > trial.likely else ()),
     ]
+
+
+def _estimate(what: str, precision: float) -> str:
+    return (
+        f"Estimate: of 100 {what} no more than about {100 * precision:.0f} have a label as wrong as those; mix-ups of "
+        "like classes are harder to see, and are not counted so."
+    )
 
 
 def _unproved(judged: Judged, probabilities: np.ndarray, any_seen: bool) -> Finding:
