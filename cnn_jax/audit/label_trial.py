@@ -31,41 +31,55 @@ Judge = Callable[[np.ndarray], np.ndarray]
 
 
 @dataclasses.dataclass(frozen=True)
+class Mark:
+    """How far down a ranking labels are likely wrong.
+
+    Attributes:
+      wrong: share of wrong labels, at most, in the set.
+      likely: how many pictures, from the first, are called likely mislabelled.
+      precision: share of wrong labels, at most, among those; 0 without any.
+      found: share of planted labels that stand among them; 0 without any.
+    """
+
+    wrong: float
+    likely: int
+    precision: float
+    found: float
+
+
+@dataclasses.dataclass(frozen=True)
 class Trial:
     """Suspects, and what planting says about them.
 
     Attributes:
-      order: int64 [S], the suspects among the pictures, the most suspicious (least self-confidence) first.
-      likely: how many of them, from the first, are called likely mislabelled.
+      order: int64 [S], the likely mislabelled pictures, then the other suspects; each the least self-confident first.
+      mark: says how many are likely mislabelled.
       planted: labels that were changed.
-      found: share of those that came out among what is as suspicious as any suspect.
-      likely_found: among what is as suspicious as the likely ones; 0 without any.
-      precision: share of wrong labels, at most, among the suspects; 0 without any.
-      likely_precision: among the likely ones.
-      wrong: share of wrong labels, at most, in the set.
+      found: share of those that came out as suspects.
+      precision: share of wrong labels, at most, among the suspects.
       accuracy: of the judging models, against the labels as they are.
     """
 
     order: np.ndarray
-    likely: int
+    mark: Mark
     planted: int
     found: float
-    likely_found: float
     precision: float
-    likely_precision: float
-    wrong: float
     accuracy: float
 
     @property
     def separates(self) -> bool:
         """Whether these models can tell wrong labels from hard pictures at all."""
-        return self.wrong <= _MOST_WRONG and self.found >= _LEAST_FOUND
+        return self.mark.wrong <= _MOST_WRONG and self.found >= _LEAST_FOUND
 
     def figures(self) -> dict[str, Any]:
         """JSON values for `audit.json`."""
-        fields = dataclasses.asdict(self) | {"suspects": len(self.order)}
-        del fields["order"]
-        return fields
+        return {
+            "accuracy": self.accuracy, "suspects": len(self.order), "planted": self.planted,
+            "planted_among_suspects": self.found, "precision_of_suspects_at_most": self.precision,
+            "wrong_labels_at_most": self.mark.wrong, "likely_mislabelled": self.mark.likely,
+            "planted_among_likely": self.mark.found, "precision_of_likely_at_most": self.mark.precision,
+        }  # fmt: skip
 
 
 def plant(labels: np.ndarray, classes: int, random: np.random.RandomState) -> tuple[np.ndarray, np.ndarray]:
@@ -80,7 +94,7 @@ def plant(labels: np.ndarray, classes: int, random: np.random.RandomState) -> tu
 
 
 def try_labels(judge: Judge, labels: np.ndarray) -> tuple[Trial, np.ndarray]:
-    """Finds suspects by pruning by noise rate, and tries how well that finds labels that are wrong for certain.
+    """Finds suspects by pruning by noise rate, and tries how well labels are found that are wrong for certain.
 
     Args:
       judge: see `Judge`.
@@ -90,54 +104,53 @@ def try_labels(judge: Judge, labels: np.ndarray) -> tuple[Trial, np.ndarray]:
       the trial, and the probabilities [N, K] of the labels as they are.
     """
     probabilities = judge(labels)
-    ranks = _ranks(probabilities, labels)
-    classes, of_one_trial = probabilities.shape[1], max(1, round(PLANTED_SHARE * len(labels)))
-    trials = min(_MOST_TRIALS, -(-_ENOUGH_PLANTED // of_one_trial))
-    planted = []
-    for seed in range(trials):
-        changed, where = plant(labels, classes, np.random.RandomState(seed))
-        planted.append(_ranks(judge(changed), changed)[where])
+    ranks, suspect = _rank(probabilities, labels)
+    of_one_trial = max(1, round(PLANTED_SHARE * len(labels)))
+    planted_ranks, planted_suspect = [], []
+    for seed in range(min(_MOST_TRIALS, -(-_ENOUGH_PLANTED // of_one_trial))):
+        changed, where = plant(labels, probabilities.shape[1], np.random.RandomState(seed))
+        of_trial = _rank(judge(changed), changed)
+        planted_ranks.append(of_trial[0][where])
+        planted_suspect.append(of_trial[1][where])
+    planted = np.concatenate(planted_ranks)
+    mark, found = find_mark(ranks, planted), float(np.concatenate(planted_suspect).mean())
+    likely = np.argsort(ranks, kind="stable")[: mark.likely]
+    others = np.setdiff1d(np.flatnonzero(suspect), likely)
+    order = np.concatenate([likely, others[np.argsort(ranks[others], kind="stable")]])
+    precision = min(mark.wrong * found * len(labels) / max(int(suspect.sum()), 1), 1.0)
     known = ~np.isnan(probabilities[np.arange(len(labels)), labels])
     accuracy = float((probabilities[known].argmax(axis=1) == labels[known]).mean()) if known.any() else 0.0
-    return compare(ranks, np.concatenate(planted), accuracy), probabilities
+    return Trial(order, mark, len(planted), found, precision, accuracy), probabilities
 
 
-def compare(ranks: np.ndarray, planted: np.ndarray, accuracy: float = 1.0) -> Trial:
-    """What the ranks of planted labels say about the suspects.
+def find_mark(ranks: np.ndarray, planted: np.ndarray) -> Mark:
+    """The lowest place down to which enough of a ranking is wrong, by where planted labels stand in it.
 
     Args:
-      ranks: [N], self-confidence of all pictures; infinite of what is no suspect.
+      ranks: [N], self-confidence of what the models would label otherwise; infinite of all else.
       planted: [P], the same of the labels that were changed, in a set that is as it was but for them.
-      accuracy: is passed on.
     """
-    order = np.argsort(ranks, kind="stable")[: int(np.isfinite(ranks).sum())]
-    found = np.searchsorted(np.sort(planted), ranks[order], side="right") / len(planted)
-    suspects = np.arange(1, len(order) + 1)
+    order = np.sort(ranks[np.isfinite(ranks)])
+    found = np.searchsorted(np.sort(planted), order, side="right") / len(planted)
+    places = np.arange(1, len(order) + 1)
     marks = np.sort(planted[np.isfinite(planted)])
     tails = np.arange(1, len(marks) + 1) / len(planted)
     heavy = tails >= max(_LEAST_TAIL, min(_LEAST_COUNT / len(planted), 1.0))
-    ratios = np.searchsorted(ranks[order], marks, side="right") / len(ranks) / tails
+    ratios = np.searchsorted(order, marks, side="right") / len(ranks) / tails
     wrong = min(float(ratios[heavy].min()), 1.0) if heavy.any() else 1.0
-    precision = np.minimum(wrong * found * len(ranks) / suspects, 1.0)
-    good = (precision >= _LEAST_PRECISION) & (suspects >= _LEAST_COUNT)
-    likely = int(np.flatnonzero(good)[-1]) + 1 if good.any() else 0
-    if wrong > _MOST_WRONG or (likely and found[likely - 1] < _LEAST_FOUND):
-        likely = 0
-
-    def until(values: np.ndarray, count: int) -> float:
-        return float(values[count - 1]) if count else 0.0
-
-    return Trial(
-        order, likely, len(planted), until(found, len(order)), until(found, likely), until(precision, len(order)),
-        until(precision, likely), wrong, accuracy,
-    )  # fmt: skip
+    precision = np.minimum(wrong * found * len(ranks) / places, 1.0)
+    last = np.flatnonzero((precision >= _LEAST_PRECISION) & (places >= _LEAST_COUNT))[-1:]
+    if wrong > _MOST_WRONG or not len(last) or found[last[0]] < _LEAST_FOUND:
+        return Mark(wrong, 0, 0.0, 0.0)
+    return Mark(wrong, int(last[0]) + 1, float(precision[last[0]]), float(found[last[0]]))
 
 
-def _ranks(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Self-confidence of the suspects, infinity for all others and for what the models cannot judge; [N]."""
-    ranks = np.full(len(labels), np.inf)
+def _rank(probabilities: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Self-confidence where the models would label otherwise, else (or where they cannot judge) infinity; suspects."""
+    ranks, suspect = np.full(len(labels), np.inf), np.zeros(len(labels), bool)
     known = np.flatnonzero(~np.isnan(probabilities[np.arange(len(labels)), labels]))
     if len(known):
-        suspect = known[prune_by_noise_rate(probabilities[known], labels[known])]
-        ranks[suspect] = self_confidence(probabilities, labels)[suspect]
-    return ranks
+        suspect[known] = prune_by_noise_rate(probabilities[known], labels[known])
+        doubted = known[probabilities[known].argmax(axis=1) != labels[known]]
+        ranks[doubted] = self_confidence(probabilities, labels)[doubted]
+    return ranks, suspect

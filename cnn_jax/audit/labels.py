@@ -128,8 +128,8 @@ def _proved(judged: Judged, probabilities: np.ndarray, trial: Trial, how: str) -
     rarely = "so that wrong labels cannot be told from hard pictures"
     likely = (
         how,
-        f"{planted}; {trial.likely_found:.0%} of them came out as suspect as the pictures below.",
-        _estimate("pictures below", trial.likely_precision),
+        f"{planted}; {trial.mark.found:.0%} of them came out as suspect as the pictures below.",
+        _estimate("pictures below", trial.mark.precision),
     )
     hard = (
         how,
@@ -140,8 +140,10 @@ def _proved(judged: Judged, probabilities: np.ndarray, trial: Trial, how: str) -
     )
     suspects = _suspects(judged, probabilities, trial.order)
     return [
-        Finding("likely mislabelled", suspects[: trial.likely], likely if trial.likely else ()),
-        Finding("hard for this model", suspects[trial.likely :], hard if len(suspects) > trial.likely else ()),
+        Finding("likely mislabelled", suspects[: trial.mark.likely], likely if trial.mark.likely else ()),
+        Finding(
+            "hard for this model", suspects[trial.mark.likely :], hard if len(suspects) > trial.mark.likely else ()
+        ),
     ]
 
 

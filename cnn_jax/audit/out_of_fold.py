@@ -7,7 +7,7 @@ import numpy as np
 
 # C of scikit-learn's logistic regression, for features whose first direction has spread 1.
 _STRENGTHS = (0.3, 1.0, 3.0, 10.0)
-_ITERATIONS = 300
+_ITERATIONS, _TOLERANCE = 300, 1e-3
 _ENOUGH_TO_CHOOSE = 5000
 _LEAST_PROBABILITY = 1e-12
 
@@ -35,7 +35,9 @@ def out_of_fold(
         for fitted, judged in _splits(labels, groups, folds):
             there = np.unique(labels[fitted])
             if len(there) > 1:
-                model = LogisticRegression(C=strength, max_iter=_ITERATIONS).fit(features[fitted], labels[fitted])
+                model = LogisticRegression(C=strength, max_iter=_ITERATIONS, tol=_TOLERANCE).fit(
+                    features[fitted], labels[fitted]
+                )
                 probabilities[judged[:, None], there] = model.predict_proba(features[judged])
             else:
                 probabilities[judged[:, None], there] = 1.0

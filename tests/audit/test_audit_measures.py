@@ -17,7 +17,7 @@ from cnn_jax.audit.findings import Finding, find_all
 from cnn_jax.audit.pictures import read_again
 from cnn_jax.audit.quality import measure_all, sharpness
 from cnn_jax.audit.set_statistics import statistics
-from cnn_jax.audit.suspects import embedding_outliers, likely_mislabelled, project
+from cnn_jax.audit.suspects import embedding_outliers, project
 from cnn_jax.config.tree import to_json
 from cnn_jax.data import load_source
 from cnn_jax.data.normalize import Normalization
@@ -72,9 +72,11 @@ def test_photographs_and_their_copies(photographs: list[Path]) -> None:
     count = len(originals)
     groups = near_groups(both := entries_of(originals + copies), exact_groups(both), second_look(originals + copies))
     assert {group.rows for group in groups} == {(i, i + count) for i in range(count)}
-    blurred = [encoded(image.filter(ImageFilter.GaussianBlur(max(image.size) / 80))) for image in pictures]
-    found = {finding.kind: finding.count for finding in find_all(entries_of(blurred), ["a"], second_look(blurred))}
-    assert found["very blurred"] >= 0.95 * count
+    soft = pictures[::4]
+    mixed = originals + [encoded(image.filter(ImageFilter.GaussianBlur(max(image.size) / 80))) for image in soft]
+    found = next(f for f in find_all(entries_of(mixed), ["a"], second_look(mixed)) if f.kind == "very blurred")
+    assert sum(suspect.row >= count for suspect in found.suspects) >= 0.95 * len(soft)
+    assert all(suspect.row >= count for suspect in found.suspects)
 
 
 def test_groups_do_not_depend_on_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -144,15 +146,6 @@ def test_empty_classes_are_errors(tmp_path: Path) -> None:
     assert "nothing" in result.page.read_text()
 
 
-def test_a_weak_model_does_not_accuse() -> None:
-    random = np.random.default_rng(0)
-    probabilities = random.dirichlet(np.ones(3), 300)
-    labels = random.integers(0, 3, 300)
-    found = likely_mislabelled(probabilities, labels, np.arange(300), "abc")
-    assert found.kind == "model too weak to judge labels"
-    assert not found.suspects
-
-
 def test_manifest(tmp_path: Path) -> None:
     for i in range(4):
         (tmp_path / f"{i}.jpg").write_bytes(encoded(photograph(i // 2)))
@@ -161,18 +154,6 @@ def test_manifest(tmp_path: Path) -> None:
     names = found_names(result.report)
     assert names["duplicates across splits"] == {"0.jpg", "1.jpg"}
     assert names["duplicates with different labels"] == {"2.jpg", "3.jpg"}
-
-
-def test_confident_learning() -> None:
-    """Thresholds are the mean self-confidence of each class: 0.7 and 0.6 here."""
-    first = np.array([0.9, 0.8, 0.4, 0.2, 0.3, 0.75, 0.05])
-    labels = np.array([0, 0, 0, 1, 1, 1, 0])
-    found = likely_mislabelled(np.stack([first, 1 - first], axis=1), labels, np.arange(10, 17), ["a", "b"])
-    # Class 0: (0.9 + 0.8 + 0.4 + 0.05) / 4 = 0.5375; class 1: (0.8 + 0.7 + 0.25) / 3 = 0.583.
-    assert [suspect.row for suspect in found.suspects] == [16, 15, 12]
-    assert found.suspects[0].detail == "model: b 95.0%, a 5.0%"
-    kept = likely_mislabelled(np.stack([first, 1 - first], axis=1)[:5], labels[:5], np.arange(5), ["a", "b"])
-    assert not kept.suspects  # 0.6 for b does not reach its threshold, 0.75
 
 
 def test_outliers_and_projection() -> None:
@@ -239,7 +220,8 @@ def test_with_a_model(tmp_path: Path) -> None:
     assert result.stdout.splitlines()[-1].endswith(str(tmp_path / "out" / "audit.html"))
     report = read_json(tmp_path / "out" / "audit.json")
     findings = {finding["kind"]: finding for finding in report["findings"]}
-    suspects = [picture["index"] for picture in findings["likely mislabelled"]["pictures"]]
+    suspects = [picture["index"] for picture in findings["hard for this model"]["pictures"]]  # three bear no figure
+    assert "898 pictures that it was not trained on" in findings["hard for this model"]["about"][0]
     assert set(swapped) <= set(suspects[:5])
     assert len(suspects) < 0.03 * len(labels)
     assert findings["embedding outlier"]["pictures"][0]["index"] == 300

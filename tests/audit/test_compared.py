@@ -1,4 +1,4 @@
-"""Splits beside each other, classes that test cannot measure, what the crop cuts away; what is judged beside the set."""
+"""Splits beside each other, classes that test cannot measure, what the crop cuts; what is judged beside the set."""
 
 import numpy as np
 import pytest

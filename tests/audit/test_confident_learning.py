@@ -1,10 +1,10 @@
-"""Confident learning against cleanlab 2.9.0; how far its suspects are trusted; models that do not see what they judge."""
+"""Confident learning against cleanlab 2.9.0, how far its suspects are trusted, and models that see no copy."""
 
 import numpy as np
 import pytest
 
 from cnn_jax.audit.confident_learning import confident_joint, joint, prune_by_noise_rate, self_confidence, thresholds
-from cnn_jax.audit.label_trial import compare, plant, try_labels
+from cnn_jax.audit.label_trial import Mark, find_mark, plant, try_labels
 from cnn_jax.audit.out_of_fold import number_groups, out_of_fold
 
 
@@ -39,23 +39,20 @@ def test_suspects_are_those_of_cleanlab() -> None:
 
 
 def test_estimates_from_planted_labels() -> None:
-    """Of 1,000 pictures 100 are suspects: where half of the planted stand, 20; where all stand, 100."""
+    """Of 1,000 pictures 100 are doubted: where half of the planted stand, 20; where all stand, 100."""
     ranks = np.full(1000, np.inf)
     ranks[:20], ranks[20:100] = np.linspace(0.01, 0.1, 20), np.linspace(0.2, 0.3, 80)
     planted = np.concatenate([np.linspace(0.01, 0.1, 25), np.full(25, 0.3)])
-    trial = compare(ranks, planted)
-    # 20 suspects against half of the planted: no more than 40 of 1,000 are wrong, of whom half are those 20.
-    assert trial.wrong == pytest.approx(0.04, abs=0.004)
-    assert (len(trial.order), trial.found) == (100, 1)
-    assert 20 / 0.8 <= trial.likely <= 20 / 0.7  # as many as keep the share of wrong ones at 0.7
-    assert trial.likely_precision == pytest.approx(0.7, abs=0.1)
-    assert trial.precision == pytest.approx(0.4, abs=0.04)
-    none = compare(ranks[20:], planted)  # of what stands where half of the planted do, there is nothing
-    assert (none.likely, none.wrong, none.precision) == (0, 0, 0)
-    many = compare(np.concatenate([np.linspace(0.01, 0.3, 300), np.full(700, np.inf)]), planted)
+    mark = find_mark(ranks, planted)
+    # 20 pictures against half of the planted: no more than 40 of 1,000 are wrong, of whom half are those 20.
+    assert mark.wrong == pytest.approx(0.04, abs=0.004)
+    assert mark.found == 0.5
+    assert 20 / 0.8 <= mark.likely <= 20 / 0.7  # as many as keep the share of wrong ones at 0.7
+    assert mark.precision == pytest.approx(0.7, abs=0.1)
+    assert find_mark(ranks[20:], planted) == Mark(0, 0, 0, 0)  # none stands where half of the planted do
+    many = find_mark(np.concatenate([np.linspace(0.01, 0.3, 300), np.full(700, np.inf)]), planted)
     assert many.wrong > 0.15
     assert not many.likely
-    assert not many.separates
 
 
 def blobs(count: int, distance: float) -> tuple[np.ndarray, np.ndarray]:
@@ -74,13 +71,13 @@ def test_only_what_a_trial_bears_out(distance: float, wrong: float, is_likely: b
     given = labels.copy()
     given[chosen] = (labels[chosen] + random.randint(1, 4, len(chosen))) % 4
     trial, _ = try_labels(lambda some: out_of_fold(features, some, np.arange(len(some)), 3, 1.0), given)
-    likely = trial.order[: trial.likely]
+    likely = trial.order[: trial.mark.likely]
     assert bool(len(likely)) == is_likely
     if is_likely:
         truly = np.isin(likely, chosen)
         assert truly.mean() > 0.7
         assert truly.sum() > 0.7 * len(chosen)
-        assert trial.wrong == pytest.approx(wrong, rel=0.5)
+        assert trial.mark.wrong == pytest.approx(wrong, rel=0.5)
 
 
 def test_plants_in_every_class() -> None:
