@@ -136,7 +136,8 @@ def find_mark(ranks: np.ndarray, planted: np.ndarray) -> Mark:
     marks = np.sort(planted[np.isfinite(planted)])
     tails = np.arange(1, len(marks) + 1) / len(planted)
     heavy = tails >= max(_LEAST_TAIL, min(_LEAST_COUNT / len(planted), 1.0))
-    ratios = np.searchsorted(order, marks, side="right") / len(ranks) / tails
+    # One more than counted, so that the least of many small counts is not too small by chance.
+    ratios = (np.searchsorted(order, marks, side="right") + 1) / len(ranks) / tails
     wrong = min(float(ratios[heavy].min()), 1.0) if heavy.any() else 1.0
     precision = np.minimum(wrong * found * len(ranks) / places, 1.0)
     last = np.flatnonzero((precision >= _LEAST_PRECISION) & (places >= _LEAST_COUNT))[-1:]

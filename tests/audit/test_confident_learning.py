@@ -49,7 +49,8 @@ def test_estimates_from_planted_labels() -> None:
     assert mark.found == 0.5
     assert 20 / 0.8 <= mark.likely <= 20 / 0.7  # as many as keep the share of wrong ones at 0.7
     assert mark.precision == pytest.approx(0.7, abs=0.1)
-    assert find_mark(ranks[20:], planted) == Mark(0, 0, 0, 0)  # none stands where half of the planted do
+    # None stands where half of the planted do.
+    assert find_mark(ranks[20:], planted) == Mark(pytest.approx(1 / 980 / 0.5), 0, 0, 0)
     many = find_mark(np.concatenate([np.linspace(0.01, 0.3, 300), np.full(700, np.inf)]), planted)
     assert many.wrong > 0.15
     assert not many.likely
