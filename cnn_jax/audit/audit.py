@@ -1,8 +1,7 @@
 """The audit of a data set: every picture is looked at once, and what may spoil a model is listed and shown."""
 
-import base64
 import dataclasses
-import io
+import functools
 import json
 import os
 import re
@@ -14,28 +13,26 @@ import ml_collections
 import numpy as np
 
 from cnn_jax.audit.checks import LEVELS
+from cnn_jax.audit.compared import compare_splits, crop_finding, cut_away, split_findings
 from cnn_jax.audit.findings import Finding, find_all, in_order
+from cnn_jax.audit.judging import judge
 from cnn_jax.audit.masks import mask_finding
+from cnn_jax.audit.pictures import read_again, thumbnail
 from cnn_jax.audit.quality import Entry, measure_all
 from cnn_jax.audit.series import series_findings
 from cnn_jax.audit.set_statistics import class_table, statistics
-from cnn_jax.audit.suspects import class_difficulty, embedding_outliers, likely_mislabelled, project
 from cnn_jax.cli.progress import progress_bar
 from cnn_jax.config.tree import override
 from cnn_jax.data import ImageDataset, Source, load_source
-from cnn_jax.data.reading.images import examine, quiet
-from cnn_jax.data.reading.scan import in_threads
+from cnn_jax.data.reading.images import quiet
 from cnn_jax.errors import InputError, shown
-from cnn_jax.inference.metrics import softmax
 from cnn_jax.inference.run import Run
 from cnn_jax.pages import audit as audit_page
 
 # Pictures are listed and measured at their own size; what the network takes is settled, where a config leaves it open,
 # so that pictures of many sizes are no obstacle.
 _ANY_SIZE, _ANY_CHANNELS = (64, 64), 3
-_THUMBNAIL = 128
 _SAMPLES = 24
-_AT_ONCE = 64  # several parts of so many pictures wait for the model
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,16 +55,20 @@ class Audit:
         }
 
 
-def audit(config: ml_collections.ConfigDict, output: str | Path | None = None, run: Run | None = None) -> Audit:
+def audit(
+    config: ml_collections.ConfigDict, output: str | Path | None = None, run: Run | None = None, folds: int = 0
+) -> Audit:
     """Looks at every picture of a config's data; writes `audit.html` and `audit.json`.
 
     Args:
       config: its `data` block says where the pictures are.
       output: a folder, made where it is missing; None: audit/NAME below the working directory.
-      run: a trained model, which adds likely mislabelled pictures, outliers and the difficulty of each class.
+      run: a trained model, which adds outliers, the difficulty of each class and, without folds, its opinion of labels.
+      folds: of the cross-validation that looks for wrong labels; 0: none.
 
     Raises:
-      InputError: there are no data, the model was trained on other classes, or the report cannot be written.
+      InputError: there are no data, the model was trained on other classes, there are too few pictures for folds, or
+        the report cannot be written.
     """
     source = load_source(_for_any_picture(config).data)
     if run is not None and run.class_names != source.class_names:
@@ -75,21 +76,20 @@ def audit(config: ml_collections.ConfigDict, output: str | Path | None = None, r
         raise InputError(f"{source.name} has other classes ({theirs}, ...) than the model was trained on ({ours}, ...)")
     with quiet():
         entries = _measure(source)
-        found = find_all(entries, source.class_names)
+        found = find_all(entries, source.class_names, functools.partial(read_again, source.splits, entries))
         listed = [Finding("class without images", about=source.empty)]
         listed.append(Finding("rows of the manifest", about=source.skipped))
         series = series_findings(entries, source.groups, config.data.source == "folder")
+        listed += [*split_findings(entries, source.class_names), crop_finding(cut_away(entries, config.data))]
         found = in_order([*found, *listed, *series, mask_finding(entries, source.splits)])
-        difficulty = None
-        if run is not None:
-            suspects, difficulty = _ask(run, source, entries)
-            found = in_order([*found, *suspects])
-        report = _report(source, entries, found, difficulty, _root(config))
+        opinion = judge(source, entries, found, config, run, folds)
+        report = _report(source, entries, in_order([*found, *opinion.findings]), _root(config)) | opinion.report
+        report |= {"compared": compare_splits(entries), "cut_away": cut_away(entries, config.data)}
         samples = [entries[row] for row in np.unique(np.linspace(0, len(entries) - 1, _SAMPLES).astype(int))]
         keys = {(picture["split"], picture["index"]) for finding in report["findings"]
                 for picture in audit_page.selection(finding)}  # fmt: skip
         keys |= {(entry.split, entry.index) for entry in samples}
-        thumbnails = {(split, index): _thumbnail(source.splits[split], index) for split, index in sorted(keys)}
+        thumbnails = {(split, index): thumbnail(source.splits[split], index) for split, index in sorted(keys)}
     page = audit_page.render(report, thumbnails, [(entry.split, entry.index) for entry in samples])
     return _write(Path(output or Path("audit") / _as_folder(source.name)), report, page)
 
@@ -119,51 +119,10 @@ def _measure(source: Source) -> list[Entry]:
     return entries
 
 
-def _ask(run: Run, source: Source, entries: Sequence[Entry]) -> tuple[list[Finding], list[dict[str, Any]]]:
-    """What the model makes of all pictures that can be read and have a label."""
-    classes = len(source.class_names)
-    rows = np.array([
-        row for row, entry in enumerate(entries) if not entry.record.fault and 0 <= entry.label < classes
-    ], np.int64)  # fmt: skip
-    if not len(rows):
-        return [], []
-    labels = np.array([entries[row].label for row in rows])
-    fitted = {
-        split: dataclasses.replace(
-            pictures,
-            image_shape=run.image_shape,
-            resize=run.config.data.resize,
-            center_crop=run.config.data.center_crop,
-        )
-        for split, pictures in source.splits.items()
-    }
-    size = min(int(run.config.eval_batch_size), _AT_ONCE)
-
-    def read(start: int) -> np.ndarray:
-        indices: dict[str, list[int]] = {}
-        for row in rows[start : start + size]:  # the entries stand split by split
-            indices.setdefault(entries[row].split, []).append(entries[row].index)
-        return np.concatenate([fitted[split].read(np.array(of_split)) for split, of_split in indices.items()])
-
-    logits, features = [], []
-    with progress_bar(len(rows), "asking the model", "image") as bar:
-        for images in in_threads(read, range(0, len(rows), size)):
-            logits.append(run.logits(images))
-            features.append(project(run.embed(images)))
-            bar.update(len(images))
-    probabilities = softmax(np.concatenate(logits))
-    found = [
-        likely_mislabelled(probabilities, labels, rows, source.class_names),
-        embedding_outliers(np.concatenate(features), labels, rows),
-    ]
-    return found, class_difficulty(probabilities, labels, source.class_names)
-
-
 def _report(
     source: Source,
     entries: Sequence[Entry],
     found: Sequence[Finding],
-    difficulty: list[dict[str, Any]] | None,
     root: str,
 ) -> dict[str, Any]:
     def class_name(label: int) -> str:
@@ -175,7 +134,7 @@ def _report(
         grouped = {} if group is None else {"group": group}
         return place | {"class": class_name(entry.label), "detail": detail} | grouped
 
-    report = {
+    return {
         "data": source.name,
         "images": len(entries),
         "splits": {split: len(pictures) for split, pictures in _in_order(source).items()},
@@ -190,27 +149,6 @@ def _report(
             for finding in found
         ],
     }  # fmt: skip
-    return report if difficulty is None else report | {"difficulty": difficulty}
-
-
-def _thumbnail(pictures: ImageDataset, index: int) -> str:
-    """A small picture as a data URI; "" where it cannot be read."""
-    from PIL import Image
-
-    try:
-        content = pictures.contents([index])[0]
-        if isinstance(content, bytes):
-            _, image = examine(content, pictures.name(index), _THUMBNAIL, pictures.levels)
-        else:
-            image = Image.fromarray(content[..., 0] if content.shape[-1] == 1 else content)
-    except InputError:
-        return ""
-    image = image.copy()
-    small = max(image.size) <= _THUMBNAIL
-    image.thumbnail((_THUMBNAIL, _THUMBNAIL))
-    stream = io.BytesIO()
-    image.save(stream, "PNG" if small else "JPEG", quality=80)
-    return f"data:image/{'png' if small else 'jpeg'};base64,{base64.b64encode(stream.getvalue()).decode()}"
 
 
 def _root(config: ml_collections.ConfigDict) -> str:

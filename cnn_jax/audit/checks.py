@@ -54,6 +54,12 @@ KINDS = {
         "error", "A picture of one color shows nothing of its class, so that its label is noise.",
         "Delete them; look for what made them (failed exports, covered lenses).",
     ),
+    "blank as it is read": Kind(
+        "error", "These pictures show something, but not at 8 bits a channel and on white, as they are read: a network "
+        "sees one color.",
+        "Put white shapes on the background that they were made for; name the range of deep ones (data.black, "
+        "data.white).",
+    ),
     "duplicates with different labels": Kind(
         "error", "The same picture cannot be of two classes: at least one of its labels is wrong.",
         "Decide which label is right, and delete the other copies.",
@@ -98,14 +104,9 @@ KINDS = {
         "Look at them; fetch them again where they are broken.",
     ),
     "likely mislabelled": Kind(
-        "warning", "The model is confident of another class, more so than for that class's own pictures (confident "
-        "learning, Northcutt et al. 2021).",
+        "warning", "Models that did not see these pictures find their labels as unlikely as ones that were changed on "
+        "purpose (confident learning, Northcutt et al. 2021).",
         "Look at each, the worst first, and correct the label; some are only hard.",
-    ),
-    "narrow range": Kind(
-        "warning", "These pictures have 16 bits a channel and use a small part of them (as 12 bits in 16 do): few gray "
-        "levels are left.",
-        "State the largest value that the camera gives in data.white, as 4095 for 12 bits.",
     ),
     "very dark": Kind(
         "warning", "There is hardly any light in these pictures, so that a network sees little.",
@@ -116,7 +117,8 @@ KINDS = {
         "Look whether they show anything; delete them, or expose them anew.",
     ),
     "very blurred": Kind(
-        "warning", "Nothing in these pictures is sharp: out of focus, shaken, or enlarged from a much smaller one.",
+        "warning", "Nothing in these pictures is as sharp as in the others: out of focus, shaken, or enlarged from a "
+        "much smaller one.",
         "Keep them only where the model will meet such pictures.",
     ),
     "tiny picture": Kind(
@@ -138,6 +140,15 @@ KINDS = {
     "class missing from a split": Kind(
         "warning", "What is not in train cannot be learnt; what is not in the others is not measured.",
         "Put images of every class into every split.",
+    ),
+    "class shares differ between splits": Kind(
+        "warning", "Accuracy depends on the mixture of classes: on another than that of train it is another figure.",
+        "Divide anew at random, class by class; else look at each class's recall, and at balanced accuracy.",
+    ),
+    "pictures differ between splits": Kind(
+        "warning", "The splits are of different sources, or were made differently: a model is measured on what it "
+        "was not trained for.",
+        "Look whether the model will meet pictures like those of test; else divide all pictures anew at random.",
     ),
     "class names alike": Kind(
         "warning", "These names differ by case or white space alone; probably they mean one class.",
@@ -170,8 +181,17 @@ KINDS = {
         "note", "These files are of another format than their names say; this package reads them, other tools may not.",
         "Rename them.",
     ),
-    "model too weak to judge labels": Kind(
-        "note", "The model contradicts so many labels that most of these must be its own mistakes.",
-        "Train it longer or better first.",
+    "few test images": Kind(
+        "note", "Of these classes test holds so few images that their recall is known to no better than 20 points.",
+        "Collect more test images of them, or judge by all classes together, or by k folds.",
+    ),
+    "much is cropped away": Kind(
+        "note", "data.resize=crop keeps the middle of each picture, in the shape of the network's input; the long ends "
+        "are never seen.",
+        "Where the things lie there, train with data.resize=pad (all of it, with bars) or stretch.",
+    ),
+    "hard for this model": Kind(
+        "note", "The model finds these labels unlikely, which is no evidence that they are wrong: most are only hard.",
+        "Look at the first ones; what is hard for a model shows what it has not learnt.",
     ),
 }  # fmt: skip

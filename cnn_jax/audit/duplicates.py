@@ -1,25 +1,24 @@
-"""Which pictures of a set are the same, and which are nearly the same: from hashes, then from thumbnails."""
+"""Which pictures of a set are the same, and which are nearly the same."""
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from cnn_jax.audit.quality import THUMBNAIL_SIDE, Entry
+from cnn_jax.audit.candidates import candidates
+from cnn_jax.audit.quality import Entry
+from cnn_jax.audit.registration import agreement
 from cnn_jax.cli.progress import progress_bar
+from cnn_jax.data.reading.scan import in_threads
 
 # Below 16 pixels a side there is too little in a picture to tell a copy from a likeness.
 _LEAST_SIDE = 16
-_SMALL_SIDE = 64
-_ROWS_AT_ONCE, _PAIRS_AT_ONCE = 1024, 4096  # both keep what is at hand within a processor's cache
+# Half of the parts: photographs of different things reach 0.25, copies 0.75.
+_LEAST_AGREEMENT = 0.5
+_PAIRS_AT_ONCE, _PAIRS_OF_A_THREAD = 512, 64
 
-
-# When two pictures are nearly the same: at most so many bits of their hashes differ, and thumbnails and their edges
-# correlate at least so much. Photographs that were encoded anew, scaled or brightened pass the first; of 240 different
-# ones (28,680 pairs) no pair does. In CIFAR-10 121 pairs reach the second's figures; all of them show one thing twice.
-# Small gray drawings are alike by nature: different digits of MNIST reach 0.98 and 0.86.
-_RULES = np.array([(8, 0.85, 0.45), (8, 0.93, 0.75), (4, 0.985, 0.93)])
-_BITS, _THUMBNAILS, _EDGES = _RULES.T
+# Rows of the entries -> gray, uint8 [N, 128, 128]: the pictures, stretched to a square.
+SecondLook = Callable[[Sequence[int]], np.ndarray]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,11 +27,14 @@ class Group:
 
     Attributes:
       rows: of the entries, ascending.
-      likeness: correlation of thumbnails of the least similar pair that was compared; 1 where all pixels agree.
+      likeness: 1 where all pixels agree; else the least by which two of the pictures were joined: the share of their
+        parts that agree in a second look, or, of pictures below 64 pixels, the correlation of their thumbnails.
+      looked: there was a second look.
     """
 
     rows: tuple[int, ...]
     likeness: float
+    looked: bool = False
 
 
 def exact_groups(entries: Sequence[Entry]) -> list[Group]:
@@ -44,47 +46,56 @@ def exact_groups(entries: Sequence[Entry]) -> list[Group]:
     return [Group(tuple(rows), 1.0) for rows in by_digest.values() if len(rows) > 1]
 
 
-def near_groups(entries: Sequence[Entry], exact: Sequence[Group]) -> list[Group]:
-    """Pictures that show the same: their perceptual hashes agree in all but a few bits, and so do their thumbnails.
+def near_groups(entries: Sequence[Entry], exact: Sequence[Group], second_look: SecondLook) -> list[Group]:
+    """Pictures that show the same thing from the same place, the surest group first.
 
-    A group holds what is connected by such pairs, with all exact copies; what is only an exact copy makes no group.
-    The hash is the DCT's (Zauner 2010, "Implementation and Benchmarking of Perceptual Image Hash Functions"). It alone
-    would accuse many: simple drawings collide. So thumbnails must correlate as well, and their edges (Laplacians).
+    Candidates are pairs with similar hashes and thumbnails; of those that are large enough, parts must agree, too, at a
+    higher resolution: clothes on the same cloth correlate as thumbnails more than two photographs of one dress. A group
+    holds what is connected by such pairs, with all exact copies; what is only an exact copy makes no group.
 
     Args:
       entries: of the whole set.
       exact: its `exact_groups`.
+      second_look: reads pictures again.
     """
     copies = {group.rows[0]: group.rows for group in exact}
     others = {row for group in exact for row in group.rows[1:]}
     rows = np.array([row for row, entry in enumerate(entries) if row not in others and _is_comparable(entry)], np.int64)
     if len(rows) < 2:
         return []
-    records = [entries[row].record for row in rows]
-    small = np.array([min(record.height, record.width) < _SMALL_SIDE for record in records])
-    gray = np.array([not record.colored for record in records])
-    hashes = np.array([record.perceptual_hash for record in records], np.uint64)
-    thumbnails = np.stack([record.thumbnail for record in records if record.thumbnail is not None])
-    parents = list(range(len(rows)))
-    likeness: dict[int, float] = {}  # of each root: the least correlation that joins its group
-    alike: set[int] = set()
-    with progress_bar(_blocks(len(hashes)), "comparing pictures", "block") as bar:
-        for first, second in _alike_hashes(hashes):
-            small_pair, gray_pair = small[first] | small[second], gray[first] & gray[second]
-            rules = np.where(small_pair, np.where(gray_pair, 2, 1), 0)
-            for i, j, correlation in _alike(hashes, thumbnails, first, second, rules):
-                one, other = _root(parents, i), _root(parents, j)
-                parents[one] = other
-                likeness[other] = min(correlation, likeness.get(other, 1.0), likeness.get(one, 1.0))
-                alike |= {i, j}
-            bar.update(1)
-    members: dict[int, list[int]] = {}
-    for i in sorted(alike):
-        members.setdefault(_root(parents, i), []).append(i)
-    return [
-        Group(tuple(sorted(row for i in group for row in copies.get(int(rows[i]), (int(rows[i]),)))), likeness[root])
-        for root, group in members.items()
+    pairs = candidates([entries[row].record for row in rows])
+    forest = _Forest(len(rows))
+    small = np.flatnonzero(pairs.is_small)
+    for pair in small:
+        forest.join(int(pairs.first[pair]), int(pairs.second[pair]), float(pairs.likeness[pair]), looked=False)
+    large = np.flatnonzero(~pairs.is_small)
+    concerned = np.unique([pairs.first[large], pairs.second[large]])
+    place = np.searchsorted(concerned, np.arange(len(rows)))
+    with progress_bar(len(large), "looking at pairs again", "pair") as bar:
+        pictures = second_look(rows[concerned].tolist()) if len(large) else np.zeros(0)
+        for start in range(0, len(large), _PAIRS_AT_ONCE):
+            part = large[start : start + _PAIRS_AT_ONCE]
+            bar.update(len(part))
+            # What other pairs have joined already needs no look.
+            part = part[[not forest.joined(int(pairs.first[pair]), int(pairs.second[pair])) for pair in part]]
+            first, second = pairs.first[part], pairs.second[part]
+            agreed = _agreements(pictures, place[first], place[second])
+            for k in np.flatnonzero(agreed >= _LEAST_AGREEMENT):
+                forest.join(int(first[k]), int(second[k]), float(agreed[k]), looked=True)
+    groups = [
+        Group(tuple(sorted(row for i in group for row in copies.get(int(rows[i]), (int(rows[i]),)))), likeness, looked)
+        for group, likeness, looked in forest.groups()
     ]
+    return sorted(groups, key=lambda group: (-group.likeness, group.rows))
+
+
+def _agreements(pictures: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    def part(start: int) -> np.ndarray:
+        of_part = slice(start, start + _PAIRS_OF_A_THREAD)
+        return agreement(pictures[first[of_part]], pictures[second[of_part]])
+
+    parts = list(in_threads(part, range(0, len(first), _PAIRS_OF_A_THREAD)))
+    return np.concatenate(parts) if parts else np.zeros(0)
 
 
 def _is_comparable(entry: Entry) -> bool:
@@ -92,58 +103,33 @@ def _is_comparable(entry: Entry) -> bool:
     return not record.fault and not record.blank and min(record.height, record.width) >= _LEAST_SIDE
 
 
-def _blocks(count: int) -> int:
-    sides = -(-count // _ROWS_AT_ONCE)
-    return sides * (sides + 1) // 2
+class _Forest:
+    """Which of so many things are connected (Galler & Fischer 1964), and by how weak a link at worst."""
 
+    def __init__(self, count: int):
+        self._parents = list(range(count))
+        self._likeness = [1.0] * count  # of each root, the least in its group
+        self._looked = [False] * count
 
-def _alike_hashes(hashes: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Pairs (first < second) whose hashes differ in few bits. All pairs are compared, by blocks: 100,000 in seconds."""
-    for start in range(0, len(hashes), _ROWS_AT_ONCE):
-        block = hashes[start : start + _ROWS_AT_ONCE].reshape(-1, 1)
-        for other in range(start, len(hashes), _ROWS_AT_ONCE):
-            distances = np.bitwise_count(block ^ hashes[other : other + _ROWS_AT_ONCE].reshape(1, -1))
-            first, second = np.nonzero(distances <= int(_BITS.max()))
-            kept = first + start < second + other
-            yield first[kept] + start, second[kept] + other
+    def root(self, i: int) -> int:
+        while self._parents[i] != i:
+            self._parents[i] = i = self._parents[self._parents[i]]
+        return i
 
+    def joined(self, i: int, j: int) -> bool:
+        return self.root(i) == self.root(j)
 
-def _alike(
-    hashes: np.ndarray, thumbnails: np.ndarray, first: np.ndarray, second: np.ndarray, rules: np.ndarray
-) -> list[tuple[int, int, float]]:
-    """Those of the pairs that pass their rules, with the correlation of their thumbnails."""
-    near = np.bitwise_count(hashes[first] ^ hashes[second]) <= _BITS[rules]
-    first, second, rules = first[near], second[near], rules[near]
-    found: list[tuple[int, int, float]] = []
-    for start in range(0, len(first), _PAIRS_AT_ONCE):
-        part = slice(start, start + _PAIRS_AT_ONCE)
-        i, j, rule = first[part], second[part], rules[part]
-        whole = _correlation(thumbnails[i], thumbnails[j])
-        kept = np.flatnonzero(whole >= _THUMBNAILS[rule])
-        edges = _correlation(_laplacian(thumbnails[i[kept]]), _laplacian(thumbnails[j[kept]]))
-        kept = kept[edges >= _EDGES[rule[kept]]]
-        found += list(zip(i[kept].tolist(), j[kept].tolist(), whole[kept].tolist(), strict=True))
-    return found
+    def join(self, i: int, j: int, likeness: float, looked: bool) -> None:
+        one, other = self.root(i), self.root(j)
+        if one == other:
+            return
+        self._parents[one] = other
+        self._likeness[other] = min(likeness, self._likeness[one], self._likeness[other])
+        self._looked[other] |= self._looked[one] | looked
 
-
-def _correlation(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """Pearson's, pair by pair: [N, 32, 32], [N, 32, 32] -> float32 [N]."""
-    a, b = (images.reshape(len(images), THUMBNAIL_SIDE**2).astype(np.float32) for images in (one, other))
-    a -= a.mean(axis=1, keepdims=True)
-    b -= b.mean(axis=1, keepdims=True)
-    products, a_squares, b_squares = (np.einsum("np,np->n", x, y) for x, y in ((a, b), (a, a), (b, b)))
-    return products / np.maximum(np.sqrt(a_squares * b_squares), 1e-6)
-
-
-def _laplacian(images: np.ndarray) -> np.ndarray:
-    images = images.astype(np.float32)
-    padded = np.pad(images, ((0, 0), (1, 1), (1, 1)), mode="edge")
-    side = THUMBNAIL_SIDE
-    neighbours = padded[:, :side, 1:-1] + padded[:, 2:, 1:-1] + padded[:, 1:-1, :side] + padded[:, 1:-1, 2:]
-    return 4 * images - neighbours
-
-
-def _root(parents: list[int], i: int) -> int:
-    while parents[i] != i:
-        parents[i] = i = parents[parents[i]]
-    return i
+    def groups(self) -> list[tuple[list[int], float, bool]]:
+        """(members, least likeness, looked at again) of all that have several members."""
+        members: dict[int, list[int]] = {}
+        for i in range(len(self._parents)):
+            members.setdefault(self.root(i), []).append(i)
+        return [(group, self._likeness[root], self._looked[root]) for root, group in members.items() if len(group) > 1]

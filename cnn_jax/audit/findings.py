@@ -9,14 +9,15 @@ from typing import NamedTuple
 import numpy as np
 
 from cnn_jax.audit.checks import KINDS, Kind
-from cnn_jax.audit.duplicates import Group, exact_groups, near_groups
+from cnn_jax.audit.duplicates import Group, SecondLook, exact_groups, near_groups
 from cnn_jax.audit.quality import Entry, Record
 
 # Luma 0..255: the brightest hundredth of a very dark picture, the darkest of a very bright one. Digits on black are
 # not dark, nor is a product on white bright: something in them stands out.
 _DARK, _BRIGHT = 50, 200
-# `quality.sharpness`: photographs of ImageNet have 150 and more; blurred by 2 pixels of 256, 10 to 60.
-_BLURRED = 40
+# `quality.sharpness`: photographs of ImageNet have 150 and more; blurred by 2 pixels of 256, 10 to 60. What is as sharp
+# as the others is not blurred, but of a soft kind: portraits, clouds, X-rays.
+_BLURRED, _OF_THE_MEDIAN = 40, 0.25
 _TINY, _EXTREME_ASPECT = 32, 4.0
 _NARROW = 1 / 8  # of 16 bits: fewer than 32 gray levels are left
 _IMBALANCE, _FEW = 10, 20
@@ -60,9 +61,10 @@ class Finding:
         return len(self.suspects) or len(self.about)
 
 
-def find_all(entries: Sequence[Entry], class_names: Sequence[str]) -> list[Finding]:
+def find_all(entries: Sequence[Entry], class_names: Sequence[str], second_look: SecondLook) -> list[Finding]:
     """All findings that need no model; the gravest first, in the order of `KINDS`."""
-    found = [*picture_findings(entries), *duplicate_findings(entries), *class_findings(entries, class_names)]
+    duplicates = duplicate_findings(entries, second_look)
+    found = [*picture_findings(entries), *duplicates, *class_findings(entries, class_names)]
     return in_order(found)
 
 
@@ -80,9 +82,12 @@ def picture_findings(entries: Sequence[Entry]) -> list[Finding]:
     # What is small beside the others; a set may be of small pictures altogether.
     tiny = min(_TINY, float(np.median(sides)) / 2) if sides else 0
     rarer = _rarer_sort(entries)
+    sharp = [entry.record.sharpness for entry in entries if not np.isnan(entry.record.sharpness)]
+    blurred = min(_BLURRED, _OF_THE_MEDIAN * float(np.median(sharp))) if sharp else 0
     rules: dict[str, Callable[[Record], str | None]] = {
         "damaged": lambda record: record.complaint or None,
-        "blank picture": lambda record: "one color" if record.blank else None,
+        "blank picture": lambda record: "one color" if record.blank and not record.hidden else None,
+        "blank as it is read": lambda record: record.hidden or None,
         "narrow range": lambda record: _line(
             not record.blank and record.range_used < _NARROW, f"uses {record.range_used:.0%} of its range"
         ),
@@ -91,7 +96,7 @@ def picture_findings(entries: Sequence[Entry]) -> list[Finding]:
             _light(record) == "bright", f"99 % of it above {record.dark - 1:.0f} of 255"
         ),
         "very blurred": lambda record: _line(
-            _light(record) == "good" and record.sharpness < _BLURRED, f"sharpness {record.sharpness:.0f}"
+            _light(record) == "good" and record.sharpness < blurred, f"sharpness {record.sharpness:.0f}"
         ),
         "tiny picture": lambda record: _line(min(record.height, record.width) < tiny, _size(record)),
         "extreme aspect ratio": lambda record: _line(_aspect(record) >= _EXTREME_ASPECT, _size(record)),
@@ -109,11 +114,16 @@ def picture_findings(entries: Sequence[Entry]) -> list[Finding]:
     return found
 
 
-def duplicate_findings(entries: Sequence[Entry]) -> list[Finding]:
-    """Groups of copies, by what is worst about them; copies with two labels in two splits are found as both."""
+def duplicate_findings(entries: Sequence[Entry], second_look: SecondLook) -> list[Finding]:
+    """Groups of copies, by what is worst about them; copies with two labels in two splits are found as both.
+
+    Args:
+      entries: of the whole set.
+      second_look: see `near_groups`.
+    """
     exact = exact_groups(entries)
     found = []
-    for near, groups in ((False, exact), (True, near_groups(entries, exact))):
+    for near, groups in ((False, exact), (True, near_groups(entries, exact, second_look))):
         prefix = "near duplicates" if near else "duplicates"
         labels = [len({entries[row].label for row in group.rows}) for group in groups]
         splits = [len({entries[row].split for row in group.rows}) for group in groups]
@@ -230,8 +240,14 @@ def _wrong_extension(entry: Entry) -> str | None:
 
 
 def _grouped(kind: str, groups: Sequence[Group]) -> Finding:
+    """The groups in their order: of near duplicates the surest first."""
     suspects = []
-    for number, group in enumerate(sorted(groups, key=lambda group: group.rows)):
-        detail = "same pixels" if group.likeness == 1.0 else f"correlation {group.likeness:.3f}"
-        suspects += [Suspect(row, detail, number) for row in group.rows]
+    for number, group in enumerate(groups):
+        suspects += [Suspect(row, _likeness(kind, group), number) for row in group.rows]
     return Finding(kind, tuple(suspects))
+
+
+def _likeness(kind: str, group: Group) -> str:
+    if not kind.startswith("near"):
+        return "same pixels"
+    return f"{group.likeness:.0%} of its parts agree" if group.looked else f"correlation {group.likeness:.3f}"

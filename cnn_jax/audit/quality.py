@@ -10,7 +10,7 @@ import numpy as np
 
 from cnn_jax.data.reading.image_dataset import Files, ImageDataset
 from cnn_jax.data.reading.images import examine
-from cnn_jax.data.reading.levels import OF_THE_FORMAT, Levels, UnknownLevels
+from cnn_jax.data.reading.levels import OF_THE_FORMAT, Levels, UnknownLevels, is_deep
 from cnn_jax.data.reading.scan import contents_or_errors, in_threads
 from cnn_jax.errors import InputError
 
@@ -48,7 +48,8 @@ class Record:
       colored: some pixel is not gray.
       means, squares: of each of three channels, pixels in [0, 1] and their squares, averaged over the picture.
       dark, bright: the 1st and 99th percentile of luma, 0..255.
-      blank: all pixels have one color.
+      blank: all pixels have one color as they are read: 8 bits a channel, on white.
+      hidden: what a blank picture holds all the same, "" where it is truly blank.
       sharpness: of its sharpest part, see `sharpness`; NaN where it is too small to say.
       perceptual_hash: 64 bits, `imagehash.phash`.
       thumbnail: gray, uint8 [32, 32], whatever the shape of the picture.
@@ -73,6 +74,7 @@ class Record:
     dark: float = 0.0
     bright: float = 255.0
     blank: bool = False
+    hidden: str = ""
     sharpness: float = float("nan")
     perceptual_hash: int = 0
     thumbnail: np.ndarray | None = None
@@ -146,7 +148,8 @@ def measure(content: bytes | np.ndarray | InputError, name: str, levels: Levels 
         mode=header.mode, format=str(header.format), orientation=header.info["upright"], frames=_frames(header),
         transparent=_is_transparent(header),
     )  # fmt: skip
-    return _measured(image, seen)
+    record = _measured(image, seen)
+    return dataclasses.replace(record, hidden=hidden_content(header)) if record.blank else record
 
 
 def sharpness(gray: np.ndarray) -> float:
@@ -163,6 +166,18 @@ def sharpness(gray: np.ndarray) -> float:
         return float("nan")
     tiles = laplacian[: height * _TILES, : width * _TILES].reshape(_TILES, height, _TILES, width)
     return float(tiles.var(axis=(1, 3)).max())
+
+
+def hidden_content(picture: "Image") -> str:
+    """What a picture shows that has one color on white and at 8 bits a channel; "" for none."""
+    if is_deep(picture.mode):
+        values = np.asarray(picture)
+        low, high = float(values.min()), float(values.max())
+        return f"values from {low:g} to {high:g}" if high > low else ""
+    if picture.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in picture.info:
+        alpha = np.asarray(picture.convert("RGBA"))[..., 3]
+        return "white on transparent" if int(alpha.max()) - int(alpha.min()) > _BLANK_TOLERANCE else ""
+    return ""
 
 
 def _measured(image: "Image", seen: Record) -> Record:

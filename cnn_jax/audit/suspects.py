@@ -1,4 +1,4 @@
-"""What a trained model makes suspicious: labels that it contradicts, pictures unlike their class. NumPy alone."""
+"""Which pictures are unlike their class, and which classes are hard, by what a trained model says. NumPy alone."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,44 +13,6 @@ _FAR = 6.0
 _DIMENSIONS = 256
 _LEAST_OF_A_CLASS = 20
 _SHRINKAGE = 0.1
-# Real sets have some percent of wrong labels (Northcutt, Athalye & Mueller 2021).
-_MOST_WRONG, _ENOUGH_LABELS = 0.15, 50
-
-
-def likely_mislabelled(
-    probabilities: np.ndarray, labels: np.ndarray, rows: np.ndarray, class_names: Sequence[str]
-) -> Finding:
-    """Pictures of which the model is confident that they belong to another class; the least likely label first.
-
-    Confident learning (Northcutt, Jiang & Chuang 2021, eq. 1 and 2): the threshold of class j is the mean probability
-    of j among pictures that are labelled j. A picture counts for the likeliest of the classes whose threshold it
-    reaches, and is suspect where that is not its label.
-
-    Args:
-      probabilities: [N, K].
-      labels: [N].
-      rows: [N], of the entries.
-
-    A model that contradicts more than 15 % of the labels is called too weak instead.
-    """
-    classes = probabilities.shape[1]
-    own = probabilities[np.arange(len(labels)), labels]
-    counts = np.bincount(labels, minlength=classes)
-    thresholds = np.where(counts > 0, np.bincount(labels, own, classes) / np.maximum(counts, 1), np.inf)
-    reached = np.where(probabilities >= thresholds.reshape(1, -1), probabilities, -1.0)
-    counted = reached.argmax(axis=1)
-    wrong = np.flatnonzero((reached.max(axis=1) >= 0) & (counted != labels))
-    if len(labels) >= _ENOUGH_LABELS and len(wrong) > _MOST_WRONG * len(labels):
-        accuracy = (probabilities.argmax(axis=1) == labels).mean()
-        weak = f"it contradicts {len(wrong):,} of {len(labels):,} labels; its accuracy here is {accuracy:.1%}"
-        return Finding("model too weak to judge labels", about=(weak,))
-    worst = wrong[np.argsort(own[wrong], kind="stable")]
-    suspects = []
-    for i in worst:
-        name, own_name = class_names[counted[i]], class_names[labels[i]]
-        opinion = f"model: {name} {probabilities[i, counted[i]]:.1%}, {own_name} {own[i]:.1%}"
-        suspects.append(Suspect(int(rows[i]), opinion))
-    return Finding("likely mislabelled", tuple(suspects))
 
 
 def class_difficulty(probabilities: np.ndarray, labels: np.ndarray, class_names: Sequence[str]) -> list[dict[str, Any]]:

@@ -49,7 +49,8 @@ def render(report: Mapping[str, Any], thumbnails: Mapping[Key, str], samples: Se
         samples=[thumbnails[key] for key in samples if thumbnails.get(key)],
         balance=_balance(report["classes"], figures["imbalance"]),
         classes=_classes(report["classes"]),
-        facts=_facts(figures),
+        compared=_compared(report.get("compared", {})),
+        facts=[*_facts(figures), *_crop(report.get("cut_away"))],
         histograms=_histograms(figures),
     )
 
@@ -90,7 +91,41 @@ def _classes(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """The smallest first; `percent` is a class's training images over those of the largest."""
     most = max((row["images"].get("train", 0) for row in rows), default=0) or 1
     smallest_first = sorted(rows, key=lambda row: row["images"].get("train", 0))
-    return [{**row, "percent": 100 * row["images"].get("train", 0) / most} for row in smallest_first]
+    totals: dict[str, int] = defaultdict(int)
+    for row in rows:
+        for split, images in row["images"].items():
+            totals[split] += images
+    return [
+        {
+            **row,
+            "percent": 100 * row["images"].get("train", 0) / most,
+            "shares": {split: images / max(totals[split], 1) for split, images in row["images"].items()},
+        }
+        for row in smallest_first
+    ]
+
+
+def _compared(splits: Mapping[str, Mapping[str, float]]) -> list[dict[str, str]]:
+    """A row of each split, where there are several."""
+    if len(splits) < 2:
+        return []
+    return [
+        {
+            "split": split,
+            "images": f"{figures['images']:,}",
+            "size": f"{figures['size']:.0f}",
+            "shape": f"{figures['shape']:.2f}",
+            "brightness": f"{figures['brightness']:.0f}",
+        }
+        for split, figures in splits.items()
+    ]
+
+
+def _crop(cut: Mapping[str, float] | None) -> list[tuple[str, str]]:
+    if cut is None:
+        return []
+    text = f"{cut['median']:.0%} of the area of half of the images or more, {cut['ninth_decile']:.0%} of one in ten"
+    return [("cut away by data.resize=crop", text)]
 
 
 def _balance(rows: Sequence[Mapping[str, Any]], ratio: float | None) -> str:

@@ -13,6 +13,7 @@ from markupsafe import escape
 from PIL import Image, ImageFilter
 
 from cnn_jax.audit.audit import Audit, audit
+from cnn_jax.inference.metrics import wilson_interval
 from cnn_jax.pages.audit import render, selection
 from tests.support.helpers import read_json, script, tiny_config
 from tests.support.made_up import HEIGHT, WIDTH, encoded, found_names, photograph, read_page, scaled_levels
@@ -61,9 +62,15 @@ def plant(root: Path) -> dict[str, set[str]]:
     return folder.expected | {
         "few images": {"emu: 2 in train"},
         "class missing from a split": {"emu: none in test"},
+        "few test images": {few_in_test(*of_class) for of_class in (("cat", 3), ("dog", 5), ("owl", 1), ("Cat ", 1))},
         "class imbalance": {"dog: 39 images in train, emu: 2 (20 to 1)"},
         "class names alike": {"“Cat ” and “cat”"},
     }
+
+
+def few_in_test(name: str, count: int) -> str:
+    low, high = wilson_interval(round(0.9 * count), count)
+    return f"{name}: {count} in test; {round(0.9 * count)} right would mean anything from {low:.0%} to {high:.0%}"
 
 
 def add_clean(folder: Folder) -> None:
@@ -231,7 +238,7 @@ def test_script(planted: tuple[Path, dict[str, set[str]], Audit], tmp_path: Path
     folder, _, _ = planted
     result = script("audit_data.py", f"--dir={folder / 'set'}", f"--output={tmp_path}", "--strict")
     assert result.returncode == 1, result.stderr
-    assert "136 images: 7 errors, 14 warnings, 6 notes" in result.stdout
+    assert "136 images: 7 errors, 14 warnings, 7 notes" in result.stdout
     assert (tmp_path / "audit.html").exists()
     nothing = script("audit_data.py")
     assert nothing.returncode == 2
