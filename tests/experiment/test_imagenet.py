@@ -33,6 +33,7 @@ def small(root: Path) -> ml_collections.ConfigDict:
         ("model.global_pool", "global_mean"),
         ("batch_size", 8),
         ("num_epochs", 1),
+        ("schedule.warmup", 0.5),
         ("parallel.devices", 1),
     ]
     return override(load_config("configs/imagenet_resnet50.py"), changes)
