@@ -3,6 +3,7 @@
 import dataclasses
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -132,7 +133,7 @@ def duplicate_findings(entries: Sequence[Entry], second_look: SecondLook) -> lis
             (f"{prefix} across splits", np.array(splits) > 1),
             (prefix, (np.array(labels) == 1) & (np.array(splits) == 1)),
         ):
-            found.append(_grouped(kind, [groups[i] for i in np.flatnonzero(concerned)]))
+            found.append(_grouped(kind, [groups[i] for i in np.flatnonzero(concerned)], entries))
     return found
 
 
@@ -239,11 +240,16 @@ def _wrong_extension(entry: Entry) -> str | None:
     return f"{entry.extension}, but {found}"
 
 
-def _grouped(kind: str, groups: Sequence[Group]) -> Finding:
-    """The groups in their order: of near duplicates the surest first."""
+def _grouped(kind: str, groups: Sequence[Group], entries: Sequence[Entry]) -> Finding:
+    """The groups in their order: of near duplicates the surest first. In each the rarest label stands first."""
     suspects = []
     for number, group in enumerate(groups):
-        suspects += [Suspect(row, _likeness(kind, group), number) for row in group.rows]
+        counts = Counter(entries[row].label for row in group.rows)
+        for row in sorted(group.rows, key=lambda row: counts[entries[row].label]):
+            count, detail = counts[entries[row].label], _likeness(kind, group)
+            if count < max(counts.values()):
+                detail += f"; only {count} of {len(group.rows)} with this label"
+            suspects.append(Suspect(row, detail, number))
     return Finding(kind, tuple(suspects))
 
 

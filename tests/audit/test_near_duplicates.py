@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from cnn_jax.audit.duplicates import near_groups
+from cnn_jax.audit.findings import duplicate_findings
 from cnn_jax.audit.pictures import gray_square
 from cnn_jax.audit.registration import agreement
 from tests.support.audits import entries_of, second_look
@@ -74,3 +75,15 @@ def test_blank_parts_prove_nothing() -> None:
     assert agreement(one, other)[0] < 0.3
     assert agreement(one, copy)[0] > 0.7
     assert agreement(one * 0 + 255, one * 0 + 255)[0] == 0
+
+
+def test_the_odd_label_of_a_series_comes_first() -> None:
+    picture = photograph(0, *SIZE)
+    contents = [encoded(picture, quality=quality) for quality in (90, 70, 50, 40)]
+    entries = entries_of(contents, [1, 1, 0, 1])
+    found = {finding.kind: finding for finding in duplicate_findings(entries, second_look(contents))}
+    first, *others = found["near duplicates with different labels"].suspects
+    assert first.row == 2
+    assert first.detail.endswith("agree; only 1 of 4 with this label")
+    assert [suspect.row for suspect in others] == [0, 1, 3]
+    assert not any("only" in suspect.detail for suspect in others)
