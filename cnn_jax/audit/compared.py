@@ -9,7 +9,7 @@ import numpy as np
 
 from cnn_jax.audit.findings import Finding, count_classes
 from cnn_jax.audit.quality import Entry, Record
-from cnn_jax.inference.metrics import wilson_interval
+from cnn_jax.runs.noise import wilson_interval
 
 # A difference is told where chance makes it once in a thousand times, all classes together, and where it matters: a
 # class's share by half, or a measure's distribution by a fifth (Kolmogorov & Smirnov's statistic) and one of its

@@ -15,6 +15,7 @@ from cnn_jax.data.reading.image_dataset import ImageDataset
 from cnn_jax.data.reading.levels import Levels
 from cnn_jax.data.reading.memory import bytes_at_hand
 from cnn_jax.data.reading.scan import ScanResult, pixel_statistics, scan
+from cnn_jax.data.reading.unusable import report_unusable
 from cnn_jax.data.sources.file_states import fingerprint
 from cnn_jax.data.sources.words import named
 from cnn_jax.data.splits import Examples, Source, Split, Splits, check_labels, make_indices
@@ -44,7 +45,7 @@ def load(data: Any, loading: str | None = None, source: Source | None = None) ->
         loading = choose_loading(data.loading, source)
     scans = _scan_splits(source, data, keep=loading == "resident")
     bad = tuple(line for found in scans.values() for line in found.bad)
-    _report(bad, data.on_error, sum(map(len, source.splits.values())))
+    report_unusable(bad, f"{len(bad)} of {sum(map(len, source.splits.values()))} images", data.on_error)
     labels = {split: source.splits[split].labels[found.good] for split, found in scans.items()}
     for split, of_split in labels.items():
         if not len(of_split):
@@ -81,7 +82,7 @@ def load_undivided(source: Source, data: Any) -> dict[str, Split]:
     keep = choose_loading(data.loading, source) == "resident"
     scans = _scan_splits(source, data, keep)
     skipped = tuple(line for found in scans.values() for line in found.bad)
-    _report(skipped, data.on_error, sum(map(len, source.splits.values())))
+    report_unusable(skipped, f"{len(skipped)} of {sum(map(len, source.splits.values()))} images", data.on_error)
     return {
         split: _taken(source.splits[split], found, np.arange(len(found.good)))
         for split, found in scans.items()
@@ -183,20 +184,6 @@ def _check_classes(source: Source, divided: dict[str, Split]) -> None:
         if missing and (split == "train" or split not in source.splits):
             what = "training" if split == "train" else split
             announce(f"{source.name}: no {what} image of {len(missing)} of {len(names)} classes ({listed})")
-
-
-def _report(bad: tuple[str, ...], on_error: str, count: int) -> None:
-    if not bad:
-        return
-    if on_error == "raise":
-        announce("\n".join(bad))
-        raise InputError(
-            f"{len(bad)} of {count} images cannot be used; they are listed above: mend or remove them, or train on the "
-            f"others with data.on_error=skip"
-        )
-    more = f"\n... and {len(bad) - _NAMED_AT_MOST} more" if len(bad) > _NAMED_AT_MOST else ""
-    announce("\n".join(bad[:_NAMED_AT_MOST]) + more)
-    announce(f"left out {len(bad)} of {count} images that cannot be used (data.on_error=skip)")
 
 
 def _taken(pictures: ImageDataset, found: ScanResult, indices: np.ndarray) -> Split:

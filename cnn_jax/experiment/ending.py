@@ -23,7 +23,7 @@ def describe_end(
     for split in ("validation", "test"):
         if f"{split}_accuracy" in summary:
             lines.append(f"{split} accuracy {summary[f'{split}_accuracy']:.2%}  loss {summary[f'{split}_loss']:.4f}")
-    if summary["stopped_early"] and config.patience is None:
+    if summary.get("stopped_by") == "callback":
         lines.append(
             f"stopped early: a callback ended it after epoch {summary['epochs']}; the same command with a larger "
             f"--config.num_epochs than {config.num_epochs} goes on"

@@ -50,6 +50,7 @@ def make_summary(
         "skipped_images": len(experiment.splits.skipped),
         "skipped_steps": loop_state.skipped_steps,
         "stopped_early": loop_state.epoch < config.num_epochs,
+        "stopped_by": _stopped_by(loop_state, config.num_epochs),
         "parameters": experiment.table.parameters,
         "devices": {
             "count": experiment.devices.count,
@@ -60,3 +61,10 @@ def make_summary(
         "wall_seconds": round(wall_seconds, 3),
         "images_per_second": round(loop_state.timed_examples / max(loop_state.timed_seconds, 1e-9), 1),
     }
+
+
+def _stopped_by(loop_state: LoopState, num_epochs: int) -> str | None:
+    """What ended a run that stopped early: a larger `patience` does not outvote a callback."""
+    if loop_state.epoch >= num_epochs:
+        return None
+    return "callback" if loop_state.stopped_at == num_epochs else "patience"

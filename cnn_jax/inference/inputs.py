@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from cnn_jax.data.labels import as_labels, number_labels
 from cnn_jax.data.reading.as_uint8 import as_uint8, check_channels, range_of
 from cnn_jax.data.reading.images import decode, fit_image, quiet, read_file
 from cnn_jax.data.reading.levels import Levels, to_8_bit
@@ -106,20 +107,7 @@ def _fit(image: Any, image_shape: Shape, data: Any) -> np.ndarray:
     return fit_image(image, image_shape, data.resize, data.center_crop)
 
 
-def label_numbers(labels: Sequence[Any] | np.ndarray, class_names: Sequence[str], count: int) -> np.ndarray:
-    """int32 [N] of labels 0..K-1, or of the classes' names; raises InputError for others."""
-    array = np.asarray(labels)
-    if array.shape != (count,):
-        raise InputError(f"labels: their shape is {list(array.shape)} for {count} images; it must be [{count}]")
-    if array.dtype.kind in "iu":
-        wrong = np.flatnonzero((array < 0) | (array >= len(class_names)))
-        if len(wrong):
-            raise InputError(f"labels: that of image {wrong[0]} is {array[wrong[0]]}, beyond 0..{len(class_names) - 1}")
-        return array.astype(np.int32)
-    if array.dtype.kind not in "UO":
-        raise InputError(f"labels: they are {array.dtype}; labels are 0..{len(class_names) - 1}, or names of classes")
-    number_of = {name: number for number, name in enumerate(class_names)}
-    unknown = sorted({str(name) for name in array} - number_of.keys())
-    if unknown:
-        raise InputError(f"labels: the model has no class {', '.join(map(shown, unknown[:5]))}")
-    return np.array([number_of[str(name)] for name in array], np.int32)
+def label_numbers(labels: Any, class_names: Sequence[str], count: int) -> np.ndarray:
+    """int32 [N] of labels that are names of classes, or 0..K-1; where the names are numbers, numbers are names."""
+    by_place = not all(name.removeprefix("-").isdecimal() for name in class_names)
+    return number_labels(as_labels(labels, count, "labels"), class_names, by_place, "labels", "the model's classes")

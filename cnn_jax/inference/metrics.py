@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from cnn_jax.runs.noise import wilson_interval as wilson_interval
+from cnn_jax.runs.noise import wilson_interval
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:

@@ -11,6 +11,7 @@ import numpy as np
 from cnn_jax.data.sources.folder import files_below
 from cnn_jax.errors import InputError, shown
 from cnn_jax.inference.metrics import softmax
+from cnn_jax.inference.predictions import Predictions
 from cnn_jax.inference.run import Run
 
 
@@ -39,14 +40,15 @@ def predict_files(run: Run, paths: Sequence[str | Path], top: int) -> Iterator[P
                 readable.append(run.read(path))
             except InputError as error:
                 errors[i] = str(error)
-        probabilities = iter(softmax(run.logits(np.stack(readable))) if readable else ())
+        rows: list[list[tuple[str, float]]] = []
+        if readable:
+            rows = Predictions(softmax(run.logits(np.stack(readable))), run.class_names).top(top)
+        predictions = iter(rows)
         for i, path in enumerate(part):
             if i in errors:
                 yield Prediction(str(path), error=errors[i])
-                continue
-            row = next(probabilities)
-            order = np.argsort(-row, kind="stable")[:top]
-            yield Prediction(str(path), tuple((run.class_names[k], float(row[k])) for k in order))
+            else:
+                yield Prediction(str(path), tuple(next(predictions)))
 
 
 def list_images(paths: Sequence[str]) -> list[str]:

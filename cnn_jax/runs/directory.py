@@ -58,7 +58,8 @@ def finished_summary(config: ml_collections.ConfigDict, workdir: Path) -> dict[s
     if changes or config.num_epochs > old.num_epochs or not (workdir / "summary.json").exists():
         return None
     summary = read_run_file(workdir, "summary.json")
-    goes_on = summary.get("stopped_early") and config.patience != old.patience
+    by_patience = summary.get("stopped_early") and summary.get("stopped_by") != "callback"
+    goes_on = by_patience and config.patience != old.patience
     return None if goes_on or config.data.dir != old.data.dir else summary
 
 

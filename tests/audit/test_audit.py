@@ -13,8 +13,8 @@ from markupsafe import escape
 from PIL import Image, ImageFilter
 
 from cnn_jax.audit.audit import Audit, audit
-from cnn_jax.inference.metrics import wilson_interval
 from cnn_jax.pages.audit import render, selection
+from cnn_jax.runs.noise import wilson_interval
 from tests.support.helpers import read_json, script, tiny_config
 from tests.support.made_up import HEIGHT, WIDTH, encoded, found_names, photograph, read_page, scaled_levels
 

@@ -8,7 +8,7 @@ from cnn_jax.audit.compared import compare_splits, crop_finding, cut_away, split
 from cnn_jax.audit.findings import picture_findings
 from cnn_jax.audit.quality import Entry, Record, measure, prepare
 from cnn_jax.config import default_config
-from cnn_jax.inference.metrics import wilson_interval
+from cnn_jax.runs.noise import wilson_interval
 from tests.support.made_up import encoded
 
 

@@ -55,8 +55,8 @@ def test_an_early_stop_can_go_on() -> None:
 
 
 def test_a_stop_by_a_callback_is_named() -> None:
-    """A run without patience can only have been ended by a callback."""
-    text = describe_end({**SUMMARY, "stopped_early": True}, tiny_config(patience=None), "runs/a")
+    summary = {**SUMMARY, "stopped_early": True, "stopped_by": "callback"}
+    text = describe_end(summary, tiny_config(patience=3), "runs/a")
     assert "stopped early: a callback ended it after epoch 2; the same command with a larger" in text
     assert "patience" not in text
 

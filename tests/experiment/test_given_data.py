@@ -75,15 +75,17 @@ def test_callbacks_see_epochs_and_stop(tmp_path: Path) -> None:
         seen.append(end)
         return end.epoch == 2
 
-    summary = fit(small(), tmp_path / "run", (TRAIN, LABELS), callbacks=[stop_after_two, lambda end: None])
+    config = small(patience=50)
+    summary = fit(config, tmp_path / "run", (TRAIN, LABELS), callbacks=[stop_after_two, lambda end: None])
     assert [(end.epoch, end.step, set(end.metrics)) for end in seen] == [
         (1, 2, {"train", "validation"}),
         (2, 4, {"train", "validation"}),
     ]
-    assert (summary["epochs"], summary["stopped_early"]) == (2, True)
-    assert "callback" in describe_end(summary, small(), "run")
-    assert fit(small(), tmp_path / "run", (TRAIN, LABELS)) == summary, "it is finished"
-    longer = fit(small(num_epochs=4), tmp_path / "run", (TRAIN, LABELS))
+    assert (summary["epochs"], summary["stopped_early"], summary["stopped_by"]) == (2, True, "callback")
+    assert "callback" in describe_end(summary, config, "run")
+    assert fit(config, tmp_path / "run", (TRAIN, LABELS)) == summary, "it is finished"
+    assert fit(small(patience=60), tmp_path / "run", (TRAIN, LABELS)) == summary, "patience did not end it"
+    longer = fit(small(num_epochs=4, patience=50), tmp_path / "run", (TRAIN, LABELS))
     assert (longer["epochs"], longer["stopped_early"]) == (4, False), "a longer one goes on"
 
 

@@ -63,12 +63,19 @@ def test_check_images_wants_the_models_shape() -> None:
 
 @pytest.mark.parametrize(
     ("labels", "words"),
-    [([0, 2], "that of image 1 is 2, beyond 0..1"), ([-1, 0], "image 0 is -1"), (["a", "x"], "no class x"),
-     ([0.0, 1.0], "they are float64"), ([0], r"shape is \[1\] for 2 images")],
+    [([0, 2], "that of image 1 is 2, beyond 0..1"), ([-1, 0], "image 0 is -1"), (["a", "x"], "x: not among the"),
+     ([0.5, 1.0], r"that of image 0 is .*0\.5"), ([0], r"shape is \[1\] for 2 images")],
 )  # fmt: skip
 def test_label_numbers_refuses(labels: Any, words: str) -> None:
     with pytest.raises(InputError, match=words):
         label_numbers(labels, ("a", "b"), 2)
+
+
+def test_numbers_are_names_where_names_are_numbers() -> None:
+    """Labels 1, 2, 3 make classes of these names: 1 is the first of them, as it was in training."""
+    np.testing.assert_array_equal(label_numbers([1, 3], ("1", "2", "3"), 2), [0, 2])
+    with pytest.raises(InputError, match="labels: 0: not among the model's classes"):
+        label_numbers([0, 1], ("1", "2", "3"), 2)
 
 
 def test_label_numbers_takes_names_and_numbers() -> None:

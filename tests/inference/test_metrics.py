@@ -7,8 +7,9 @@ import pytest
 from sklearn.metrics import log_loss
 
 from cnn_jax.inference.evaluation import measure
-from cnn_jax.inference.metrics import confusion_matrix, expected_calibration_error, per_class, wilson_interval
+from cnn_jax.inference.metrics import confusion_matrix, expected_calibration_error, per_class
 from cnn_jax.inference.run import softmax
+from cnn_jax.runs.noise import wilson_interval
 
 RANDOM = np.random.default_rng(0)
 LOGITS = RANDOM.standard_normal((40, 8)).astype(np.float32) * 2

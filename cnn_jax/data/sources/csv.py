@@ -10,6 +10,7 @@ import numpy as np
 from cnn_jax.cli.progress import announce
 from cnn_jax.data.groups import number_groups
 from cnn_jax.data.reading.image_dataset import Files, ImageDataset
+from cnn_jax.data.reading.unusable import report_unusable
 from cnn_jax.data.sources.file_states import check_file, file_state, fingerprint, identity, place
 from cnn_jax.data.sources.manifest import Fault, Row, read_manifest, settle_repeats
 from cnn_jax.data.sources.manifest_files import FileState, Lookalikes, file_states, unlisted
@@ -17,7 +18,6 @@ from cnn_jax.data.sources.shape import settle_shape
 from cnn_jax.data.splits import Source
 from cnn_jax.errors import InputError, shown
 
-_NAMED_AT_MOST = 20
 _EXAMPLES = 3
 
 
@@ -112,21 +112,11 @@ def _against_files(manifest: Path, rows: Sequence[Row], root: str) -> tuple[list
 
 
 def _report(manifest: Path, faults: Sequence[Fault], count: int, on_error: str) -> None:
-    bad = sum(len(fault.lines) for fault in faults)
     lines = [f"{manifest}, {fault}" for fault in faults]
-    if not faults:
-        return
     if on_error == "raise" and len(faults) == 1:
         raise InputError(f"{lines[0]} (data.on_error=skip leaves it out)")
-    if on_error == "raise":
-        announce("\n".join(lines))
-        raise InputError(
-            f"{manifest}: {bad} of {count} rows cannot be used; they are listed above: mend or remove them, or train "
-            f"on the others with data.on_error=skip"
-        )
-    more = f"\n... and {len(lines) - _NAMED_AT_MOST} more" if len(lines) > _NAMED_AT_MOST else ""
-    announce("\n".join(lines[:_NAMED_AT_MOST]) + more)
-    announce(f"{manifest}: left out {bad} of {count} rows that cannot be used (data.on_error=skip)")
+    bad = sum(len(fault.lines) for fault in faults)
+    report_unusable(lines, f"{bad} of {count} rows", on_error, f"{manifest}: ")
 
 
 def _datasets(

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from cnn_jax.data.labels import as_labels, number_labels
 from cnn_jax.data.reading.as_uint8 import as_uint8, range_of
 from cnn_jax.data.reading.memory import bytes_at_hand
 from cnn_jax.data.sources.arrays import source_from_arrays
@@ -38,8 +39,9 @@ def source_in_memory(given: Mapping[str, Any], data: Any, class_names: Sequence[
     """
     taken = {split: _take(value, split, range_of(data)) for split, value in given.items()}
     names = _class_names(taken["train"][1], class_names)
+    by_place, known = (False, "the training labels") if class_names is None else (True, "class_names")
     numbered = {
-        split: (images, _numbers(labels, names, class_names is not None, split))
+        split: (images, number_labels(labels, names, by_place, f"{split} labels", known))
         for split, (images, labels) in taken.items()
     }
     return source_from_arrays("arrays", numbered, names, data)
@@ -76,35 +78,7 @@ def _pair(value: Any, split: str, value_range: Any) -> tuple[np.ndarray, np.ndar
         )
     if not images.size:
         raise InputError(f"{split} images: their shape is {list(images.shape)}: there are none")
-    return images, _labels(value[1], len(images), split)
-
-
-def _labels(value: Any, count: int, split: str) -> np.ndarray:
-    """Whole numbers or texts [N]."""
-    labels = np.asarray(value)
-    if labels.shape == (count, 1):
-        labels = labels[:, 0]
-    if labels.ndim == 2 and len(labels) == count:
-        raise InputError(
-            f"{split} labels: {list(labels.shape)} looks one-hot; give one label an image: .argmax(axis=1)"
-        )
-    if labels.shape != (count,):
-        raise InputError(
-            f"{split} labels: their shape is {list(labels.shape)} for {count} images; it must be [{count}]"
-        )
-    if labels.dtype.kind == "f":
-        wrong = np.flatnonzero(~np.isfinite(labels) | (labels != np.rint(labels)))
-    elif labels.dtype.kind == "O":
-        wrong = np.flatnonzero([not isinstance(label, (str, int)) for label in labels])
-    elif labels.dtype.kind in "iubU":
-        return labels
-    else:
-        raise InputError(f"{split} labels: they are {labels.dtype}; labels are whole numbers or texts")
-    if len(wrong):
-        raise InputError(
-            f"{split} labels: that of image {wrong[0]} is {labels[wrong[0]]!r}; labels are whole numbers or texts"
-        )
-    return labels.astype(np.int64 if labels.dtype.kind == "f" else str)
+    return images, as_labels(value[1], len(images), f"{split} labels")
 
 
 def _concatenated(batches: Iterable[Any], split: str, value_range: Any) -> tuple[np.ndarray, np.ndarray]:
@@ -139,20 +113,3 @@ def _class_names(labels: np.ndarray, class_names: Sequence[str] | None) -> tuple
     if len(names) < 2:
         raise InputError(f"the classes are {', '.join(map(shown, names)) or 'none'}; a classifier needs two or more")
     return names
-
-
-def _numbers(labels: np.ndarray, names: Sequence[str], named: bool, split: str) -> np.ndarray:
-    """Labels in 0..K-1; where the names were `named` by the caller, whole numbers are their places."""
-    if named and labels.dtype.kind in "iu":
-        wrong = np.flatnonzero((labels < 0) | (labels >= len(names)))
-        if len(wrong):
-            last = len(names) - 1
-            raise InputError(f"{split} labels: that of image {wrong[0]} is {labels[wrong[0]]}, beyond 0..{last}")
-        return labels.astype(np.int32)
-    number_of = {name: number for number, name in enumerate(names)}
-    values, inverse = np.unique(labels, return_inverse=True)
-    unknown = [shown(str(value)) for value in values if str(value) not in number_of]
-    if unknown:
-        where = "class_names" if named else "the training labels"
-        raise InputError(f"{split} labels: {', '.join(unknown[:_NAMED_AT_MOST])}: not among {where}")
-    return np.array([number_of[str(value)] for value in values], np.int32)[inverse]
