@@ -63,7 +63,12 @@ def best_run(records: Iterable[dict[str, Any]], metric: str, goal: str) -> dict[
 
 
 def repeat_command(record: Mapping[str, Any], workdir: str = "runs/again") -> str | None:
-    """The command that trains with this run's config again; None where its config is not one of this version."""
+    """The command that trains with this run's config again.
+
+    None where its config is not one of this version, or its data were arrays of a Python program.
+    """
+    if record.get("data.source") == "arrays":
+        return None
     recorded = re.search(r"--config[= ]\S*?(\w+\.py)", record.get("command_line") or "")
     name = recorded[1] if recorded and (_CONFIGS / recorded[1]).is_file() else "digits.py"
     wanted = config_keys(record)

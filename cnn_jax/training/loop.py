@@ -101,12 +101,14 @@ class Trainer:
         self._bar.write(stamped(_line(loop_state.epoch, config, metrics)), file=sys.stderr)
         self.state = self._program.after_epoch(state, metrics)  # what it has to say comes after its epoch's line
         is_best = loop_state.best is not None and loop_state.best["epoch"] == loop_state.epoch
-        if save or is_best or self._requests.agreed is Request.SAVE or is_finished(loop_state, config):
-            self._save()
-        end = EpochEnd(loop_state.epoch, step, metrics, is_best, self.state.variables)
-        for callback in self._program.callbacks:
-            if callback(end):
-                loop_state.stopped_at = config.num_epochs
+        try:
+            end = EpochEnd(loop_state.epoch, step, metrics, is_best, self.state.variables)
+            for callback in self._program.callbacks:
+                if callback(end):
+                    loop_state.stopped_at = config.num_epochs
+        finally:  # the user's own code may fail
+            if save or is_best or self._requests.agreed is Request.SAVE or is_finished(loop_state, config):
+                self._save()
 
     def _run_steps(self, end: int) -> None:
         """Steps until `end`, or until a host asks for something; when it returns, no step is under way."""

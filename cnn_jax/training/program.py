@@ -90,7 +90,7 @@ class Program:
         and all else as it was. Averages that each step updates need nothing more.
       after_epoch: (state, {"train", "validation", ...}: metrics) -> the state that the next epoch starts from and that
         is saved; called once for each epoch, with the same metrics on all hosts.
-      callbacks: called after an epoch and what is saved of it; True ends the training.
+      callbacks: called after an epoch, before it is saved; True ends the training.
     """
 
     train_step: Callable[[TrainState, Any], tuple[TrainState, Mapping[str, jax.Array]]]

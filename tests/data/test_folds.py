@@ -78,6 +78,16 @@ def test_own_validation_is_left_out() -> None:
     assert not set(parts["validation"][1]) & set(parts["train"][1])
 
 
+def test_folds_of_splits_keep_groups_whole() -> None:
+    labels, groups = np.arange(60) % 2, np.arange(60) // 6
+    for fold in range(3):
+        parts = make_indices({"train": labels}, 0.1, 0, (fold, 3), {"train": groups})
+        train, validation = (set(groups[parts[name][1]]) for name in ("train", "validation"))
+        assert train
+        assert validation
+        assert not train & validation
+
+
 def test_folds_that_cannot_be() -> None:
     assert "the training examples suffice for 10 folds" in refusal(fold_numbers, np.arange(10) % 2, 11, 0)
     assert "the training groups suffice for 2 folds" in refusal(fold_numbers, np.zeros(9, int), 3, 0, np.arange(9) // 5)

@@ -231,6 +231,7 @@ def test_the_command_gives_the_config_again() -> None:
     pairs = parse_overrides([(flag.removeprefix("--config."), v) for flag, v in words if flag.startswith("--config.")])
     assert flatten(override(load_config(base), pairs)) == flatten(config)
     assert repeat_command({"model.name": "of another version"}) is None
+    assert repeat_command(flatten(config) | {"data.source": "arrays"}) is None, "no command has its arrays"
 
 
 def test_keys_that_differ(folder: Path) -> None:
