@@ -1,6 +1,8 @@
 """The database behind a sweep, by its URL. Import it where Optuna is installed."""
 
+import contextlib
 import sqlite3
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +23,9 @@ class _Connection(sqlite3.Connection):
         self.execute("PRAGMA journal_mode=PERSIST")
 
 
-def open_storage(url: str) -> optuna.storages.BaseStorage:
-    """Opens a storage, and makes its tables where there are none.
+@contextlib.contextmanager
+def open_storage(url: str) -> Iterator[optuna.storages.BaseStorage]:
+    """A storage, with its tables made where there were none; its connections are closed at the end.
 
     Raises:
       InputError: it cannot be opened.
@@ -30,7 +33,7 @@ def open_storage(url: str) -> optuna.storages.BaseStorage:
     sqlite: dict[str, Any] = {"connect_args": {"timeout": _SECONDS_FOR_OTHERS, "factory": _Connection}}
     try:
         engine = sqlite if url.startswith("sqlite") else {"pool_pre_ping": True}
-        return optuna.storages.get_storage(optuna.storages.RDBStorage(url, engine_kwargs=engine))
+        database = optuna.storages.RDBStorage(url, engine_kwargs=engine)
     except ImportError as error:
         raise InputError(f"--storage={shown_url(url)}: its driver is not installed ({reason(error)})") from error
     except Exception as error:  # drivers have errors of their own
@@ -38,6 +41,10 @@ def open_storage(url: str) -> optuna.storages.BaseStorage:
             f"--storage={shown_url(url)}: it cannot be opened ({reason(error)}); give a database's URL as SQLAlchemy "
             f"takes it, like sqlite:///sweep.db or postgresql+psycopg2://user@host/name"
         ) from error
+    try:
+        yield optuna.storages.get_storage(database)
+    finally:
+        database.engine.dispose()
 
 
 def reason(error: BaseException) -> str:

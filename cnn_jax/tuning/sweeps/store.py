@@ -68,16 +68,22 @@ class Store:
             self._lock_files.append(database.with_name(database.name + ".lock"))
         shown = shown_url(url) if url else f"sqlite:///{folder / 'sweep.db'}"
         try:
-            with self.lock():
-                self._storage = open_storage(url or f"sqlite:///{(folder / 'sweep.db').absolute()}")
+            with contextlib.ExitStack() as opened, self.lock():
+                storage = open_storage(url or f"sqlite:///{(folder / 'sweep.db').absolute()}")
+                self._storage = opened.enter_context(storage)
                 self.study = optuna.create_study(
                     storage=self._storage, study_name=study, sampler=self.sampler, pruner=optuna.pruners.NopPruner(),
                     direction=optuna.study.StudyDirection[sweep.metric.goal.upper()], load_if_exists=True,
                 )  # fmt: skip
                 self._study_id = self._storage.get_study_id_from_name(study)
                 self._agree(study, shown, described)
+                self._opened = opened.pop_all()
         except (optuna.exceptions.StorageInternalError, OSError) as error:
             raise InputError(f"--storage={shown}: it cannot be written ({reason(error)})") from error
+
+    def close(self) -> None:
+        """Ends the connections to the storage."""
+        self._opened.close()
 
     def _agree(self, study: str, shown: str, described: Mapping[str, Any]) -> None:
         """Writes into a new study what it is about; refuses one that is about something else."""

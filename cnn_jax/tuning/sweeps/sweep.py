@@ -1,5 +1,6 @@
 """Runs a sweep file here: no server, no account. Each trial is a process; this one starts them and keeps the books."""
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -71,10 +72,12 @@ def run_sweep(
     shown = None if options.storage is None else shown_url(options.storage)
     book = open_directory(sweep, options.seed, folder, shown)
     described = describe(sweep, options.seed)
-    store = Store(sweep, options.seed, folder, book["id"], options.storage, book["study"], described)
-    worker = Worker(sweep, store, pruner, folder, book, total, options.jobs, shutdown or Shutdown())
-    began = worker.run()
-    rows = store.rows()
+    with contextlib.closing(
+        Store(sweep, options.seed, folder, book["id"], options.storage, book["study"], described)
+    ) as store:
+        worker = Worker(sweep, store, pruner, folder, book, total, options.jobs, shutdown or Shutdown())
+        began = worker.run()
+        rows = store.rows()
     report = write_report(sweep, folder)
     return Outcome(_lines(sweep, folder, rows, began, report), 1 if _fruitless(sweep, rows) else 0)
 
