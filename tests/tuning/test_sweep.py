@@ -12,6 +12,7 @@ import pytest
 
 from cnn_jax.errors import InputError, SaveError
 from cnn_jax.tuning.search.draws import draw
+from cnn_jax.tuning.sweeps.database import open_storage
 from cnn_jax.tuning.sweeps.file import grid_point, read_sweep
 from cnn_jax.tuning.sweeps.table import over_seeds
 from tests.support.helpers import ROOT, read_json
@@ -191,9 +192,8 @@ def test_another_sweep_or_folder_is_refused(tmp_path: Path) -> None:
     turned = write(tmp_path, {"config.y": {"value": 2}, **small})
     with pytest.raises(InputError, match=r"new holds another sweep .order: "):
         run(turned, tmp_path / "new")
-    optuna.create_study(study_name="mine", storage=f"sqlite:///{tmp_path}/mine.db").add_trial(
-        optuna.trial.create_trial(value=1.0)
-    )
+    with open_storage(f"sqlite:///{tmp_path}/mine.db") as opened:
+        optuna.create_study(study_name="mine", storage=opened).add_trial(optuna.trial.create_trial(value=1.0))
     with pytest.raises(InputError, match="its study 'mine' is no sweep"):
         run(write(tmp_path, small, "mine.yaml"), tmp_path / "third", storage=f"sqlite:///{tmp_path}/mine.db")
     (tmp_path / "full").mkdir()

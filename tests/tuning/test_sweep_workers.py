@@ -8,6 +8,7 @@ from threading import Barrier
 import optuna
 import pytest
 
+from cnn_jax.tuning.sweeps.database import open_storage
 from cnn_jax.tuning.sweeps.directory import open_directory
 from cnn_jax.tuning.sweeps.file import grid_point, read_sweep
 from tests.support.helpers import read_json
@@ -65,7 +66,8 @@ def test_two_workers_never_run_the_same_trial(tmp_path: Path, folders: tuple[str
                for _ in range(count)]  # fmt: skip
     assert sorted(started) == [f"{number:04}" for number in range(4)]
     url = f"sqlite:///{tmp_path}/shared.db" if storage else f"sqlite:///{tmp_path}/one/sweep.db"
-    trials = optuna.load_study(study_name="sweep", storage=url).trials
+    with open_storage(url) as opened:
+        trials = optuna.load_study(study_name="sweep", storage=opened).trials
     assert [trial.state.name for trial in trials] == ["COMPLETE"] * 4
 
 
