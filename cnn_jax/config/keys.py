@@ -150,7 +150,9 @@ KEYS: dict[str, Key] = {
     ),
     "batch_size": Key(128, integer(1), "examples per training step; a last partial batch of an epoch is left out"),
     "eval_batch_size": Key(512, integer(1), "examples per evaluation step; it changes no figure"),
-    "num_epochs": Key(10, integer(1), "passes over the training split"),
+    "num_epochs": Key(
+        10, integer(0), "passes over the training split; 0: nothing is trained but what head_init gives to init_from"
+    ),
     "precision": Key(
         "float32", choice("float32", "bfloat16", "float16", "float64"),
         "of the computation; parameters, statistics and loss stay float32; float16 scales the loss as it goes; "
@@ -173,6 +175,10 @@ KEYS: dict[str, Key] = {
     ),
     "init_from": Key(
         None, maybe(text()), "a run directory whose best weights are the start; with other classes the head is new"
+    ),
+    "head_init": Key(
+        "random", choice("random", "linear_probe"),
+        "what a new last layer starts from; linear_probe: logistic regression on the features of init_from's backbone",
     ),
     "freeze": Key(
         None, maybe(pattern()), "parameters in whose names (stage1/block2/conv1/kernel) this is found are not trained"

@@ -14,6 +14,9 @@ _multipliers = Key(
     multipliers(),
     "(regular expression, factor) pairs: the first that is found in a parameter's name scales its rate",
 )
+_layer_decay = Key(
+    1.0, number(above=0, most=1), "factor of the rate from each block to the one before it, from the head down"
+)
 _clip = Key(None, maybe(number(above=0)), "rescale the gradient where its global norm is larger")
 _b1 = Key(0.9, number(0, below=1), "decay of the running mean of gradients")
 _b2 = Key(0.999, number(0, below=1), "decay of the running mean of squared gradients")
@@ -24,6 +27,7 @@ _nesterov = Key(False, flag(), "look ahead along the momentum (Sutskever et al. 
 SHARED: dict[str, Key] = {
     "learning_rate": _learning_rate, "weight_decay": _weight_decay, "decay_bias_and_norm": _decay_all,
     "clip_norm": _clip, "rate_multipliers": _multipliers,
+    "layer_decay": _layer_decay,
 }  # fmt: skip
 
 

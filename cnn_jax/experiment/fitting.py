@@ -22,6 +22,7 @@ from cnn_jax.experiment.compile import initial_state, make_evaluation, make_trai
 from cnn_jax.experiment.epoch_callbacks import make_after_epoch, make_update_averages, rate_factor
 from cnn_jax.experiment.given_data import check_same_data, take_data
 from cnn_jax.experiment.out_of_memory import explain_out_of_memory
+from cnn_jax.experiment.probe import check_probe, with_probe
 from cnn_jax.experiment.setup import Experiment, build
 from cnn_jax.experiment.summary import make_summary, write_end
 from cnn_jax.experiment.warm_start import WarmStart, read_init_from, warm_start
@@ -102,6 +103,7 @@ def fit(
         "the config", json.dumps([to_json(config), began]), f"another config, or sees another {workdir},"
     )
     experiment = build(config, began.get("loading"), source)
+    check_probe(experiment)
     start = None if begun else read_start(experiment)
     with StopSignals() as stop:
         return _train(experiment, workdir, stop, shutdown, started, profile, start, callbacks)
@@ -192,6 +194,7 @@ def _loop_config(experiment: Experiment) -> LoopConfig:
         checkpoint_every=config.checkpoint.every,
         checkpoint_unit=config.checkpoint.unit,
         averaging=WeightAveraging() if config.swa_start is None else WeightAveraging("swa", config.swa_start),
+        evaluates_start=config.head_init == "linear_probe" or config.num_epochs == 0,
         majority_share=None if held_out is None else majority_share(splits.train.labels, held_out.labels),
     )
 
@@ -239,10 +242,10 @@ def _begin(
     experiment: Experiment, checkpoints: Checkpoints, workdir: Path, start: WarmStart | None
 ) -> tuple[TrainState, LoopState]:
     """Where the run goes on, or its beginning."""
+    config = experiment.config
     restored = checkpoints.restore_last(state_shapes(experiment), workdir / "damaged")
     if restored is not None:
         state, loop_state = restored[0], LoopState(**restored[1])
-        config = experiment.config
         announce(f"resuming from step {int(state.step)} (epoch {loop_state.epoch} of {config.num_epochs} done)")
         if loop_state.epoch < config.num_epochs and is_out_of_patience(loop_state, config.patience):
             announce(
@@ -252,6 +255,8 @@ def _begin(
         return state, loop_state
     state, start = initial_state(experiment), start or read_start(experiment)
     if start is not None:
+        if config.head_init == "linear_probe":
+            start = with_probe(experiment, start)
         announce("\n".join(start.notes))
         state = warm_start(state, experiment.optimizer, start)
     return state, LoopState()

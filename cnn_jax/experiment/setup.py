@@ -20,6 +20,7 @@ from cnn_jax.distributed import hosts
 from cnn_jax.errors import InputError
 from cnn_jax.models import Classifier, Table, make_model, make_table, variable_shapes
 from cnn_jax.models.parameter_names import check_patterns
+from cnn_jax.optimization.layer_decay import layer_rates
 from cnn_jax.optimization.losses import make_class_weights
 from cnn_jax.optimization.optimizers import has_momentum, make_optimizer
 from cnn_jax.optimization.schedules import (
@@ -103,7 +104,7 @@ def build(
       InputError: whatever in the config, the data or their combination cannot work.
     """
     config = validate(config)
-    check_warmup(config.schedule, config.num_epochs)
+    check_warmup(config.schedule, max(config.num_epochs, 1))
     devices = choose_devices(config.parallel.strategy, config.parallel.devices, config.parallel.batch_norm)
     keep_programs()
     splits = _load_on_all_hosts(config, loading, source)
@@ -120,34 +121,33 @@ def build(
     table = _make_table(config, model, splits)
     check_patterns(config, variable_shapes(model, splits.image_shape)["params"])
     steps_per_epoch = len(splits.train) // config.batch_size
+    epochs = max(config.num_epochs, 1)  # a schedule has a length, even where it is not followed
 
     def scheduled(base: float) -> Schedule:
-        return make_schedule(
-            config.schedule, base, steps_per_epoch, config.num_epochs, peak=config.optimizer.learning_rate
-        )
+        return make_schedule(config.schedule, base, steps_per_epoch, epochs, peak=config.optimizer.learning_rate)
 
-    idle = check_rates(
-        scheduled(config.optimizer.learning_rate), config.schedule.name, steps_per_epoch * config.num_epochs
-    )
-    notes = [*length_notes(config.schedule, steps_per_epoch, config.num_epochs), *([idle] if idle else [])]
+    idle = check_rates(scheduled(config.optimizer.learning_rate), config.schedule.name, steps_per_epoch * epochs)
+    notes = [*length_notes(config.schedule, steps_per_epoch, epochs), *([idle] if idle else [])]
     if notes:
         announce("\n".join(notes))
     return Experiment(
         config, splits, augment, make_normalization(config.data.normalization, splits), model,
-        _make_optimizer(config, scheduled, steps_per_epoch), scheduled(config.optimizer.learning_rate),
+        _make_optimizer(config, scheduled, steps_per_epoch, table), scheduled(config.optimizer.learning_rate),
         steps_per_epoch, table, devices,
     )  # fmt: skip
 
 
 def _make_optimizer(
-    config: ml_collections.ConfigDict, scheduled: Callable[[float], Schedule], steps_per_epoch: int
+    config: ml_collections.ConfigDict, scheduled: Callable[[float], Schedule], steps_per_epoch: int, table: Table
 ) -> optax.GradientTransformation:
     cycles = has_momentum(config.optimizer)
-    momentum = make_momentum(config.schedule, steps_per_epoch, config.num_epochs) if cycles else None
+    momentum = make_momentum(config.schedule, steps_per_epoch, max(config.num_epochs, 1)) if cycles else None
     arguments = plateau_arguments(config.schedule)
     plateau = None if arguments is None else plateau_start(arguments)
-    steps = steps_per_epoch * config.num_epochs
-    return make_optimizer(config.optimizer, scheduled, config.freeze, momentum, plateau, steps)
+    steps = steps_per_epoch * max(config.num_epochs, 1)
+    decay = config.optimizer.layer_decay
+    rates = None if decay == 1 else layer_rates(decay, (layer.name for layer in table.layers))
+    return make_optimizer(config.optimizer, scheduled, config.freeze, momentum, plateau, steps, rates)
 
 
 def _load_on_all_hosts(

@@ -146,9 +146,9 @@ class Run:
         """
         return self._in_batches(self.compiled, images, on_batch)
 
-    def embed(self, images: np.ndarray | Split) -> np.ndarray:
-        """The feature vectors that the head sees, float32 [N, D]; images as for `logits`."""
-        return self._in_batches(self.compiled_embed, images, lambda count: None)
+    def embed(self, images: np.ndarray | Split, on_batch: Callable[[int], Any] = lambda count: None) -> np.ndarray:
+        """The feature vectors that the head sees, float32 [N, D]; the arguments are those of `logits`."""
+        return self._in_batches(self.compiled_embed, images, on_batch)
 
     def _in_batches(self, apply: Apply, images: np.ndarray | Split, on_batch: Callable[[int], Any]) -> np.ndarray:
         if isinstance(images, Examples | ImageDataset):

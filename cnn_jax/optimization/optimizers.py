@@ -5,7 +5,8 @@ Each takes a learning rate (a schedule) and the arguments of `config.optimizer_k
 default it leaves biases and normalisation parameters alone.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -153,6 +154,7 @@ def make_optimizer(
     momentum: Schedule | None = None,
     plateau: Any = None,
     steps: int = 0,
+    layer_rates: Callable[[str], float] | None = None,
 ) -> optax.GradientTransformation:
     """The Optax transformation for a config's `optimizer` block.
 
@@ -167,15 +169,16 @@ def make_optimizer(
       plateau: where a metric lowers the rates, the `PlateauState` to begin with: every rate is multiplied by its
         `factor`. With either of the two the state is a `FollowingState`.
       steps: of the whole training; wanted where the optimizer has `lookahead_steps`.
+      layer_rates: from a parameter's name to a factor of its rate, beside `rate_multipliers`.
     """
     if momentum is None and plateau is None:
-        return _build(optimizer, schedule, freeze, steps)
+        return _build(optimizer, schedule, freeze, steps, layer_rates)
 
     def at(count: Any, seen: Any) -> optax.GradientTransformation:
         """The optimizer of one step. Rates themselves are scaled: LARS, say, keeps scaled updates in its momentum."""
         changes = {} if momentum is None else {"momentum" if "momentum" in optimizer else "b1": momentum(count)}
         scaled = schedule if plateau is None else lambda base: lambda step: seen.factor * schedule(base)(step)
-        return _build({**optimizer, **changes}, scaled, freeze, steps)
+        return _build({**optimizer, **changes}, scaled, freeze, steps, layer_rates)
 
     def init(params: Any) -> FollowingState:
         count = () if momentum is None else jnp.zeros((), jnp.int32)
@@ -190,11 +193,16 @@ def make_optimizer(
 
 
 def _build(
-    optimizer: Mapping[str, Any], schedule: Callable[[float], Schedule], freeze: str | None, steps: int
+    optimizer: Mapping[str, Any],
+    schedule: Callable[[float], Schedule],
+    freeze: str | None,
+    steps: int,
+    layer_rates: Callable[[str], float] | None,
 ) -> optax.GradientTransformation:
     arguments = dict(optimizer)
     name, base = arguments.pop("name"), arguments.pop("learning_rate")
     multipliers = arguments.pop("rate_multipliers")
+    arguments.pop("layer_decay", None)
     clip_norm, decay_all = arguments.pop("clip_norm"), arguments.pop("decay_bias_and_norm")
     lookahead_steps, lookahead_decay = (arguments.pop(f"lookahead_{key}", 0) for key in ("steps", "decay"))
     if "adam_learning_rate" in arguments:
@@ -207,19 +215,19 @@ def _build(
     if clip_norm is not None:
         transformation = optax.chain(optax.clip_by_global_norm(clip_norm), transformation)
     if multipliers:
-        transformation = optax.chain(transformation, _scale_by_name(multipliers))
+        transformation = optax.chain(transformation, _scale_by_name(partial(multiplier, multipliers=multipliers)))
+    if layer_rates is not None:
+        transformation = optax.chain(transformation, _scale_by_name(layer_rates))
     if lookahead_steps:
         transformation = lookahead(transformation, lookahead_steps, lookahead_decay, steps)
     return transformation if freeze is None else _only_trained(transformation, freeze)
 
 
-def _scale_by_name(multipliers: Iterable[tuple[str, float]]) -> optax.GradientTransformation:
+def _scale_by_name(factor: Callable[[str], float]) -> optax.GradientTransformation:
     """Scales whole updates, as another learning rate does: of a decoupled weight decay, too."""
 
     def scale(updates: Any, _: Any) -> Any:
-        return jax.tree.map(
-            lambda update, name: update * multiplier(name, multipliers), updates, parameter_names(updates)
-        )
+        return jax.tree.map(lambda update, name: update * factor(name), updates, parameter_names(updates))
 
     return optax.stateless(scale)
 

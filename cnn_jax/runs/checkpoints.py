@@ -167,7 +167,7 @@ class Checkpoints:
             except DamagedError as error:
                 damaged[last] = error
                 continue
-            if progress["epoch"] == 0:
+            if progress["epoch"] == 0 and progress["best"] is None:
                 unfinished = True
                 continue
             without = (last, progress.get("averaged_weights") or "raw")

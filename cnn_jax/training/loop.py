@@ -66,12 +66,30 @@ class Trainer:
                 progress_bar(total, "training", "step", initial=self.step) as self._bar,
                 self._program.feed(self.step, total) as self._calls,
             ):
+                self._evaluate_start()
                 while not is_finished(self.loop_state, self._config):
                     self.end_epoch(save=self.train_epoch())
                 self._finish()
         finally:
             self._shutdown.unsaved.clear()  # what is not saved by now cannot be saved any more
         return self.state
+
+    def _evaluate_start(self) -> None:
+        """Epoch 0, where it is wanted: the weights before the first step, which may be the best ones."""
+        config, loop_state, figures = self._config, self.loop_state, {}
+        if not config.evaluates_start or self.step > 0 or loop_state.best is not None:
+            return
+        if self._program.evaluate is not None:
+            try:
+                figures = self._program.evaluate(self.state.variables, self._fetch_or_stop)
+            except InputError as error:
+                self._raise_saved(error)
+            check_finite(figures["loss"], "the validation loss", 0, self.state, self._program.learning_rate)
+            self._log(0, {"epoch": 0, "split": "validation", **figures})
+            self._bar.write(stamped(_line(0, config, {"validation": figures})), file=sys.stderr)
+        if figures or config.num_epochs == 0:
+            loop_state.best = {"step": 0, "epoch": 0, "weights": "raw", "metrics": figures}
+            self._save()
 
     def train_epoch(self) -> bool:
         """Makes the rest of the epoch's steps, and saves where that is due on the way.
@@ -258,11 +276,17 @@ def _line(epoch: int, config: LoopConfig, metrics: Mapping[str, Mapping[str, flo
     for split, figures in metrics.items():
         if "loss" in figures:
             parts.append(f"{split} loss {figures['loss']:.4f} accuracy {figures['accuracy']:.2%}")
-        if split == "validation" and epoch == 1 and config.majority_share is not None:
+        if (
+            split == "validation"
+            and epoch == (0 if config.evaluates_start else 1)
+            and config.majority_share is not None
+        ):
             parts[-1] += f" (always the most frequent class: {config.majority_share:.2%})"
         if config.metric.removeprefix("validation_") == "balanced_accuracy" and "balanced_accuracy" in figures:
             parts[-1] += f" balanced {figures['balanced_accuracy']:.2%}"
-    if "skipped_steps" in metrics["train"]:
-        parts.append(f"{metrics['train']['skipped_steps']} steps left out")
-    parts.append(f"learning rate {metrics['train']['learning_rate']:.3g}")
+    training = metrics.get("train", {})
+    if "skipped_steps" in training:
+        parts.append(f"{training['skipped_steps']} steps left out")
+    if "learning_rate" in training:
+        parts.append(f"learning rate {training['learning_rate']:.3g}")
     return "  ".join(parts)

@@ -36,6 +36,7 @@ class LoopConfig:
       averaging: which averages are evaluated beside the plain weights.
       majority_share: of the validation examples in the most frequent class of the training split: what a model is right
         in that has learned nothing else.
+      evaluates_start: whether the weights before the first step are evaluated too, as epoch 0, and may be the best.
     """
 
     steps_per_epoch: int
@@ -47,6 +48,7 @@ class LoopConfig:
     checkpoint_unit: str = "epochs"
     averaging: WeightAveraging = WeightAveraging()
     majority_share: float | None = None
+    evaluates_start: bool = False
 
     @property
     def total_steps(self) -> int:

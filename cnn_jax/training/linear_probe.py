@@ -1,0 +1,122 @@
+"""A linear probe: the best last layer for features that stay as they are, by logistic regression (Alain & Bengio 2016).
+
+Fine-tuning that starts from it distorts good features less than from a random last layer (Kumar et al. 2022,
+"Fine-tuning can distort pretrained features and underperform out-of-distribution").
+"""
+
+import dataclasses
+import warnings
+
+import numpy as np
+
+# C of scikit-learn's logistic regression, for features of mean 0 and variance 1.
+_STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
+_ITERATIONS, _TOLERANCE = 200, 1e-3
+_HELD_OUT = 0.2
+_LEAST_DEVIATION = 1e-6
+
+
+@dataclasses.dataclass(frozen=True)
+class LinearProbe:
+    """A last layer: logits = features @ kernel + bias.
+
+    Attributes:
+      kernel, bias: float32 [D, K] and [K].
+      strength: C, the inverse of the penalty on standardised features, that did best on examples held out.
+    """
+
+    kernel: np.ndarray
+    bias: np.ndarray
+    strength: float
+
+
+def fit_linear_probe(
+    features: np.ndarray,
+    labels: np.ndarray,
+    num_classes: int,
+    held_out: tuple[np.ndarray, np.ndarray] | None = None,
+    class_weights: np.ndarray | None = None,
+) -> LinearProbe:
+    """Multinomial logistic regression with an L2 penalty, on standardised features.
+
+    The penalty is the one with the lowest log loss on the examples held out; without any, on a fifth of those given,
+    all of which are used again then.
+
+    Args:
+      features: float32 [N, D].
+      labels: [N], 0..K-1; a class without examples is never predicted.
+      held_out: (features, labels) to choose the penalty by.
+      class_weights: [K], of the examples of each class; None: 1.
+    """
+    scaled, mean, deviation = _standardised(features)
+    weights = np.ones(num_classes) if class_weights is None else np.asarray(class_weights, np.float64)
+    if len(np.unique(labels)) < 2:
+        raise ValueError("a linear probe needs examples of at least two classes")
+    if held_out is None:
+        fitted, judged = _divided(labels)
+        others = scaled[judged], labels[judged]
+    else:
+        fitted, others = np.arange(len(labels)), ((held_out[0] - mean) / deviation, held_out[1])
+
+    def loss(layer: tuple[np.ndarray, np.ndarray]) -> float:
+        return _log_loss(others[0] @ layer[0] + layer[1], others[1], weights)
+
+    tried = {c: _fit(scaled[fitted], labels[fitted], weights, c) for c in _STRENGTHS}
+    strength = min(tried, key=lambda c: loss(tried[c]))
+    kernel, bias = tried[strength] if held_out is not None else _fit(scaled, labels, weights, strength)
+    kernel = kernel / deviation[:, None]
+    return LinearProbe(kernel.astype(np.float32), (bias - mean @ kernel).astype(np.float32), strength)
+
+
+def _standardised(features: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    mean = features.mean(axis=0, dtype=np.float64).astype(np.float32)
+    deviation = np.maximum(features.std(axis=0, dtype=np.float64), _LEAST_DEVIATION).astype(np.float32)
+    return (features - mean) / deviation, mean, deviation
+
+
+def _divided(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(rows to fit, rows to judge): about a fifth of each class is judged, and one example of each is fitted."""
+    order = np.random.RandomState(0).permutation(len(labels))
+    position = np.empty(len(labels), np.int64)
+    for label in np.unique(labels):
+        own = order[labels[order] == label]
+        position[own] = np.arange(len(own))
+    is_judged = position % round(1 / _HELD_OUT) == round(1 / _HELD_OUT) - 1
+    if not is_judged.any():  # every class has fewer than five examples
+        is_judged = position == 1
+    if not is_judged.any():  # or a single one: the penalty is chosen by what is fitted
+        return np.arange(len(labels)), np.arange(len(labels))
+    return np.flatnonzero(~is_judged), np.flatnonzero(is_judged)
+
+
+def _fit(
+    features: np.ndarray, labels: np.ndarray, weights: np.ndarray, strength: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """(kernel [D, K], bias [K]) for all K classes."""
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.linear_model import LogisticRegression
+
+    present = np.unique(labels)
+    model = LogisticRegression(
+        C=strength, max_iter=_ITERATIONS, tol=_TOLERANCE, class_weight={c: float(weights[c]) for c in present}
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # nearly the best is as good here
+        model.fit(features, labels)
+    coefficients, intercepts = model.coef_, model.intercept_
+    if len(present) == 2:  # one column, for the second class against the first
+        coefficients = np.concatenate([-coefficients, coefficients]) / 2
+        intercepts = np.concatenate([-intercepts, intercepts]) / 2
+    kernel = np.zeros((features.shape[1], len(weights)))
+    bias = np.full(len(weights), intercepts.min() - _NEVER)
+    kernel[:, present], bias[present] = coefficients.T, intercepts
+    return kernel, bias
+
+
+_NEVER = 10.0  # a logit lower by so much
+
+
+def _log_loss(logits: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> float:
+    logits = logits - logits.max(axis=1, keepdims=True)
+    losses = np.log(np.exp(logits).sum(axis=1)) - logits[np.arange(len(labels)), labels]
+    return float(np.average(losses, weights=weights[labels]))
