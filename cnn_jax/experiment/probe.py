@@ -32,8 +32,8 @@ def check_probe(experiment: Experiment) -> None:
     head = variable_shapes(experiment.model, experiment.splits.image_shape)["params"].get("head", {})
     if set(head) != {_LAYER}:
         raise InputError(
-            f"config.head_init='linear_probe': the head of '{config.model.name}' must be a single layer, 'head/{_LAYER}'"
-            f", and it has {', '.join(head) or 'none'}; take no hidden layers (model.hidden=())"
+            f"config.head_init='linear_probe': the head of '{config.model.name}' must be one layer, 'head/{_LAYER}', and it "
+            f"has {', '.join(head) or 'none'}; take no hidden layers (model.hidden=())"
         )
     if len(np.unique(experiment.splits.train.labels)) < 2:
         raise InputError("config.head_init='linear_probe': the training split has images of one class only")
@@ -43,7 +43,7 @@ def with_probe(experiment: Experiment, start: WarmStart) -> WarmStart:
     """The start with the head that a linear probe on the features of its backbone gives.
 
     The features are of the training images as they are, without augmentation; the penalty is chosen on the validation
-    split, where there is one. Features are kept in the cache: trying another head, or the same once more, takes seconds.
+    split, where there is one. Features are kept in the cache: another training on them begins in seconds.
     """
     config, splits = experiment.config, experiment.splits
     run = _as_run(experiment, start)

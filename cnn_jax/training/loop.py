@@ -273,6 +273,7 @@ def check_step_sums(
 
 def _line(epoch: int, config: LoopConfig, metrics: Mapping[str, Mapping[str, float]]) -> str:
     parts = [f"epoch {epoch}/{config.num_epochs}"]
+    first = 0 if config.evaluates_start else 1
     for split, figures in metrics.items():
         if "loss" in figures:
             parts.append(f"{split} loss {figures['loss']:.4f} accuracy {figures['accuracy']:.2%}")
