@@ -47,7 +47,11 @@ def ask_model(run: Run, source: Source, entries: Sequence[Entry], rows: np.ndarr
     data = run.config.data
     fitted = {
         split: dataclasses.replace(
-            pictures, image_shape=run.image_shape, resize=data.resize, center_crop=data.center_crop
+            pictures,
+            image_shape=run.image_shape,
+            resize=data.resize,
+            center_crop=data.center_crop,
+            interpolation=data.interpolation,
         )
         for split, pictures in source.splits.items()
     }

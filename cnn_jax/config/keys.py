@@ -108,6 +108,9 @@ KEYS: dict[str, Key] = {
     "data.image_size": Key(None, maybe(size()), "(height, width) of the network's input; None: as in the dataset"),
     "data.channels": Key(None, maybe(integer(1, 3)), "1 or 3; None: as in the dataset"),
     "data.resize": Key("crop", choice("crop", "stretch", "pad"), "how an image of another shape is fitted"),
+    "data.interpolation": Key(
+        "bilinear", choice("bilinear", "bicubic"), "how the pixels of a fitted image are made, with antialiasing"
+    ),
     "data.validation": Key(0.1, share(), "taken from training data, where the source has no validation split"),
     "data.test": Key(0.2, share(), "taken from training data, where the source has no test split"),
     "data.folds": Key(

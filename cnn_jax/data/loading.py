@@ -111,7 +111,10 @@ def load_source(data: Any, class_names: Sequence[str] | None = None) -> Source:
     if not isinstance(source, Source):
         raise InputError(f"config.data.source='{data.source}': {described(reader.target)} returns no data.Source")
     levels = Levels(data.black, data.white)
-    splits = {split: dataclasses.replace(pictures, levels=levels) for split, pictures in source.splits.items()}
+    splits = {
+        split: dataclasses.replace(pictures, levels=levels, interpolation=data.interpolation)
+        for split, pictures in source.splits.items()
+    }
     return dataclasses.replace(source, splits=splits)
 
 
@@ -134,6 +137,7 @@ def _scan_splits(source: Source, data: Any, keep: bool) -> dict[str, ScanResult]
     shape = "x".join(map(str, next(iter(source.splits.values())).image_shape))
     fitted = data.resize if data.center_crop == 1 else f"{data.resize}{data.center_crop}"
     levels = Levels(data.black, data.white)
+    fitted += "" if data.interpolation == "bilinear" else f"-{data.interpolation}"
     fitted += f"-{levels.black}to{levels.white}" if levels.are_stated else ""
     family = f"{source.place}-{shape}-{fitted}"
     _say_what_changed(family, source)

@@ -32,8 +32,8 @@ def check_probe(experiment: Experiment) -> None:
     head = variable_shapes(experiment.model, experiment.splits.image_shape)["params"].get("head", {})
     if set(head) != {_LAYER}:
         raise InputError(
-            f"config.head_init='linear_probe': the head of '{config.model.name}' must be one layer, 'head/{_LAYER}', and it "
-            f"has {', '.join(head) or 'none'}; take no hidden layers (model.hidden=())"
+            f"config.head_init='linear_probe': the head of '{config.model.name}' must be 'head/{_LAYER}' alone, and "
+            f"it has {', '.join(head) or 'none'}; take no hidden layers (model.hidden=())"
         )
     if len(np.unique(experiment.splits.train.labels)) < 2:
         raise InputError("config.head_init='linear_probe': the training split has images of one class only")

@@ -100,11 +100,13 @@ def _upright(image: Any, name: str, data: Any) -> Any:
 
 def _decode(content: bytes, name: str, image_shape: Shape, data: Any) -> np.ndarray:
     levels = Levels(data.black, data.white)
-    return decode(content, name, image_shape, data.resize, data.center_crop, levels=levels)[None]
+    return decode(
+        content, name, image_shape, data.resize, data.center_crop, levels=levels, interpolation=data.interpolation
+    )[None]
 
 
 def _fit(image: Any, image_shape: Shape, data: Any) -> np.ndarray:
-    return fit_image(image, image_shape, data.resize, data.center_crop)
+    return fit_image(image, image_shape, data.resize, data.center_crop, interpolation=data.interpolation)
 
 
 def label_numbers(labels: Any, class_names: Sequence[str], count: int) -> np.ndarray:

@@ -277,11 +277,7 @@ def _line(epoch: int, config: LoopConfig, metrics: Mapping[str, Mapping[str, flo
     for split, figures in metrics.items():
         if "loss" in figures:
             parts.append(f"{split} loss {figures['loss']:.4f} accuracy {figures['accuracy']:.2%}")
-        if (
-            split == "validation"
-            and epoch == (0 if config.evaluates_start else 1)
-            and config.majority_share is not None
-        ):
+        if split == "validation" and epoch == first and config.majority_share is not None:
             parts[-1] += f" (always the most frequent class: {config.majority_share:.2%})"
         if config.metric.removeprefix("validation_") == "balanced_accuracy" and "balanced_accuracy" in figures:
             parts[-1] += f" balanced {figures['balanced_accuracy']:.2%}"

@@ -206,6 +206,9 @@ SEEN_IN_PARTS: dict[str, Case] = {
     "data.folds": Case(3, sizes),
     "data.fold": Case(1, lambda config: [splits_of(config).train.images[:50]], (("data.folds", 3),)),
     "data.center_crop": Case(0.5, lambda config: [splits_of(config).train.images]),
+    "data.interpolation": Case(
+        "bicubic", lambda config: [splits_of(config).train.images], (("data.image_size", (6, 6)),)
+    ),
     "data.normalization": Case("half", lambda config: make_normalization(config.data.normalization, splits_of(config))),
     "augment": Case((("flip", 1.0),), one_step),
     "data.loading": Case("streamed", lambda config: splits_of(config).loading),

@@ -36,7 +36,7 @@ class ImageDataset:
       rows: int64 [N], the reader's numbers of these pictures.
       labels: int32 [N].
       image_shape: (height, width, channels) that they are brought to.
-      resize, center_crop, levels: how; see `images.decode`.
+      resize, center_crop, levels, interpolation: how; see `images.decode`.
     """
 
     reader: Reader
@@ -46,6 +46,7 @@ class ImageDataset:
     resize: str
     center_crop: float = 1.0
     levels: Levels = OF_THE_FORMAT
+    interpolation: str = "bilinear"
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -87,7 +88,9 @@ class ImageDataset:
     def fit(self, content: bytes | np.ndarray, name: object, region: Region | None = None) -> np.ndarray:
         """One picture of the reader as uint8 [height, width, channels]."""
         if isinstance(content, bytes):
-            return decode(content, name, self.image_shape, self.resize, self.center_crop, region, self.levels)
+            return decode(
+                content, name, self.image_shape, self.resize, self.center_crop, region, self.levels, self.interpolation
+            )
         if content.shape == self.image_shape and region is None and self.center_crop == 1:
             return content
         from PIL import Image

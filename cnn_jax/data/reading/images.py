@@ -67,6 +67,7 @@ def decode(
     center_crop: float = 1.0,
     region: Region | None = None,
     levels: Levels = OF_THE_FORMAT,
+    interpolation: str = "bilinear",
 ) -> np.ndarray:
     """An encoded picture as uint8 [height, width, channels].
 
@@ -75,11 +76,12 @@ def decode(
       name: names the picture in errors.
       image_shape: (height, width, channels) of the network's input; channels 1 or 3.
       resize: "crop": the shorter side is fitted, the middle is kept; "stretch": both sides are fitted; "pad": the
-        longer side is fitted, the rest is black. Bilinear with antialiasing, as in torchvision.
+        longer side is fitted, the rest is black.
       center_crop: the share of both sides, about the centre, that is fitted so. With "crop" and a square of side S,
         that is torchvision's Resize(S / center_crop) and CenterCrop(S), up to rounding.
       region: this part of the picture is fitted instead, by "stretch".
       levels: what is black and white in pictures with more than 8 bits a channel.
+      interpolation: "bilinear" or "bicubic", with antialiasing, as in torchvision and timm.
 
     Raises:
       InputError: it is no image, broken, or large enough to be a decompression bomb.
@@ -92,7 +94,9 @@ def decode(
         shares = (center_crop, center_crop) if box is None else box[2:]
         ratios = [side * share / wanted for side, share, wanted in zip(sides, shares, image_shape[:2], strict=True)]
         enough = max(ratios) if resize == "pad" and box is None else min(ratios)
-        return fit_image(load_picture(picture, content, enough, levels), image_shape, resize, center_crop, box)
+        return fit_image(
+            load_picture(picture, content, enough, levels), image_shape, resize, center_crop, box, interpolation
+        )
     except Exception as error:  # decoders raise whatever a broken file makes them: struct.error, KeyError, ...
         raise unreadable(name, error) from error
 
@@ -143,12 +147,18 @@ def examine(content: bytes, name: object, side: int, levels: Levels = OF_THE_FOR
 
 
 def fit_image(
-    image: "Image", image_shape: tuple[int, int, int], resize: str, center_crop: float = 1.0, part: Box | None = None
+    image: "Image",
+    image_shape: tuple[int, int, int],
+    resize: str,
+    center_crop: float = 1.0,
+    part: Box | None = None,
+    interpolation: str = "bilinear",
 ) -> np.ndarray:
     """Brings a picture of mode L or RGB, or a part of it, to [height, width, channels], uint8; see `decode`."""
     from PIL import Image, ImageOps
 
     height, width, channels = image_shape
+    method = Image.Resampling[interpolation.upper()]
     image = image.convert("L" if channels == 1 else "RGB")
     border = (1 - center_crop) / 2
     if part is None and resize == "stretch" and center_crop < 1:
@@ -158,16 +168,16 @@ def fit_image(
         box = (left * image.width, top * image.height, (left + wide) * image.width, (top + tall) * image.height)
         # Rounding may carry an edge beyond the picture by less than it can show.
         box = (max(box[0], 0.0), max(box[1], 0.0), min(box[2], image.width), min(box[3], image.height))
-        image = image.resize((width, height), Image.Resampling.BILINEAR, box=box)
+        image = image.resize((width, height), method, box=box)
     elif image.size != (width, height) or center_crop < 1:
         if resize == "crop":
-            image = ImageOps.fit(image, (width, height), Image.Resampling.BILINEAR, bleed=border)
+            image = ImageOps.fit(image, (width, height), method, bleed=border)
         elif resize == "stretch":
-            image = image.resize((width, height), Image.Resampling.BILINEAR)
+            image = image.resize((width, height), method)
         else:
             x, y = (min(round(border * side), (side - 1) // 2) for side in image.size)
             image = image.crop((x, y, image.width - x, image.height - y))
-            image = ImageOps.pad(image, (width, height), Image.Resampling.BILINEAR)
+            image = ImageOps.pad(image, (width, height), method)
     return np.asarray(image, np.uint8).reshape(height, width, channels)
 
 
