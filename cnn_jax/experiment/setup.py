@@ -20,7 +20,6 @@ from cnn_jax.distributed import hosts
 from cnn_jax.errors import InputError
 from cnn_jax.models import Classifier, Table, make_model, make_table, variable_shapes
 from cnn_jax.models.parameter_names import check_patterns
-from cnn_jax.optimization.layer_decay import layer_rates
 from cnn_jax.optimization.losses import make_class_weights
 from cnn_jax.optimization.optimizers import has_momentum, make_optimizer
 from cnn_jax.optimization.schedules import (
@@ -145,9 +144,7 @@ def _make_optimizer(
     arguments = plateau_arguments(config.schedule)
     plateau = None if arguments is None else plateau_start(arguments)
     steps = steps_per_epoch * max(config.num_epochs, 1)
-    decay = config.optimizer.layer_decay
-    rates = None if decay == 1 else layer_rates(decay, (layer.name for layer in table.layers))
-    return make_optimizer(config.optimizer, scheduled, config.freeze, momentum, plateau, steps, rates)
+    return make_optimizer(config.optimizer, scheduled, config.freeze, momentum, plateau, steps, table.names)
 
 
 def _load_on_all_hosts(

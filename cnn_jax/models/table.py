@@ -28,6 +28,10 @@ class Table:
     layers: tuple[Layer, ...]
 
     @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(layer.name for layer in self.layers)
+
+    @property
     def parameters(self) -> int:
         return sum(layer.parameters for layer in self.layers)
 

@@ -5,7 +5,7 @@ Each takes a learning rate (a schedule) and the arguments of `config.optimizer_k
 default it leaves biases and normalisation parameters alone.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -15,6 +15,7 @@ import optax
 
 from cnn_jax.config.optimizer_keys import OPTIMIZERS
 from cnn_jax.models.parameter_names import frozen, multiplier, parameter_names
+from cnn_jax.optimization.layer_decay import layer_rates
 from cnn_jax.optimization.lookahead import lookahead
 
 Mask = Callable[[Any], Any]
@@ -154,7 +155,7 @@ def make_optimizer(
     momentum: Schedule | None = None,
     plateau: Any = None,
     steps: int = 0,
-    layer_rates: Callable[[str], float] | None = None,
+    layers: Sequence[str] = (),
 ) -> optax.GradientTransformation:
     """The Optax transformation for a config's `optimizer` block.
 
@@ -169,16 +170,16 @@ def make_optimizer(
       plateau: where a metric lowers the rates, the `PlateauState` to begin with: every rate is multiplied by its
         `factor`. With either of the two the state is a `FollowingState`.
       steps: of the whole training; wanted where the optimizer has `lookahead_steps`.
-      layer_rates: from a parameter's name to a factor of its rate, beside `rate_multipliers`.
+      layers: the names of the model's layers in the order in which they are applied; wanted for `layer_decay`.
     """
     if momentum is None and plateau is None:
-        return _build(optimizer, schedule, freeze, steps, layer_rates)
+        return _build(optimizer, schedule, freeze, steps, layers)
 
     def at(count: Any, seen: Any) -> optax.GradientTransformation:
         """The optimizer of one step. Rates themselves are scaled: LARS, say, keeps scaled updates in its momentum."""
         changes = {} if momentum is None else {"momentum" if "momentum" in optimizer else "b1": momentum(count)}
         scaled = schedule if plateau is None else lambda base: lambda step: seen.factor * schedule(base)(step)
-        return _build({**optimizer, **changes}, scaled, freeze, steps, layer_rates)
+        return _build({**optimizer, **changes}, scaled, freeze, steps, layers)
 
     def init(params: Any) -> FollowingState:
         count = () if momentum is None else jnp.zeros((), jnp.int32)
@@ -197,13 +198,13 @@ def _build(
     schedule: Callable[[float], Schedule],
     freeze: str | None,
     steps: int,
-    layer_rates: Callable[[str], float] | None,
+    layers: Sequence[str],
 ) -> optax.GradientTransformation:
     arguments = dict(optimizer)
     name, base = arguments.pop("name"), arguments.pop("learning_rate")
     multipliers = arguments.pop("rate_multipliers")
-    arguments.pop("layer_decay", None)
     clip_norm, decay_all = arguments.pop("clip_norm"), arguments.pop("decay_bias_and_norm")
+    layer_decay = arguments.pop("layer_decay")
     lookahead_steps, lookahead_decay = (arguments.pop(f"lookahead_{key}", 0) for key in ("steps", "decay"))
     if "adam_learning_rate" in arguments:
         arguments["adam_learning_rate"] = schedule(arguments["adam_learning_rate"])
@@ -216,8 +217,8 @@ def _build(
         transformation = optax.chain(optax.clip_by_global_norm(clip_norm), transformation)
     if multipliers:
         transformation = optax.chain(transformation, _scale_by_name(partial(multiplier, multipliers=multipliers)))
-    if layer_rates is not None:
-        transformation = optax.chain(transformation, _scale_by_name(layer_rates))
+    if layer_decay < 1:
+        transformation = optax.chain(transformation, _scale_by_name(layer_rates(layer_decay, layers)))
     if lookahead_steps:
         transformation = lookahead(transformation, lookahead_steps, lookahead_decay, steps)
     return transformation if freeze is None else _only_trained(transformation, freeze)

@@ -11,7 +11,7 @@ import numpy as np
 
 # C of scikit-learn's logistic regression, for features of mean 0 and variance 1.
 _STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
-_ITERATIONS, _TOLERANCE = 200, 1e-3
+_ITERATIONS, _TOLERANCE = 500, 1e-4
 _HELD_OUT = 0.2
 _LEAST_DEVIATION = 1e-6
 

@@ -35,6 +35,7 @@ MODEL_VALUES: dict[str, Any] = {
 }  # fmt: skip
 MODEL_COMPANIONS = {"norm_groups": {"norm": "group"}}
 OPTIMIZER_VALUES: dict[str, Any] = {
+    "layer_decay": 0.5,
     "learning_rate": 0.3, "momentum": 0.5, "nesterov": True, "weight_decay": 0.3, "decay_bias_and_norm": True,
     "clip_norm": 0.01, "b1": 0.5, "b2": 0.6, "eps": 0.5, "decay": 0.5, "rho": 0.5, "trust_coefficient": 0.5,
     "ns_steps": 1, "adam_learning_rate": 0.5, "rate_multipliers": (("bias", 0.5),),
@@ -63,6 +64,7 @@ SCHEDULE_COMPANIONS: dict[tuple[str, str], dict[str, Any]] = {
 # optimizer's own hands, what is decayed, clipped and scaled does not; OneCycleLR has its own idea of a unit.
 TRIED_ONCE = {
     "decay_bias_and_norm": ("adamw",), "clip_norm": ("adamw",), "rate_multipliers": ("adamw",),
+    "layer_decay": ("adamw",),
     "unit": ("StepLR", "OneCycleLR"), "warmup": ("StepLR",), "warmup_start_factor": ("StepLR",),
 }  # fmt: skip
 
@@ -122,7 +124,9 @@ def test_optimizer_keys(name: str, key: str) -> None:
     ]
 
     def path(**changes: Any) -> list[np.ndarray]:
-        optimizer = make_optimizer(optimizer_block(name, **changes), lambda base: lambda step: base, steps=4)
+        optimizer = make_optimizer(
+            optimizer_block(name, **changes), lambda base: lambda step: base, steps=4, layers=("conv", "head")
+        )
         w, state = start, optimizer.init(start)
         for gradient in gradients:
             updates, state = optimizer.update(gradient, state, w)

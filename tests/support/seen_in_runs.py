@@ -19,6 +19,7 @@ SEEN_IN_RUNS = {
     "loss.name": "optimization/test_torch.py::test_cross_entropy",
     "eval_tta": "inference/test_views.py::test_eval_tta_is_part_of_a_run",
     "eval_batch_size": "config/test_keys_act.py::test_the_evaluation_batch_size_acts",
+    "head_init": "experiment/test_probe.py::test_it_starts_with_the_best_last_layer",
     "init_from": "experiment/test_warm_start.py::test_with_the_same_classes_everything_is_taken",
     "patience": "experiment/test_fit.py::test_early_stopping_counts_across_a_resume",
     "checkpoint.every": "experiment/test_fit.py::test_checkpoints_every_other_epoch",

@@ -97,7 +97,9 @@ class ImageDataset:
 
         pixels = content[..., 0] if content.shape[-1] == 1 else content
         box = None if region is None else region(*content.shape[:2])
-        return fit_image(Image.fromarray(pixels), self.image_shape, self.resize, self.center_crop, box)
+        return fit_image(
+            Image.fromarray(pixels), self.image_shape, self.resize, self.center_crop, box, self.interpolation
+        )
 
 
 class Files:

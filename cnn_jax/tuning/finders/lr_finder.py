@@ -176,7 +176,9 @@ def prepare(config: ml_collections.ConfigDict, rates: np.ndarray) -> Experiment:
 
     return dataclasses.replace(
         experiment,
-        optimizer=make_optimizer(optimizer, scheduled, experiment.config.freeze, steps=len(rates)),
+        optimizer=make_optimizer(
+            optimizer, scheduled, experiment.config.freeze, steps=len(rates), layers=experiment.table.names
+        ),
         schedule=scheduled(optimizer.learning_rate),
     )
 
