@@ -6,13 +6,15 @@ Fine-tuning that starts from it distorts good features less than from a random l
 
 import dataclasses
 import warnings
+from collections.abc import Sequence
 
 import numpy as np
 
 # C of scikit-learn's logistic regression, for features of mean 0 and variance 1.
 _STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
-_ITERATIONS, _TOLERANCE = 500, 1e-4
+_ITERATIONS, _TOLERANCE = 200, 1e-3
 _HELD_OUT = 0.2
+_NEVER = 10.0  # a logit lower by so much
 _LEAST_DEVIATION = 1e-6
 
 
@@ -61,11 +63,11 @@ def fit_linear_probe(
     def loss(layer: tuple[np.ndarray, np.ndarray]) -> float:
         return _log_loss(others[0] @ layer[0] + layer[1], others[1], weights)
 
-    tried = {c: _fit(scaled[fitted], labels[fitted], weights, c) for c in _STRENGTHS}
-    strength = min(tried, key=lambda c: loss(tried[c]))
-    kernel, bias = tried[strength] if held_out is not None else _fit(scaled, labels, weights, strength)
+    layers = _fit(scaled[fitted], labels[fitted], weights, _STRENGTHS)
+    best = min(range(len(layers)), key=lambda i: loss(layers[i]))
+    kernel, bias = layers[best] if held_out is not None else _fit(scaled, labels, weights, _STRENGTHS[: best + 1])[-1]
     kernel = kernel / deviation[:, None]
-    return LinearProbe(kernel.astype(np.float32), (bias - mean @ kernel).astype(np.float32), strength)
+    return LinearProbe(kernel.astype(np.float32), (bias - mean @ kernel).astype(np.float32), _STRENGTHS[best])
 
 
 def _standardised(features: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -90,30 +92,36 @@ def _divided(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _fit(
-    features: np.ndarray, labels: np.ndarray, weights: np.ndarray, strength: float
-) -> tuple[np.ndarray, np.ndarray]:
-    """(kernel [D, K], bias [K]) for all K classes."""
+    features: np.ndarray, labels: np.ndarray, weights: np.ndarray, strengths: Sequence[float]
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """(kernel [D, K], bias [K]) for all K classes, by each of the rising strengths; each begins at the one before."""
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
 
     present = np.unique(labels)
     model = LogisticRegression(
-        C=strength, max_iter=_ITERATIONS, tol=_TOLERANCE, class_weight={c: float(weights[c]) for c in present}
+        max_iter=_ITERATIONS, tol=_TOLERANCE, warm_start=True, class_weight={c: float(weights[c]) for c in present}
     )
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # nearly the best is as good here
-        model.fit(features, labels)
-    coefficients, intercepts = model.coef_, model.intercept_
-    if len(present) == 2:  # one column, for the second class against the first
+    layers = []
+    for strength in strengths:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)  # nearly the best is as good here
+            model.set_params(C=strength).fit(features, labels)
+        layers.append(_of_all_classes(model.coef_, model.intercept_, present, len(weights)))
+    return layers
+
+
+def _of_all_classes(
+    coefficients: np.ndarray, intercepts: np.ndarray, present: np.ndarray, num_classes: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """(kernel [D, K], bias [K]) from scikit-learn's [classes with examples, D] and [classes with examples]."""
+    if len(present) == 2:  # one row, for the second class against the first
         coefficients = np.concatenate([-coefficients, coefficients]) / 2
         intercepts = np.concatenate([-intercepts, intercepts]) / 2
-    kernel = np.zeros((features.shape[1], len(weights)))
-    bias = np.full(len(weights), intercepts.min() - _NEVER)
+    kernel = np.zeros((coefficients.shape[1], num_classes))
+    bias = np.full(num_classes, intercepts.min() - _NEVER)
     kernel[:, present], bias[present] = coefficients.T, intercepts
     return kernel, bias
-
-
-_NEVER = 10.0  # a logit lower by so much
 
 
 def _log_loss(logits: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> float:
