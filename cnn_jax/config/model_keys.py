@@ -10,7 +10,7 @@ INITIALIZATIONS = (
     "orthogonal", "truncated_normal", "torch", "dirac",
 )  # fmt: skip
 ACTIVATIONS = ("relu", "gelu", "silu", "tanh", "sigmoid", "leaky_relu")
-PADDING_MODES = ("zero", "crop", "extend", "reflect", "wrap")
+PADDING_MODES = ("zero", "crop", "extend", "reflect", "wrap", "same")
 NORMS = ("batch", "group", "layer", "none")
 POOLINGS = ("max", "mean", "none")
 
@@ -18,7 +18,9 @@ _hidden = Key((), several(integer(1)), "units of the head's hidden layers")
 _dropout = Key(0.0, number(0, below=1), "share of features dropped before each dense layer of the head")
 _activation = Key("relu", choice(*ACTIVATIONS), "the nonlinearity")
 _padding_mode = Key(
-    "zero", choice(*PADDING_MODES), "what a convolution sees beyond the border; crop: nothing, the map shrinks"
+    "zero",
+    choice(*PADDING_MODES),
+    "what a convolution sees beyond the border; crop: nothing, the map shrinks; same: zeros where TensorFlow has them",
 )
 _initialization = Key(
     "he_normal",
