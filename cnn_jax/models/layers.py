@@ -213,14 +213,14 @@ def _fuses(norm: BatchNorm, pool: Pool, x: jax.Array) -> bool:
 
 
 class Head(nn.Module):
-    """The MLP that turns a feature vector [B, D] into logits [B, num_classes], with dropout before each layer.
+    """The MLP that turns a feature vector [B, D] into logits [B, num_classes].
 
-    Without `use_bias` the last layer has none.
+    Without `use_bias` the last layer has none. `dropout` comes before each layer, or is a rate for each one.
     """
 
     num_classes: int
     hidden: tuple[int, ...] = ()
-    dropout: float = 0.0
+    dropout: float | tuple[float, ...] = 0.0
     activation: Activation = nn.relu
     use_bias: bool = True
     initialization: Initialization = INITIALIZATIONS["he_normal"]
@@ -229,10 +229,12 @@ class Head(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array, train: bool) -> jax.Array:
         dense = partial(Dense, initialization=self.initialization, compute=self.compute)
-        for i, units in enumerate(self.hidden, start=1):
-            x = nn.Dropout(self.dropout, deterministic=not train)(x)
+        layers = len(self.hidden) + 1
+        *before, last = self.dropout if isinstance(self.dropout, tuple) else (self.dropout,) * layers
+        for i, (units, rate) in enumerate(zip(self.hidden, before, strict=True), start=1):
+            x = nn.Dropout(rate, deterministic=not train)(x)
             x = self.activation(dense(units, name=f"hidden{i}")(x))
-        x = nn.Dropout(self.dropout, deterministic=not train)(x)
+        x = nn.Dropout(last, deterministic=not train)(x)
         return dense(self.num_classes, use_bias=self.use_bias, name="logits")(x)
 
 
