@@ -149,7 +149,9 @@ KEYS: dict[str, Key] = {
     "data.classes": Key(10, integer(2), "how many classes the synthetic source has"),
     "augment": augment_key(),
     "augment_padding_mode": Key(
-        "zero", choice(*(name for name in PADDING_MODES if name != "crop")), "what augmentation sees beyond the border"
+        "zero",
+        choice(*(name for name in PADDING_MODES if name not in ("crop", "same"))),
+        "what augmentation sees beyond the border",
     ),
     "batch_size": Key(128, integer(1), "examples per training step; a last partial batch of an epoch is left out"),
     "eval_batch_size": Key(512, integer(1), "examples per evaluation step; it changes no figure"),

@@ -9,8 +9,10 @@ INITIALIZATIONS = (
     "he_normal", "he_uniform", "glorot_normal", "glorot_uniform", "lecun_normal", "lecun_uniform",
     "orthogonal", "truncated_normal", "torch", "dirac",
 )  # fmt: skip
-ACTIVATIONS = ("relu", "gelu", "silu", "tanh", "sigmoid", "leaky_relu")
-PADDING_MODES = ("zero", "crop", "extend", "reflect", "wrap")
+ACTIVATIONS = (
+    "relu", "gelu", "silu", "tanh", "sigmoid", "leaky_relu", "relu6", "hard_swish", "hard_sigmoid",
+)  # fmt: skip
+PADDING_MODES = ("zero", "crop", "extend", "reflect", "wrap", "same")
 NORMS = ("batch", "group", "layer", "none")
 POOLINGS = ("max", "mean", "none")
 
@@ -18,7 +20,9 @@ _hidden = Key((), several(integer(1)), "units of the head's hidden layers")
 _dropout = Key(0.0, number(0, below=1), "share of features dropped before each dense layer of the head")
 _activation = Key("relu", choice(*ACTIVATIONS), "the nonlinearity")
 _padding_mode = Key(
-    "zero", choice(*PADDING_MODES), "what a convolution sees beyond the border; crop: nothing, the map shrinks"
+    "zero",
+    choice(*PADDING_MODES),
+    "what a convolution sees beyond the border; crop: nothing, the map shrinks; same: zeros where TensorFlow has them",
 )
 _initialization = Key(
     "he_normal",
@@ -30,6 +34,29 @@ _resnet = {
     "zero_init_residual": Key(True, flag(), "each block starts as the identity (Goyal et al. 2017, section 5.1)"),
     "dropout": _dropout,
 }
+
+
+def _origin(*names: str, rest: str = "") -> Key:
+    why = "whose weights fit: torchvision pads both sides alike, tensorflow as its SAME; each has its BatchNorm epsilon"
+    return Key("torchvision", choice(*names), why + rest)
+
+
+_width_multiplier = Key(1.0, number(above=0), "of all channels, rounded to multiples of 8")
+_stochastic_depth = Key(
+    0.2, number(0, below=1), "share of examples that pass by the last block in training; less for those before it"
+)
+_last_dropout = Key(0.2, number(0, below=1), "share of features dropped before the last layer")
+_mobilenet_v3 = {
+    "origin": _origin("torchvision", "timm", "tensorflow", rest="; timm's are PyTorch's own"),
+    "width_multiplier": _width_multiplier,
+    "dropout": _last_dropout,
+}
+_efficientnet_lite = {"dropout": _last_dropout, "stochastic_depth": _stochastic_depth}
+_efficientnet = {
+    "origin": _origin("torchvision", "tensorflow", rest="; of timm's, those called tf_ are tensorflow's"),
+    **_efficientnet_lite,
+}
+_dropout_of_b2 = {"dropout": dataclasses.replace(_last_dropout, default=0.3)}
 
 MODELS: dict[str, Variant] = {
     "linear": Variant("cnn_jax.models.mlp:Linear", {
@@ -92,4 +119,25 @@ MODELS: dict[str, Variant] = {
         "logit_scale": Key(1 / 9, number(above=0), "what the logits are multiplied by"),
         "initialization": dataclasses.replace(_initialization, default="dirac"),
     }, stages=True),
+    "mobilenet_v2": Variant("cnn_jax.models.mobilenet_v2:MobileNetV2", {
+        "origin": _origin("torchvision", "tensorflow", rest="; timm's are as torchvision's"),
+        "width_multiplier": _width_multiplier,
+        "dropout": _last_dropout,
+    }, stages=True),
+    "mobilenet_v3_small": Variant("cnn_jax.models.mobilenet_v3:MobileNetV3Small", _mobilenet_v3, stages=True),
+    "mobilenet_v3_large": Variant("cnn_jax.models.mobilenet_v3:MobileNetV3Large", _mobilenet_v3, stages=True),
+    "efficientnet_b0": Variant("cnn_jax.models.efficientnet:EfficientNetB0", _efficientnet, stages=True),
+    "efficientnet_b1": Variant("cnn_jax.models.efficientnet:EfficientNetB1", _efficientnet, stages=True),
+    "efficientnet_b2": Variant(
+        "cnn_jax.models.efficientnet:EfficientNetB2", _efficientnet | _dropout_of_b2, stages=True
+    ),
+    "efficientnet_lite0": Variant(
+        "cnn_jax.models.efficientnet:EfficientNetLite0", _efficientnet_lite, stages=True
+    ),
+    "efficientnet_lite1": Variant(
+        "cnn_jax.models.efficientnet:EfficientNetLite1", _efficientnet_lite, stages=True
+    ),
+    "efficientnet_lite2": Variant(
+        "cnn_jax.models.efficientnet:EfficientNetLite2", _efficientnet_lite | _dropout_of_b2, stages=True
+    ),
 }  # fmt: skip

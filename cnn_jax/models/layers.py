@@ -58,12 +58,13 @@ class Pool(nn.Module):
 
 
 class Conv(nn.Module):
-    """`ops.conv` with its parameters: [B, H, W, in] -> [B, H', W', features]."""
+    """`ops.conv` with its parameters: [B, H, W, in] -> [B, H', W', features]; depthwise with as many groups as in."""
 
     features: int
     kernel_size: tuple[int, int] = (3, 3)
     stride: int = 1
     padding_mode: str = "zero"
+    groups: int = 1
     use_bias: bool = True
     initialization: Initialization = INITIALIZATIONS["he_normal"]
     compute: ComputeConfig = ComputeConfig()
@@ -72,13 +73,18 @@ class Conv(nn.Module):
     def __call__(self, x: jax.Array, *, before: Pool | None = None) -> jax.Array:
         """`before` is for `conv_norm_act` alone: the pool that follows; the bias is then left to `add_bias`."""
         dtype, param_dtype = self.compute.dtype, self.compute.param_dtype
-        shape = (*self.kernel_size, x.shape[-1], self.features)
+        if x.shape[-1] % self.groups or self.features % self.groups:
+            raise ValueError(f"{_name(self)}: {x.shape[-1]} channels to {self.features} in {self.groups} groups")
+        shape = (*self.kernel_size, x.shape[-1] // self.groups, self.features)
         kernel = self.param("kernel", self.initialization.kernel, shape, param_dtype)
         if self.use_bias:
             self.param("bias", self.initialization.bias(math.prod(shape[:3])), (self.features,), param_dtype)
         pooled = before is not None and before.is_tiling
         try:
-            y = ops.conv(x.astype(dtype), kernel.astype(dtype), (self.stride,) * 2, self.padding_mode, pooled=pooled)
+            y = ops.conv(
+                x.astype(dtype), kernel.astype(dtype), (self.stride,) * 2, self.padding_mode, groups=self.groups,
+                pooled=pooled,
+            )  # fmt: skip
         except ValueError as error:
             raise ValueError(f"{_name(self)}: {error}") from error
         return y if before is not None else self.add_bias(y)
@@ -207,14 +213,14 @@ def _fuses(norm: BatchNorm, pool: Pool, x: jax.Array) -> bool:
 
 
 class Head(nn.Module):
-    """The MLP that turns a feature vector [B, D] into logits [B, num_classes], with dropout before each layer.
+    """The MLP that turns a feature vector [B, D] into logits [B, num_classes].
 
-    Without `use_bias` the last layer has none.
+    Without `use_bias` the last layer has none. `dropout` comes before each layer, or is a rate for each one.
     """
 
     num_classes: int
     hidden: tuple[int, ...] = ()
-    dropout: float = 0.0
+    dropout: float | tuple[float, ...] = 0.0
     activation: Activation = nn.relu
     use_bias: bool = True
     initialization: Initialization = INITIALIZATIONS["he_normal"]
@@ -223,10 +229,12 @@ class Head(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array, train: bool) -> jax.Array:
         dense = partial(Dense, initialization=self.initialization, compute=self.compute)
-        for i, units in enumerate(self.hidden, start=1):
-            x = nn.Dropout(self.dropout, deterministic=not train)(x)
+        layers = len(self.hidden) + 1
+        *before, last = self.dropout if isinstance(self.dropout, tuple) else (self.dropout,) * layers
+        for i, (units, rate) in enumerate(zip(self.hidden, before, strict=True), start=1):
+            x = nn.Dropout(rate, deterministic=not train)(x)
             x = self.activation(dense(units, name=f"hidden{i}")(x))
-        x = nn.Dropout(self.dropout, deterministic=not train)(x)
+        x = nn.Dropout(last, deterministic=not train)(x)
         return dense(self.num_classes, use_bias=self.use_bias, name="logits")(x)
 
 

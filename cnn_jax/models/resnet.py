@@ -6,40 +6,12 @@ from typing import Any
 
 import flax.linen as nn
 import jax
-from jax.nn.initializers import Initializer, ones, variance_scaling, zeros
+from jax.nn.initializers import Initializer, ones, zeros
 
-from cnn_jax.models.activations import Activation
+from cnn_jax.models.blocks import ConvNorm, Stage
 from cnn_jax.models.compute_config import ComputeConfig
-from cnn_jax.models.initializers import INITIALIZATIONS, Initialization
-from cnn_jax.models.layers import Classifier, Conv, Head, Pool, conv_norm_act, make_norm, maybe_remat
-
-# The gradient keeps its size on the way back (He et al. 2015, section 2.2), as in torchvision.
-_FAN_OUT = Initialization(variance_scaling(2.0, "fan_out", "normal"))
-
-
-class ConvNorm(nn.Module):
-    """Convolution without bias, BatchNorm, activation."""
-
-    features: int
-    kernel_size: int = 3
-    stride: int = 1
-    activation: Activation | None = nn.relu
-    scale_init: Initializer = ones
-    compute: ComputeConfig = ComputeConfig()
-
-    @nn.compact
-    def __call__(self, x: jax.Array, train: bool) -> jax.Array:
-        conv = Conv(
-            self.features,
-            kernel_size=(self.kernel_size, self.kernel_size),
-            stride=self.stride,
-            use_bias=False,
-            initialization=_FAN_OUT,
-            compute=self.compute,
-            name="conv",
-        )
-        norm = make_norm("batch", self.compute, scale_init=self.scale_init, name="norm")
-        return conv_norm_act(x, conv, norm, self.activation, train=train)
+from cnn_jax.models.initializers import INITIALIZATIONS
+from cnn_jax.models.layers import Classifier, Head, Pool, maybe_remat
 
 
 def conv_stem(
@@ -95,21 +67,6 @@ class Bottleneck(nn.Module):
         return nn.relu(y + self.shortcut(x, y, train, unit, self.stride))
 
 
-class Stage(nn.Module):
-    """`depth` blocks of one width; the first one has the stride."""
-
-    block: Callable[..., nn.Module]
-    depth: int
-    width: int
-    stride: int
-
-    @nn.compact
-    def __call__(self, x: jax.Array, train: bool) -> jax.Array:
-        for i in range(self.depth):
-            x = self.block(self.width, self.stride if i == 0 else 1, name=f"block{i + 1}")(x, train)
-        return x
-
-
 class ResNet(Classifier):
     """A stem, a stage of blocks for each width, a global mean.
 
@@ -130,9 +87,10 @@ class ResNet(Classifier):
         pool = partial(maybe_remat(Pool, self.compute, static_argnums=()), "max", window=3, stride=2, padding=1)
         x = self.stem(x, train, unit, pool, self.small_images)
         block = partial(self.block, last_scale=zeros if self.zero_init_residual else ones, compute=self.compute)
-        stage = partial(maybe_remat(Stage, self.compute), block)
         for i, (depth, width) in enumerate(zip(self.blocks, self.widths, strict=False), start=1):
-            x = stage(depth, width, stride=1 if i == 1 else 2, name=f"stage{i}")(x, train)
+            first = partial(block, width, 1 if i == 1 else 2)  # which has the stride
+            blocks = (first, *[partial(block, width)] * (depth - 1))
+            x = maybe_remat(Stage, self.compute)(blocks, name=f"stage{i}")(x, train)
         return x.mean(axis=(1, 2))
 
     def head(self, x: jax.Array, train: bool) -> jax.Array:

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from cnn_jax.ops import patches, planes, rows, winograd
-from cnn_jax.ops.geometry import Geometry, Padding, same_padding, size_of, spans_of
+from cnn_jax.ops.geometry import Geometry, Padding, same_padding, size_of, spans_of, strided_padding
 
 # Edge handling by the names of the course notes -> the mode of `jnp.pad` ("crop" pads nothing).
 PAD_MODES = {"zero": "constant", "extend": "edge", "reflect": "reflect", "wrap": "wrap"}
@@ -40,7 +40,8 @@ def conv(
       kernel: [kernel height, kernel width, in / groups, out].
       strides: of height and width.
       padding_mode: what stands beyond the border: "zero" (black), "extend" (the border pixel), "reflect", "wrap";
-        or "crop": outputs that would need pixels from beyond are left out.
+        "same": black as TensorFlow pads, by a number that depends on size and stride, and of which the odd pixel comes
+        last (see `strided_padding`); "crop": nothing, outputs that would need pixels from beyond are left out.
       dilation: steps from one pixel of a window to the next; a window spans (kernel - 1) * dilation + 1.
       groups: into which the channels are divided, in and out; each output sees those of its group.
       pooled: says that a `max_pool` of small tiles follows. The result is the same, the whole map; but without a
@@ -60,8 +61,12 @@ def conv(
         )
     window = (kernel.shape[0], kernel.shape[1])
     spans = spans_of(window, dilation)
-    padding = ((0, 0), (0, 0)) if padding_mode == "crop" else same_padding(window, dilation)
-    if padding_mode not in ("crop", "zero"):
+    padding = same_padding(window, dilation)
+    if padding_mode == "crop":
+        padding = ((0, 0), (0, 0))
+    elif padding_mode == "same":
+        padding = strided_padding((images.shape[1], images.shape[2]), window, strides, dilation)
+    elif padding_mode != "zero":
         images, padding = pad(images, padding, padding_mode), ((0, 0), (0, 0))
     for size, amounts, span in zip(images.shape[1:3], padding, spans, strict=True):
         if size + sum(amounts) < span:

@@ -30,6 +30,19 @@ def same_padding(kernel_size: tuple[int, int], dilation: tuple[int, int] = (1, 1
     return ((height - 1) // 2, height // 2), ((width - 1) // 2, width // 2)
 
 
+def strided_padding(
+    size: tuple[int, int], kernel_size: tuple[int, int], strides: tuple[int, int], dilation: tuple[int, int] = (1, 1)
+) -> Padding:
+    """TensorFlow's and XLA's SAME: as few pixels as ceil(size / stride) outputs need, the odd one behind."""
+
+    def amounts(size: int, span: int, stride: int) -> tuple[int, int]:
+        total = max((-(-size // stride) - 1) * stride + span - size, 0)
+        return total // 2, total - total // 2
+
+    height, width = map(amounts, size, spans_of(kernel_size, dilation), strides)
+    return height, width
+
+
 def spans_of(window: tuple[int, int], dilation: tuple[int, int]) -> tuple[int, int]:
     """How many pixels a window reaches over, whose pixels stand `dilation` apart."""
     return (window[0] - 1) * dilation[0] + 1, (window[1] - 1) * dilation[1] + 1

@@ -115,3 +115,21 @@ def test_maximum_commutes_to_the_bit() -> None:
         for act in (None, *layers.MONOTONE):
             expected = bound(x) if act is None else act(bound(x))
             np.testing.assert_array_equal(conv_norm_act(x, bound, act=act, pool=pool, train=True), pool(expected))
+
+
+def test_a_convolution_in_groups_is_one_of_each() -> None:
+    """Output channels 2, 3 see input channels 3 to 5 alone; the kernel and its fan-in are those of a group."""
+    x = np.random.default_rng(0).standard_normal((1, 5, 5, 9)).astype(np.float32)
+    conv = Conv(6, groups=3, stride=2, padding_mode="same", use_bias=False)
+    variables = conv.init(jax.random.key(0), x)
+    kernel = variables["params"]["kernel"]
+    assert kernel.shape == (3, 3, 3, 6)
+    parts = [
+        Conv(2, stride=2, padding_mode="same", use_bias=False).apply(
+            {"params": {"kernel": kernel[..., 2 * i : 2 * i + 2]}}, x[..., 3 * i : 3 * i + 3]
+        )
+        for i in range(3)
+    ]
+    np.testing.assert_allclose(conv.apply(variables, x), jnp.concatenate(parts, axis=-1), rtol=0, atol=1e-5)
+    with pytest.raises(ValueError, match="Conv: 9 channels to 6 in 2 groups"):
+        Conv(6, groups=2).init(jax.random.key(0), x)

@@ -1,0 +1,25 @@
+"""The libraries whose state dicts are known, for each network by the name that `config.model_keys.MODELS` gives it."""
+
+from cnn_jax.models.pretrained.layouts import mobile
+from cnn_jax.models.pretrained.naming import Layout
+
+_MOBILENET_V2: dict[str, Layout] = {"torchvision": mobile.torchvision_v2, "timm": mobile.timm}
+_MOBILENET_V3: dict[str, Layout] = {"torchvision": mobile.torchvision_v3, "timm": mobile.timm}
+_EFFICIENTNET: dict[str, Layout] = {
+    "torchvision": mobile.torchvision_efficientnet,
+    "timm": mobile.timm,
+    "lukemelas": mobile.lukemelas,
+}
+_EFFICIENTNET_LITE: dict[str, Layout] = {"timm": mobile.timm, "lukemelas": mobile.lukemelas}
+
+LAYOUTS: dict[str, dict[str, Layout]] = {
+    "mobilenet_v2": _MOBILENET_V2,
+    "mobilenet_v3_small": _MOBILENET_V3,
+    "mobilenet_v3_large": _MOBILENET_V3,
+    "efficientnet_b0": _EFFICIENTNET,
+    "efficientnet_b1": _EFFICIENTNET,
+    "efficientnet_b2": _EFFICIENTNET,
+    "efficientnet_lite0": _EFFICIENTNET_LITE,
+    "efficientnet_lite1": _EFFICIENTNET_LITE,
+    "efficientnet_lite2": _EFFICIENTNET_LITE,
+}
