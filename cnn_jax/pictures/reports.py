@@ -11,7 +11,7 @@ import numpy as np
 _CURVES = {"train": "tab:blue", "validation": "tab:orange", "validation_ema": "tab:red", "validation_swa": "tab:red"}
 
 
-def plot_curves(rows: Sequence[Mapping[str, Any]], title: str, training: str, path: Path) -> Path:
+def plot_curves(rows: Sequence[Mapping[str, Any]], title: str, training: str, path: str | Path) -> Path:
     """Loss, accuracy and learning rate by epoch.
 
     Args:
@@ -61,7 +61,7 @@ def plot_curves(rows: Sequence[Mapping[str, Any]], title: str, training: str, pa
 
 def plot_schedule(
     epochs: np.ndarray, rates: np.ndarray, momenta: np.ndarray | None, marks: Sequence[tuple[float, str]], title: str,
-    path: Path,
+    path: str | Path,
 ) -> Path:  # fmt: skip
     """Rates [N] and, below them, momenta [N] over epochs [N]; marks are (epoch, what begins there)."""
     curves = [("learning rate", rates, "tab:blue")]
@@ -83,7 +83,7 @@ def plot_schedule(
     return save_figure(figure, path)
 
 
-def plot_gallery(title: str, rows: Sequence[tuple[str, Sequence[tuple[str, np.ndarray]]]], path: Path) -> Path:
+def plot_gallery(title: str, rows: Sequence[tuple[str, Sequence[tuple[str, np.ndarray]]]], path: str | Path) -> Path:
     """Rows of pictures: (label, groups), a group being (heading, images [N, H, W, C] in 0..255)."""
     gap, headroom = 0.35, 0.3  # between groups and above each row, in pictures
     widths = [sum(len(images) for _, images in groups) + gap * (len(groups) - 1) for _, groups in rows]
@@ -131,7 +131,8 @@ def set_title(figure: Any, title: str) -> None:
     figure.suptitle("\n".join(textwrap.fill(line, characters) for line in title.split("\n")), fontsize=points)
 
 
-def save_figure(figure: Any, path: Path) -> Path:
+def save_figure(figure: Any, path: str | Path) -> Path:
+    path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=110)
     return path
