@@ -94,6 +94,7 @@ def test_it_is_a_whole_notebook(tour: dict[str, Any]) -> None:
     assert [cell["execution_count"] for cell in run] == list(range(1, len(run) + 1))
     assert all(output["output_type"] in ("stream", "display_data", "execute_result") for output in outputs(tour))
     assert not [output for output in outputs(tour) if output.get("name") == "stderr"]
+    assert not [output for output in outputs(tour) if "\r" in "".join(output.get("text", []))], "pieces of bars"
 
 
 def test_its_pictures_are_stored(tour: dict[str, Any]) -> None:
