@@ -81,11 +81,12 @@ def photographs() -> list[Path]:
 @pytest.fixture(scope="module")
 def no_pictures() -> Iterator[None]:
     """For tests of many runs: the picture of its curves is a fifth of the time of a short one."""
-    from cnn_jax.pictures import evaluation, reports
+    from cnn_jax.pictures import evaluation, overview, reports
 
     with pytest.MonkeyPatch.context() as patch:
-        for module, name in ((reports, "plot_curves"), (evaluation, "plot_confusion"), (evaluation, "plot_mistakes")):
-            patch.setattr(module, name, lambda *arguments: arguments[-1])
+        drawn = ((reports, "curves"), (evaluation, "confusion"), (evaluation, "mistakes"), (overview, "overview"))
+        for module, name in drawn:
+            patch.setattr(module, f"plot_{name}", lambda *arguments: arguments[-1])
         yield
 
 

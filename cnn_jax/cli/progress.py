@@ -1,12 +1,13 @@
-"""What people see while something runs: lines and progress bars, on standard error."""
+"""What people see while something runs: lines and progress bars, on standard error; in a notebook on its page."""
 
 import shlex
 import sys
 import time
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TextIO
 
 from cnn_jax.errors import shown
 
@@ -22,16 +23,41 @@ def be_silent() -> None:
     _silent = True
 
 
+def stream() -> TextIO:
+    """Where lines and bars go. Standard error stands on red in a notebook, whose output no program reads."""
+    return sys.stdout if in_notebook() else sys.stderr
+
+
+def in_notebook() -> bool:
+    """Whether this process is the kernel of a notebook: somebody watches, though there is no terminal."""
+    get_ipython = getattr(sys.modules.get("IPython"), "get_ipython", None)
+    return get_ipython is not None and hasattr(get_ipython(), "kernel")
+
+
+def _is_watched() -> bool:
+    return in_notebook() or sys.stderr.isatty()
+
+
 def progress_bar(total: int, description: str, unit: str, initial: int = 0) -> Any:
     """A tqdm bar; where nobody watches (a log file), a plain line every half minute instead."""
-    if _silent or not sys.stderr.isatty():
+    if _silent or not _is_watched():
         return Lines(total, description, unit, initial)
-    from tqdm import tqdm
-
-    return tqdm(
-        total=total, desc=description, unit=unit, initial=initial, file=sys.stderr, dynamic_ncols=True, leave=False,
+    return _tqdm()(
+        total=total, desc=description, unit=unit, initial=initial, file=stream(), dynamic_ncols=True, leave=False,
         delay=0.3,
     )  # fmt: skip
+
+
+def _tqdm() -> Any:
+    if not in_notebook():
+        from tqdm import tqdm
+
+        return tqdm
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that ipywidgets is not installed: then it is a bar of text
+        from tqdm import auto
+
+    return auto.tqdm
 
 
 class Lines:
@@ -61,18 +87,18 @@ class Lines:
 
     def write(self, line: str, file: Any = None) -> None:
         if not _silent:
-            print(line, file=file or sys.stderr, flush=True)
+            print(line, file=file or stream(), flush=True)
 
 
 def announce(text: str) -> None:
     """Prints lines. They may hold names out of files: what a terminal would obey is escaped."""
     if not _silent:
-        print("\n".join(stamped(shown(line)) for line in text.split("\n")), file=sys.stderr, flush=True)
+        print("\n".join(stamped(shown(line)) for line in text.split("\n")), file=stream(), flush=True)
 
 
 def stamped(line: str) -> str:
     """The line behind date and time where nobody watches: a log is read later. An empty line stays empty."""
-    return f"{time.strftime('%Y-%m-%d %H:%M:%S')}  {line}" if line and not sys.stderr.isatty() else line
+    return f"{time.strftime('%Y-%m-%d %H:%M:%S')}  {line}" if line and not _is_watched() else line
 
 
 def command(*words: str) -> str:

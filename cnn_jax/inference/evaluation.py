@@ -14,11 +14,13 @@ from cnn_jax.cli.progress import announce, progress_bar
 from cnn_jax.errors import InputError, shown
 from cnn_jax.inference.evaluation_data import EvaluationData, load_evaluation_data, load_split
 from cnn_jax.inference.metrics import measure, softmax
-from cnn_jax.inference.mistakes import find_mistakes, list_predictions, panel
+from cnn_jax.inference.mistakes import find_mistakes, list_predictions, overview_example, panel
 from cnn_jax.inference.run import Run, load_run
 from cnn_jax.inference.tables import write_evaluated
 from cnn_jax.inference.tta import check_views
 from cnn_jax.pictures import evaluation as pictures
+from cnn_jax.pictures import overview
+from cnn_jax.runs.metrics_file import read_rows
 
 __all__ = ["Assessment", "Evaluation", "assess", "evaluate", "load_split"]
 
@@ -51,7 +53,7 @@ class Assessment:
 def assess(
     workdir: str | Path, split: str = "test", data_dir: str | None = None, tta: Sequence[str] = ()
 ) -> Assessment:
-    """Evaluates a run's best weights; writes `evaluation.json`, `predictions.csv`, the confusion matrix and mistakes.
+    """Evaluates a run's best weights; writes `evaluation.json`, `predictions.csv` and three pictures.
 
     Args:
       workdir: a run directory.
@@ -141,7 +143,21 @@ def _write(
     what = f"the {len(panels)} most confident of {len(wrong):,} mistakes" if len(wrong) else "no mistakes"
     framed = "; framed: what the model saw" if any(drawn.part != pictures.WHOLE for drawn in panels) else ""
     mistakes = pictures.plot_mistakes(panels, f"{name}, {what}{framed}\n{accuracy}", plots / f"mistakes{suffix}.png")
-    return report, predictions, confusion, mistakes
+    at_a_glance = _draw_overview(workdir, run, chosen.examples, matrix, evaluation, f"{name}: {accuracy}",
+                              plots / f"overview{suffix}.png")  # fmt: skip
+    return report, predictions, confusion, mistakes, at_a_glance
+
+
+def _draw_overview(
+    workdir: Path, run: Run, examples: data.Split, matrix: np.ndarray, evaluation: Evaluation, title: str, path: Path
+) -> Path:
+    """With a few mistakes, and then the first images that are right."""
+    right = [i for i, row in enumerate(evaluation.predictions) if row["label"] == row["prediction"]]
+    columns, rows = overview.grid(run.class_names)
+    wrong = evaluation.mistakes[: max(columns, columns * rows - len(right))]
+    drawn = [overview_example(examples, int(i), evaluation.predictions[i]) for i in [*wrong, *right][: columns * rows]]
+    log = read_rows(workdir / "metrics.jsonl")
+    return overview.plot_overview(drawn, log, matrix, run.class_names, title, path)
 
 
 def _root(names: Sequence[str]) -> str:

@@ -1,4 +1,4 @@
-"""Where a model fails: a row for every prediction, and the worst mistakes as pictures."""
+"""What a model says of single images: a row for every prediction, and pictures of some, the worst mistakes first."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,6 +11,7 @@ from cnn_jax.data.reading.levels import to_8_bit
 from cnn_jax.data.reading.visible import visible_part
 from cnn_jax.errors import InputError
 from cnn_jax.pictures.evaluation import WHOLE, Panel
+from cnn_jax.pictures.overview import Example
 
 _LONGEST_NAME = 40  # of a class above a panel
 _SIDE = 240  # of a panel's picture, in pixels
@@ -55,6 +56,11 @@ def panel(examples: Split, index: int, row: dict[str, Any], root: str) -> Panel:
     heading = f"{label}, taken for\n{prediction} ({row['probability']:.1%})"
     image, part = _original(examples, index)
     return Panel(image, heading, row["path"].removeprefix(root), part)
+
+
+def overview_example(examples: Split, index: int, row: dict[str, Any]) -> Example:
+    """An image with its prediction as the overview draws it; arguments as for `panel`."""
+    return Example(_original(examples, index)[0], row["label"], row["prediction"], row["probability"])
 
 
 def _short(name: str) -> str:

@@ -10,9 +10,12 @@ if TYPE_CHECKING:
     import pandas
 
 
-@dataclasses.dataclass(frozen=True)
+_LINE, _TABLE = 5, 20  # images that are shown
+
+
+@dataclasses.dataclass(frozen=True, repr=False)
 class Predictions:
-    """Of N images.
+    """Of N images. A notebook shows them as a table.
 
     Attributes:
       probabilities: float64 [N, K].
@@ -47,6 +50,25 @@ class Predictions:
         table = pandas.DataFrame(self.probabilities, columns=list(self.class_names))
         likeliest = {"prediction": self.names, "probability": self.probabilities.max(axis=1)}
         return pandas.concat([pandas.DataFrame(likeliest), table], axis=1)
+
+    def __repr__(self) -> str:
+        likeliest = [f"{name} ({probability:.1%})" for name, probability in self._first(_LINE)]
+        more = ["..."] if len(self) > _LINE else []
+        images = "1 image" if len(self) == 1 else f"{len(self):,} images"
+        return f"<Predictions of {images}, {len(self.class_names):,} classes: {', '.join(likeliest + more)}>"
+
+    def _repr_html_(self) -> str:
+        """The three likeliest classes of the first images."""
+        import pandas
+
+        first = self._first(_TABLE)
+        cells = [[f"{name} ({probability:.1%})" for name, probability in image] for image in first.top(3)]
+        names = ("prediction", "second", "third")[: len(self.class_names)]
+        table: str = pandas.DataFrame(cells, columns=list(names)).to_html(escape=True)
+        return table if len(first) == len(self) else f"{table}<p>the first {len(first)} of {len(self):,} images</p>"
+
+    def _first(self, count: int) -> "Predictions":
+        return dataclasses.replace(self, probabilities=self.probabilities[:count])
 
     def __len__(self) -> int:
         return len(self.probabilities)

@@ -49,7 +49,7 @@ def make_apply(model: Classifier, normalization: Normalization, views: Sequence[
     return with_tta(apply, views)
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, repr=False)
 class Run:
     """A trained model with all that it takes to use it on a new image.
 
@@ -68,6 +68,12 @@ class Run:
     apply: Apply
     resolved: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     workdir: Path | None = None
+
+    def __repr__(self) -> str:
+        height, width, channels = self.image_shape
+        where = shown(str(self.workdir or "in memory"))
+        images = f"images of {height}x{width}x{channels}"
+        return f"<Run {where}: {self.config.model.name}, {images}, {len(self.class_names):,} classes>"
 
     def predict(self, images: Any) -> Predictions:
         """The classes of images.

@@ -40,7 +40,7 @@ _QUICK = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passe
 Row = tuple[str, list[tuple[str, np.ndarray]]]
 
 
-def draw_gallery(config: ml_collections.ConfigDict, path: Path, every: bool = False) -> Path:
+def draw_gallery(config: ml_collections.ConfigDict, path: str | Path, every: bool = False) -> Path:
     """Draws the config's own pipeline, and its operations at several strengths, on images of its training split.
 
     Args:

@@ -31,7 +31,7 @@ class Panel:
     part: tuple[float, float, float, float] = WHOLE
 
 
-def plot_confusion(confusion: np.ndarray, class_names: Sequence[str], title: str, path: Path) -> Path:
+def plot_confusion(confusion: np.ndarray, class_names: Sequence[str], title: str, path: str | Path) -> Path:
     """A confusion matrix [K, K] (rows: labels): shares of each row as colours, counts as numbers.
 
     Recall and how many images there are stand beside each row, precision and how many were predicted above each
@@ -81,7 +81,7 @@ def _ratios(hits: np.ndarray, totals: np.ndarray) -> list[str]:
     return [f"{hit / total:.0%} of {total:,}" if total else _NONE for hit, total in zip(hits, totals, strict=True)]
 
 
-def plot_mistakes(panels: Sequence[Panel], title: str, path: Path) -> Path:
+def plot_mistakes(panels: Sequence[Panel], title: str, path: str | Path) -> Path:
     """Pictures that were classified wrongly, in rows of six."""
     columns = int(np.clip(len(panels), 3, _COLUMNS))
     rows = max(1, -(-len(panels) // columns))

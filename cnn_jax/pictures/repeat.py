@@ -20,7 +20,7 @@ class _Spread(Protocol):
 Panel = tuple[str, Sequence[float], Sequence[tuple[float, float] | None], _Spread]
 
 
-def plot_repeat(runs: Sequence[str], panels: Sequence[Panel], title: str, path: Path) -> Path:
+def plot_repeat(runs: Sequence[str], panels: Sequence[Panel], title: str, path: str | Path) -> Path:
     """A point for each run, their mean, and its interval.
 
     Args:

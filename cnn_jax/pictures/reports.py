@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-_CURVES = {"train": "tab:blue", "validation": "tab:orange", "validation_ema": "tab:red", "validation_swa": "tab:red"}
+CURVES = {"train": "tab:blue", "validation": "tab:orange", "validation_ema": "tab:red", "validation_swa": "tab:red"}
 
 
-def plot_curves(rows: Sequence[Mapping[str, Any]], title: str, training: str, path: Path) -> Path:
+def plot_curves(rows: Sequence[Mapping[str, Any]], title: str, training: str, path: str | Path) -> Path:
     """Loss, accuracy and learning rate by epoch.
 
     Args:
@@ -26,7 +26,7 @@ def plot_curves(rows: Sequence[Mapping[str, Any]], title: str, training: str, pa
     figure, axes = new_figure(1, 3, (13, 4.2), margins)
     set_title(figure, title)
     for axis, name in zip(axes[:2], ("loss", "accuracy"), strict=True):
-        for split, color in _CURVES.items():
+        for split, color in CURVES.items():
             points = [(row["epoch"], row[name]) for row in rows if row["split"] == split and name in row]
             if points:
                 axis.plot(
@@ -61,7 +61,7 @@ def plot_curves(rows: Sequence[Mapping[str, Any]], title: str, training: str, pa
 
 def plot_schedule(
     epochs: np.ndarray, rates: np.ndarray, momenta: np.ndarray | None, marks: Sequence[tuple[float, str]], title: str,
-    path: Path,
+    path: str | Path,
 ) -> Path:  # fmt: skip
     """Rates [N] and, below them, momenta [N] over epochs [N]; marks are (epoch, what begins there)."""
     curves = [("learning rate", rates, "tab:blue")]
@@ -83,7 +83,7 @@ def plot_schedule(
     return save_figure(figure, path)
 
 
-def plot_gallery(title: str, rows: Sequence[tuple[str, Sequence[tuple[str, np.ndarray]]]], path: Path) -> Path:
+def plot_gallery(title: str, rows: Sequence[tuple[str, Sequence[tuple[str, np.ndarray]]]], path: str | Path) -> Path:
     """Rows of pictures: (label, groups), a group being (heading, images [N, H, W, C] in 0..255)."""
     gap, headroom = 0.35, 0.3  # between groups and above each row, in pictures
     widths = [sum(len(images) for _, images in groups) + gap * (len(groups) - 1) for _, groups in rows]
@@ -109,8 +109,9 @@ def plot_gallery(title: str, rows: Sequence[tuple[str, Sequence[tuple[str, np.nd
 
 
 def new_figure(
-    rows: int, columns: int, size: tuple[float, float], margins: Mapping[str, float] | None = None
-) -> tuple[Any, list[Any]]:
+    rows: int, columns: int, size: tuple[float, float], margins: Mapping[str, float] | None = None,
+    width_ratios: Sequence[float] | None = None,
+) -> tuple[Any, list[Any]]:  # fmt: skip
     """A figure of `size` inches and its axes. Without margins matplotlib finds them: as long again as drawing."""
     # Figure without pyplot: no global state, no window system.
     import matplotlib
@@ -120,18 +121,19 @@ def new_figure(
     matplotlib.rcParams["text.parse_math"] = False  # a class may be called $x$
     figure = Figure(figsize=size, layout=None if margins else "constrained")
     FigureCanvasAgg(figure)
-    axes = figure.subplots(rows, columns, squeeze=False, gridspec_kw=dict(margins or {}))
+    axes = figure.subplots(rows, columns, squeeze=False, gridspec_kw=dict(margins or {}), width_ratios=width_ratios)
     return figure, list(axes.reshape(-1))
 
 
-def set_title(figure: Any, title: str) -> None:
-    """A title above all axes, in lines that fit the figure."""
-    points = float(np.clip(0.8 * figure.get_figwidth(), 11, 20))
+def set_title(figure: Any, title: str, points: float | None = None) -> None:
+    """A title above all axes, in lines that fit the figure; the size of its letters follows the figure's."""
+    points = points or float(np.clip(0.8 * figure.get_figwidth(), 11, 20))
     characters = int(figure.get_figwidth() * 72 / (0.55 * points))
     figure.suptitle("\n".join(textwrap.fill(line, characters) for line in title.split("\n")), fontsize=points)
 
 
-def save_figure(figure: Any, path: Path) -> Path:
+def save_figure(figure: Any, path: str | Path) -> Path:
+    path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=110)
     return path

@@ -30,7 +30,7 @@ def count_steps_per_epoch(config: ml_collections.ConfigDict) -> int:
     return examples // config.batch_size
 
 
-def draw_schedule(config: ml_collections.ConfigDict, steps_per_epoch: int, path: Path) -> str:
+def draw_schedule(config: ml_collections.ConfigDict, steps_per_epoch: int, path: str | Path) -> str:
     """Draws the schedule of a validated config into a PNG, and says in a few lines what it does.
 
     Raises:
@@ -38,6 +38,7 @@ def draw_schedule(config: ml_collections.ConfigDict, steps_per_epoch: int, path:
     """
     import jax.numpy as jnp
 
+    path = Path(path)
     if not path.suffix or path.is_dir():
         raise InputError(f"--output={path}: it must name a picture, as in {path / 'schedule.png'}")
     base, epochs, block = config.optimizer.learning_rate, config.num_epochs, config.schedule

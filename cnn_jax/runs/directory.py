@@ -18,7 +18,8 @@ _SECONDS_UNTIL_SEEN = 10.0
 _STARTS_KEPT = 100
 # What a run that goes on makes untrue.
 _OF_THE_END = (
-    "summary.json", "evaluation*.json", "predictions*.csv", "plots/confusion*.png", "plots/mistakes*.png"
+    "summary.json", "evaluation*.json", "predictions*.csv", "plots/confusion*.png", "plots/mistakes*.png",
+    "plots/overview*.png",
 )  # fmt: skip
 # They say how and where a run is made, not what comes out.
 MAY_CHANGE = (

@@ -1,7 +1,6 @@
 """The one training loop: epochs of steps, each followed by an evaluation; saved on the way; stoppable at any step."""
 
 import contextlib
-import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NoReturn
@@ -9,7 +8,7 @@ from typing import Any, NoReturn
 import jax
 import numpy as np
 
-from cnn_jax.cli.progress import progress_bar, stamped
+from cnn_jax.cli.progress import progress_bar, stamped, stream
 from cnn_jax.cli.signals import Shutdown
 from cnn_jax.distributed import hosts
 from cnn_jax.errors import InputError, Interrupted, NonFiniteError
@@ -116,7 +115,7 @@ class Trainer:
         close_epoch(loop_state, metrics, step, config)
         for split, figures in metrics.items():
             self._log(step, {"epoch": loop_state.epoch, "split": split, **figures})
-        self._bar.write(stamped(_line(loop_state.epoch, config, metrics)), file=sys.stderr)
+        self._bar.write(stamped(_line(loop_state.epoch, config, metrics)), file=stream())
         self.state = self._program.after_epoch(state, metrics)  # what it has to say comes after its epoch's line
         is_best = loop_state.best is not None and loop_state.best["epoch"] == loop_state.epoch
         try:

@@ -71,7 +71,7 @@ class EpochEnd:
     step: int
     metrics: Mapping[str, Mapping[str, float]]
     is_best: bool
-    variables: Any
+    variables: Any = dataclasses.field(repr=False)
 
 
 Callback = Callable[[EpochEnd], bool | None]

@@ -6,7 +6,8 @@ from cnn_jax.runs.directory import open_run_directory
 from tests.support.helpers import tiny_config
 
 OF_THE_END = ["summary.json", "evaluation.json", "evaluation_validation.json", "predictions.csv",
-              "predictions_all_new.csv", "plots/confusion.png", "plots/mistakes_validation.png"]  # fmt: skip
+              "predictions_all_new.csv", "plots/confusion.png", "plots/mistakes_validation.png",
+              "plots/overview.png"]  # fmt: skip
 
 
 def test_a_longer_run_drops_its_evaluations(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ _MARKS = {"valley": "tab:green", "steepest": "tab:orange", "minimum": "tab:purpl
 
 def plot_lr_sweeps(
     rates: np.ndarray, losses: Mapping[int, np.ndarray], readings: Mapping[int, Reading],
-    suggestions: Mapping[str, float], divergence: float | None, path: Path,
+    suggestions: Mapping[str, float], divergence: float | None, path: str | Path,
 ) -> Path:  # fmt: skip
     """Loss over the rate for each seed: points as measured, lines smoothed; suggestions and divergence as marks."""
     figure, (axis,) = new_figure(1, 1, (9, 5))
@@ -42,7 +42,7 @@ def plot_lr_sweeps(
 
 def plot_batch_sizes(
     rates: Mapping[int, float], quartiles: Mapping[int, tuple[float, float]], memory: Mapping[int, int], limit: float,
-    chosen: int, path: Path,
+    chosen: int, path: str | Path,
 ) -> Path:  # fmt: skip
     """Images a second, and bytes of a device, over the batch size.
 

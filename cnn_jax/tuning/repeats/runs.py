@@ -1,12 +1,11 @@
 """The runs of a repeat as processes, several at once: each is started, watched, and stopped with this one."""
 
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from cnn_jax.cli.progress import progress_bar
+from cnn_jax.cli.progress import progress_bar, stream
 from cnn_jax.cli.signals import Shutdown, SweepStopSignals
 from cnn_jax.errors import InputError, Interrupted, SaveError
 from cnn_jax.tuning.sweeps.locks import TrialLock
@@ -68,7 +67,7 @@ class Runs:
         while signals.received is None and (self._waiting or self._running):
             self._start_more()
             if not self._running and self._waiting and not said:
-                self._bar.write(f"waiting for another process that has {self._waiting[0]}", file=sys.stderr)
+                self._bar.write(f"waiting for another process that has {self._waiting[0]}", file=stream())
                 said = True
             self._look()
             time.sleep(_SECONDS_BETWEEN_LOOKS)
@@ -106,7 +105,7 @@ class Runs:
 
     def _ended(self, name: str) -> None:
         self._bar.update(1)
-        self._bar.write(self._after_each(name), file=sys.stderr)
+        self._bar.write(self._after_each(name), file=stream())
 
     def _forget(self, running: _Running) -> None:
         """A log of a run that never was."""

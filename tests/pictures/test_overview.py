@@ -1,0 +1,77 @@
+"""plots/overview.png of an evaluation, and the one of the digits that the documentation shows."""
+
+import itertools
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cnn_jax.inference.evaluation import assess
+from cnn_jax.pictures import overview
+from cnn_jax.pictures.overview import Example
+from tests.support.helpers import ROOT, read_json, script
+
+
+def check_picture(path: Path) -> None:
+    """Wide, small, for a light and a dark page; each of its three parts has something on it."""
+    assert path.stat().st_size < 200_000
+    with Image.open(path) as opened:
+        pixels = np.asarray(opened.convert("RGBA"))
+    assert pixels.shape[1] > 1200
+    assert 2 < pixels.shape[1] / pixels.shape[0] < 3
+    assert pixels[..., 3].min() == 255, "not transparent: its letters are dark"
+    for part in np.array_split(pixels[40:, :, :3].astype(int), 3, axis=1):
+        ink = part.min(axis=-1) < 128
+        assert 0.005 < ink.mean() < 0.6
+
+
+def test_evaluate_draws_it(trained: Path, tmp_path: Path) -> None:
+    run = shutil.copytree(trained, tmp_path / "digits")
+    result = script("evaluate.py", f"--workdir={run}")
+    assert result.returncode == 0, result.stderr
+    assert f"{run / 'plots/overview.png'}" in result.stdout
+    check_picture(run / "plots/overview.png")
+
+
+def test_the_one_in_the_docs_is_such() -> None:
+    """Of runs/digits after `make train` and scripts/evaluate.py."""
+    check_picture(ROOT / "docs/images/digits.png")
+
+
+def test_mistakes_come_first(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A row of them at most, the surest first; then the first images of the split that are right."""
+    drawn: list[Any] = []
+    monkeypatch.setattr(overview, "plot_overview", lambda *arguments: drawn.extend(arguments) or arguments[-1])
+    run = shutil.copytree(trained, tmp_path / "run")
+    figures = assess(run).figures
+    examples, rows, matrix, names, title, path = drawn
+    wrong = read_json(run / "evaluation.json")["mistakes"][:6]
+    assert len(wrong) == 6
+    assert [(e.label, e.prediction, e.probability) for e in examples[:6]] == [
+        (row["label"], row["prediction"], row["probability"]) for row in wrong
+    ]
+    assert len(examples) == 24
+    assert all(example.label == example.prediction for example in examples[6:])
+    assert {row["split"] for row in rows} == {"train", "validation", "test"}
+    assert matrix.trace() == figures["correct"]
+    assert title.startswith(f"run: test accuracy {figures['accuracy']:.2%}")
+    assert (len(names), path) == (10, run / "plots/overview.png")
+
+
+@pytest.mark.parametrize("name", ["10", "a long name of a class"])
+def test_mistakes_are_red(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Headings of neighbours do not touch; a picture of any shape and a run without a log will do."""
+    figures: list[Any] = []
+    monkeypatch.setattr(overview, "save_figure", lambda figure, path: figures.append(figure))
+    columns, rows = overview.grid([name, "9"])
+    images = [np.full(shape, 90, np.uint8) for shape in ((8, 8, 1), (30, 60, 3), (60, 30, 3))]
+    examples = [Example(images[i % 3], "9" if i == 0 else name, name, 1.0) for i in range(columns * rows)]
+    overview.plot_overview(examples, [], np.array([[0, 0], [1, 9]]), [name, "9"], "a title", tmp_path / "a.png")
+    figures[0].canvas.draw()
+    headings = figures[0].axes[0].texts
+    assert [heading.get_color() for heading in headings] == ["tab:red"] + ["black"] * (columns * rows - 1)
+    boxes = [heading.get_window_extent() for heading in headings]
+    assert all(a.x1 < b.x0 for a, b in itertools.pairwise(boxes) if b.x0 > a.x0)
