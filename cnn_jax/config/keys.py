@@ -131,8 +131,9 @@ KEYS: dict[str, Key] = {
         "format has, 1 of floats",
     ),
     "data.normalization": Key(
-        "dataset", choice("dataset", "unit", "half", "per_image", "none"),
-        "dataset: mean and std of the training split; unit: pixels / 255; half: mean and std 0.5",
+        "dataset", choice("dataset", "unit", "half", "imagenet", "pretrained", "per_image", "none"),
+        "dataset: mean and std of the training split; unit: pixels / 255; half: mean and std 0.5; pretrained: as it was "
+        "for init_from",
     ),
     "data.loading": Key(
         "auto", choice("auto", "resident", "streamed"),
@@ -179,7 +180,9 @@ KEYS: dict[str, Key] = {
         "stop", choice("stop", "skip"), "what a step does whose loss or gradients are not finite: stop, or be left out"
     ),
     "init_from": Key(
-        None, maybe(text()), "a run directory whose best weights are the start; with other classes the head is new"
+        None, maybe(text()),
+        "a run directory, a file of weights, or the name of published ones (mobilenet_v2), from which training starts; "
+        "with other classes the head is new",
     ),
     "head_init": Key(
         "random", choice("random", "linear_probe"),

@@ -12,6 +12,10 @@ import numpy as np
 from cnn_jax.data.splits import Splits
 
 
+# Of ImageNet's training images, as torchvision and timm have them.
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
 @dataclasses.dataclass(frozen=True)
 class Normalization:
     """(pixel / 255 - mean) / std per channel; or each image by its own mean and deviation (`per_image`)."""
@@ -29,10 +33,15 @@ class Normalization:
 
 
 def make_normalization(name: str, splits: Splits) -> Normalization:
-    """`dataset`: mean and std of the training split; `unit`: to [0, 1]; `half`: to [-1, 1]; `none`: 0..255."""
+    """`dataset`: mean and std of the training split; `unit`: to [0, 1]; `half`: to [-1, 1]; `imagenet`: its mean and std; `none`: 0..255."""
     channels = splits.image_shape[2]
     if name == "dataset":
         return Normalization(name, splits.mean, splits.std)
+    if name == "imagenet":
+        mean, std = np.array(IMAGENET_MEAN), np.array(IMAGENET_STD)
+        if channels == 1:
+            mean, std = mean.mean(keepdims=True), std.mean(keepdims=True)
+        return Normalization(name, tuple(map(float, mean)), tuple(map(float, std)))
     mean, std = {"unit": (0.0, 1.0), "half": (0.5, 0.5), "per_image": (0.0, 1.0), "none": (0.0, 1 / 255)}[name]
     return Normalization(name, (mean,) * channels, (std,) * channels)
 

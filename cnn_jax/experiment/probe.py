@@ -3,23 +3,26 @@
 import dataclasses
 import hashlib
 import json
+from typing import Any
 
 import jax
 import numpy as np
 
 from cnn_jax.cli.progress import progress_bar
 from cnn_jax.config.tree import to_json
+from cnn_jax.data.normalize import normalize
 from cnn_jax.data.reading import cache
 from cnn_jax.data.splits import Split
 from cnn_jax.errors import InputError
 from cnn_jax.experiment.setup import Experiment
 from cnn_jax.experiment.warm_start import WarmStart
-from cnn_jax.inference.run import Run, make_apply
+from cnn_jax.inference.run import Run
 from cnn_jax.models import variable_shapes
+from cnn_jax.models.last_layer import LAST_LAYER, last_layer_inputs
 from cnn_jax.optimization.losses import make_class_weights
 from cnn_jax.training.linear_probe import fit_linear_probe
 
-_LAYER = "logits"
+_HEAD, _LAYER = LAST_LAYER
 
 
 def check_probe(experiment: Experiment) -> None:
@@ -29,11 +32,10 @@ def check_probe(experiment: Experiment) -> None:
         return
     if config.init_from is None:
         raise InputError("config.head_init='linear_probe': it needs a trained backbone; set init_from")
-    head = variable_shapes(experiment.model, experiment.splits.image_shape)["params"].get("head", {})
-    if set(head) != {_LAYER}:
+    params = variable_shapes(experiment.model, experiment.splits.image_shape)["params"]
+    if set(params.get(_HEAD, {}).get(_LAYER, {})) != {"kernel", "bias"}:
         raise InputError(
-            f"config.head_init='linear_probe': the head of '{config.model.name}' must be 'head/{_LAYER}' alone, and "
-            f"it has {', '.join(head) or 'none'}; take no hidden layers (model.hidden=())"
+            f"config.head_init='linear_probe': '{config.model.name}' has no last layer '{_HEAD}/{_LAYER}' with a bias"
         )
     if len(np.unique(experiment.splits.train.labels)) < 2:
         raise InputError("config.head_init='linear_probe': the training split has images of one class only")
@@ -56,22 +58,25 @@ def with_probe(experiment: Experiment, start: WarmStart) -> WarmStart:
         counts = np.bincount(splits.train.labels, minlength=splits.num_classes)
         weights = (1 if weights is None else weights) * len(splits.train) / np.maximum(counts, 1) / splits.num_classes
     probe = fit_linear_probe(train, splits.train.labels, splits.num_classes, held_out, weights)
-    head = {_LAYER: {"kernel": probe.kernel, "bias": probe.bias}}
-    params = {**start.variables["params"], "head": head}
+    head = {**run.variables["params"][_HEAD], _LAYER: {"kernel": probe.kernel, "bias": probe.bias}}
+    params = {**start.variables["params"], _HEAD: head}
     note = f"head_init=linear_probe: logistic regression on {train.shape[1]} features, C={probe.strength:g}"
     return dataclasses.replace(start, variables={**start.variables, "params": params}, notes=(*start.notes, note))
 
 
 def _as_run(experiment: Experiment, start: WarmStart) -> Run:
-    """The backbone in use; its head, of which nothing is asked, is zeros."""
-    splits = experiment.splits
-    like = variable_shapes(experiment.model, splits.image_shape)
-    head = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), like["params"]["head"])
-    variables = {**start.variables, "params": {**start.variables["params"], "head": head}}
-    return Run(
-        experiment.config, splits.image_shape, splits.class_names, experiment.normalization,
-        jax.tree.map(np.asarray, variables), make_apply(experiment.model, experiment.normalization),
-    )  # fmt: skip
+    """The network, whose "logits" are what its last layer sees; that layer itself is zeros."""
+    model, normalization, splits = experiment.model, experiment.normalization, experiment.splits
+
+    def features(variables: Any, images: jax.Array) -> jax.Array:
+        return last_layer_inputs(model, variables, normalize(images, normalization, model.compute.param_dtype))
+
+    like = variable_shapes(model, splits.image_shape)
+    blank = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), like["params"][_HEAD][_LAYER])
+    given = start.variables["params"]
+    params = {**given, _HEAD: {**given.get(_HEAD, {}), _LAYER: blank}}
+    variables = jax.tree.map(np.asarray, {**start.variables, "params": params})
+    return Run(experiment.config, splits.image_shape, splits.class_names, normalization, variables, features)
 
 
 def _features(run: Run, split: Split, key: str) -> np.ndarray:
@@ -79,7 +84,7 @@ def _features(run: Run, split: Split, key: str) -> np.ndarray:
 
     def compute() -> np.ndarray:
         with progress_bar(len(split), "features", "image") as bar:
-            return run.embed(split, bar.update)
+            return run.logits(split, bar.update).astype(np.float32)
 
     return cache.array(f"features-{key}", compute)
 
@@ -93,8 +98,7 @@ def _identity(run: Run, experiment: Experiment) -> str:
         "precision": config["precision"], "normalization": run.normalization.to_json(),
     }  # fmt: skip
     digest = hashlib.sha256(json.dumps(parts, sort_keys=True).encode())
-    backbone = {kind: {k: v for k, v in tree.items() if k != "head"} for kind, tree in run.variables.items()}
-    for path, leaf in jax.tree_util.tree_leaves_with_path(backbone):
+    for path, leaf in jax.tree_util.tree_leaves_with_path(run.variables):
         digest.update(jax.tree_util.keystr(path).encode())
         digest.update(np.ascontiguousarray(leaf).data)
     return digest.hexdigest()[:32]

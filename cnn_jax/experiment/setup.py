@@ -18,6 +18,7 @@ from cnn_jax.data.feeding.device_dataset import DeviceDataset, put_on_device
 from cnn_jax.data.normalize import Normalization, make_normalization
 from cnn_jax.distributed import hosts
 from cnn_jax.errors import InputError
+from cnn_jax.experiment.published import normalization_of
 from cnn_jax.models import Classifier, Table, make_model, make_table, variable_shapes
 from cnn_jax.models.parameter_names import check_patterns
 from cnn_jax.optimization.losses import make_class_weights
@@ -130,10 +131,19 @@ def build(
     if notes:
         announce("\n".join(notes))
     return Experiment(
-        config, splits, augment, make_normalization(config.data.normalization, splits), model,
+        config, splits, augment, _make_normalization(config, splits), model,
         _make_optimizer(config, scheduled, steps_per_epoch, table), scheduled(config.optimizer.learning_rate),
         steps_per_epoch, table, devices,
     )  # fmt: skip
+
+
+def _make_normalization(config: ml_collections.ConfigDict, splits: data.Splits) -> Normalization:
+    name = config.data.normalization
+    if name != "pretrained":
+        return make_normalization(name, splits)
+    if config.init_from is None:
+        raise InputError("config.data.normalization='pretrained': it is that of init_from, which is not set")
+    return normalization_of(config.init_from, splits.image_shape[2])
 
 
 def _make_optimizer(

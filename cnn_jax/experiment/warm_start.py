@@ -10,6 +10,7 @@ import optax
 
 from cnn_jax.data.normalize import Normalization
 from cnn_jax.errors import InputError
+from cnn_jax.experiment.published import is_published, read_published, unknown
 from cnn_jax.inference.run import Run, load_run
 from cnn_jax.models import Classifier, variable_shapes
 from cnn_jax.models.parameter_names import parameter_names
@@ -34,22 +35,31 @@ class WarmStart:
 
 def read_init_from(
     init_from: str | Path,
+    name: str,
     model: Classifier,
     image_shape: tuple[int, int, int],
     class_names: tuple[str, ...],
     normalization: Normalization,
 ) -> WarmStart:
-    """The weights of a run directory for a model that is to be trained on these data.
+    """The weights of a run directory, or published ones, for a model that is to be trained on these data.
 
-    Where the classes are the same, in the same order, all of them; else all but those of the head.
+    Of a run, where the classes are the same, in the same order, all of them; else all but those of the head. Of
+    published weights, or a file of weights, all but the last layer, which stays where it has the right number of classes.
+
+    Args:
+      init_from: a run directory, a file of weights, or the name of published weights.
+      name: the model's, `model.name`.
 
     Raises:
-      InputError: it is no run directory, nothing has been trained there, or its network is another one.
+      InputError: it is none of these, nothing has been trained there, or its network is another one.
     """
+    if is_published(str(init_from)):
+        variables, notes = read_published(str(init_from), name, model, image_shape)
+        return WarmStart(variables, tuple(notes))
     try:
         run = load_run(init_from)
     except InputError as error:
-        raise InputError(f"config.init_from={str(init_from)!r}: {error}") from error
+        raise InputError(f"config.init_from={str(init_from)!r}: {error}{unknown(str(init_from))}") from error
     where = f"config.init_from={str(init_from)!r}"
     channels = run.image_shape[2]
     if channels != image_shape[2]:

@@ -85,7 +85,7 @@ class Trainer:
                 self._raise_saved(error)
             check_finite(figures["loss"], "the validation loss", 0, self.state, self._program.learning_rate)
             self._log(0, {"epoch": 0, "split": "validation", **figures})
-            self._bar.write(stamped(_line(0, config, {"validation": figures})), file=sys.stderr)
+            self._bar.write(stamped(_line(0, config, {"validation": figures})), file=stream())
         if figures or config.num_epochs == 0:
             loop_state.best = {"step": 0, "epoch": 0, "weights": "raw", "metrics": figures}
             self._save()

@@ -63,7 +63,7 @@ def test_features_are_computed_once(
 
     other = tmp_path / "other"
     fit(tiny_config(num_epochs=1, seed=9), other)
-    monkeypatch.setattr(Run, "embed", fail)
+    monkeypatch.setattr(Run, "logits", fail)
     fit(probed(trained, num_epochs=0), tmp_path / "again")
     with pytest.raises(AssertionError, match="again"):
         fit(probed(other, num_epochs=0), tmp_path / "with_others")
@@ -81,7 +81,7 @@ def test_without_validation_data_it_is_the_result(trained: Path, tmp_path: Path)
     ("changes", "expected"),
     [
         ({"init_from": None}, "it needs a trained backbone; set init_from"),
-        ({"model.hidden": (8,)}, "the head of 'cnn' must be 'head/logits' alone"),
+        ({"model.name": "speednet"}, "'speednet' has no last layer 'head/logits' with a bias"),
     ],
 )
 def test_what_cannot_be_probed(trained: Path, tmp_path: Path, changes: dict[str, Any], expected: str) -> None:

@@ -23,11 +23,13 @@ class Imported:
       variables: {"params", "batch_stats"} of NumPy arrays, in the types that the network has.
       library: whose names they had.
       notes: a sentence for each thing that is not as it was in the file.
+      new: the path of the last layer, where it is that of `variables` and nothing of the file; else None.
     """
 
     variables: dict[str, Any]
     library: str
     notes: tuple[str, ...] = ()
+    new: str | None = None
 
 
 def from_state_dict(
@@ -63,6 +65,7 @@ def from_state_dict(
     given = {key: array for key, array in state_dict.items() if not re.fullmatch(names.no_weights, key)}
     leaves = traverse_util.flatten_dict(dict(variables))
     notes: list[str] = []
+    new = None
     made: dict[tuple[str, ...], np.ndarray] = {}
     reshaped: list[str] = []
     for path, array in arrays.items():
@@ -72,7 +75,7 @@ def from_state_dict(
         if tuple(value.shape) == array.shape:
             made[path] = np.ascontiguousarray(array.rule.to_flax(value), want.dtype)
         elif other_classes and module == names.last and tuple(value.shape[1:]) == array.shape[1:]:
-            made[path] = np.asarray(want)
+            made[path], new = np.asarray(want), module
             if path[-1] == "kernel":
                 notes.append(f"{module} is new: the file has {value.shape[0]} classes, the network {array.shape[0]}")
         elif other_channels and module == names.first and _differ_in_channels(value.shape, array.shape):
@@ -82,7 +85,7 @@ def from_state_dict(
         else:
             reshaped.append(f"{array.key} {tuple(value.shape)} for {array.shape}")
     _refuse_rest(name, library, arrays.values(), given, reshaped)
-    return Imported(traverse_util.unflatten_dict(made), library, tuple(notes))
+    return Imported(traverse_util.unflatten_dict(made), library, tuple(notes), new)
 
 
 def recognised(name: str, variables: Mapping[str, Any], keys: Iterable[str]) -> str:

@@ -1,0 +1,97 @@
+"""What `init_from` names beside a run directory: published weights, or a file of weights."""
+
+import difflib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from flax import traverse_util
+
+from cnn_jax.cli.progress import progress_bar
+from cnn_jax.data.normalize import Normalization
+from cnn_jax.errors import InputError
+from cnn_jax.models import Classifier, variable_shapes
+from cnn_jax.models.pretrained.catalog import WEIGHTS, PublishedWeights
+from cnn_jax.models.pretrained.getting import find_weights
+from cnn_jax.models.pretrained.importing import from_state_dict
+from cnn_jax.models.pretrained.state_dict import read_state_dict
+
+_SUFFIXES = (".pth", ".pt", ".bin", ".safetensors")
+
+
+def is_published(init_from: str) -> bool:
+    """Whether it is a name in the catalog, or a file; else it is to be a run directory."""
+    path = Path(init_from)
+    return not path.is_dir() and (init_from in WEIGHTS or path.is_file() or path.suffix in _SUFFIXES)
+
+
+def unknown(init_from: str) -> str:
+    """The end of a sentence on a name that is nothing: what is meant perhaps."""
+    near = difflib.get_close_matches(init_from, WEIGHTS, n=3)
+    return f"; published weights of nearly that name: {', '.join(near)}" if near else ""
+
+
+def normalization_of(init_from: str, channels: int) -> Normalization:
+    """How pixels were normalised for published weights; for gray images the mean over colors of both."""
+    if init_from not in WEIGHTS:
+        raise InputError(
+            f"config.data.normalization='pretrained': config.init_from={init_from!r} is a file, which does not say how "
+            f"its pixels were normalised; choose imagenet, half or another one"
+        )
+    mean, std = (np.asarray(values, float) for values in (WEIGHTS[init_from].mean, WEIGHTS[init_from].std))
+    if channels == 1:
+        mean, std = mean.mean(keepdims=True), std.mean(keepdims=True)
+    return Normalization("pretrained", tuple(map(float, mean)), tuple(map(float, std)))
+
+
+def read_published(
+    init_from: str, name: str, model: Classifier, image_shape: tuple[int, int, int]
+) -> tuple[dict[str, Any], list[str]]:
+    """The variables of published weights, or of a file; and what people should know of it.
+
+    The last layer is left out where it has another number of classes.
+
+    Args:
+      name: of the network, `model.name`.
+
+    Raises:
+      InputError: they cannot be had or read, or are of another network.
+    """
+    where = f"config.init_from={init_from!r}"
+    entry = WEIGHTS.get(init_from)
+    if entry is not None and entry.network != name:
+        raise InputError(f"{where}: these are weights of {entry.network}; set model.name={entry.network}")
+    like = variable_shapes(model, image_shape)
+    blank = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), like)
+    try:
+        path = Path(init_from) if entry is None else find_weights(init_from, _progress)
+        imported = from_state_dict(
+            name, blank, read_state_dict(path), None if entry is None else entry.library,
+            other_classes=True, other_channels=image_shape[2] != 3,
+        )  # fmt: skip
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from error
+    variables = imported.variables if imported.new is None else _without(imported.variables, imported.new)
+    return variables, [f"init_from={init_from}: {_described(entry)}", *imported.notes]
+
+
+def _without(variables: dict[str, Any], module: str) -> dict[str, Any]:
+    leaves = traverse_util.flatten_dict(variables, sep="/")
+    kept = {path: leaf for path, leaf in leaves.items() if not path.startswith(f"params/{module}/")}
+    made: dict[str, Any] = {"batch_stats": {}, **traverse_util.unflatten_dict(kept, sep="/")}
+    return made
+
+
+def _described(entry: PublishedWeights | None) -> str:
+    if entry is None:
+        return "the weights of this file"
+    return f"published weights, ImageNet accuracy {entry.top1} % as stated ({entry.licence})"
+
+
+@contextmanager
+def _progress(total: int, description: str) -> Iterator[Any]:
+    with progress_bar(total, description, "B") as bar:
+        yield bar.update
