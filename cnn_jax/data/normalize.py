@@ -11,7 +11,6 @@ import numpy as np
 
 from cnn_jax.data.splits import Splits
 
-
 # Of ImageNet's training images, as torchvision and timm have them.
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 

@@ -115,7 +115,12 @@ def read_start(experiment: Experiment) -> WarmStart | None:
     if config.init_from is None:
         return None
     return read_init_from(
-        config.init_from, config.model.name, experiment.model, splits.image_shape, splits.class_names, experiment.normalization
+        config.init_from,
+        config.model.name,
+        experiment.model,
+        splits.image_shape,
+        splits.class_names,
+        experiment.normalization,
     )
 
 

@@ -18,6 +18,7 @@ from cnn_jax.models.pretrained.catalog import WEIGHTS, PublishedWeights
 from cnn_jax.models.pretrained.getting import find_weights
 from cnn_jax.models.pretrained.importing import from_state_dict
 from cnn_jax.models.pretrained.state_dict import read_state_dict
+from cnn_jax.runs.directory import read_run_file
 
 _SUFFIXES = (".pth", ".pt", ".bin", ".safetensors")
 
@@ -35,7 +36,9 @@ def unknown(init_from: str) -> str:
 
 
 def normalization_of(init_from: str, channels: int) -> Normalization:
-    """How pixels were normalised for published weights; for gray images the mean over colors of both."""
+    """How pixels were normalised for a run or for published weights; of these, for gray images, the mean over colors."""
+    if Path(init_from).is_dir():
+        return _of_run(init_from, channels)
     if init_from not in WEIGHTS:
         raise InputError(
             f"config.data.normalization='pretrained': config.init_from={init_from!r} is a file, which does not say how "
@@ -45,6 +48,16 @@ def normalization_of(init_from: str, channels: int) -> Normalization:
     if channels == 1:
         mean, std = mean.mean(keepdims=True), std.mean(keepdims=True)
     return Normalization("pretrained", tuple(map(float, mean)), tuple(map(float, std)))
+
+
+def _of_run(workdir: str, channels: int) -> Normalization:
+    normalization = Normalization.from_json(read_run_file(Path(workdir), "config.json")["resolved"]["normalization"])
+    if len(normalization.mean) != channels:
+        raise InputError(
+            f"config.init_from={workdir!r}: its images have {len(normalization.mean)} channels and these {channels}; set "
+            f"data.channels={len(normalization.mean)}"
+        )
+    return normalization
 
 
 def read_published(
