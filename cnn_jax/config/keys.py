@@ -132,8 +132,8 @@ KEYS: dict[str, Key] = {
     ),
     "data.normalization": Key(
         "dataset", choice("dataset", "unit", "half", "imagenet", "pretrained", "per_image", "none"),
-        "dataset: mean and std of the training split; unit: pixels / 255; half: mean and std 0.5; pretrained: as it was "
-        "for init_from",
+        "dataset: mean and std of the training split; unit: pixels / 255; half: mean and std 0.5; pretrained: as for "
+        "init_from",
     ),
     "data.loading": Key(
         "auto", choice("auto", "resident", "streamed"),

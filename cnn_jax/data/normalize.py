@@ -32,7 +32,8 @@ class Normalization:
 
 
 def make_normalization(name: str, splits: Splits) -> Normalization:
-    """`dataset`: mean and std of the training split; `unit`: to [0, 1]; `half`: to [-1, 1]; `imagenet`: its mean and std; `none`: 0..255."""
+    """`dataset`: mean and std of the training split; `unit`: to [0, 1]; `half`: to [-1, 1]; `imagenet`: its statistics;
+    `none`: 0..255."""
     channels = splits.image_shape[2]
     if name == "dataset":
         return Normalization(name, splits.mean, splits.std)

@@ -1,8 +1,6 @@
 """What `init_from` names beside a run directory: published weights, or a file of weights."""
 
 import difflib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +17,7 @@ from cnn_jax.models.pretrained.getting import find_weights
 from cnn_jax.models.pretrained.importing import from_state_dict
 from cnn_jax.models.pretrained.state_dict import read_state_dict
 from cnn_jax.runs.directory import read_run_file
+from cnn_jax.runtime.folders import cache_folder
 
 _SUFFIXES = (".pth", ".pt", ".bin", ".safetensors")
 
@@ -36,7 +35,7 @@ def unknown(init_from: str) -> str:
 
 
 def normalization_of(init_from: str, channels: int) -> Normalization:
-    """How pixels were normalised for a run or for published weights; of these, for gray images, the mean over colors."""
+    """How pixels were normalised for a run or for published weights; of these, for gray images, the mean of colors."""
     if Path(init_from).is_dir():
         return _of_run(init_from, channels)
     if init_from not in WEIGHTS:
@@ -54,8 +53,8 @@ def _of_run(workdir: str, channels: int) -> Normalization:
     normalization = Normalization.from_json(read_run_file(Path(workdir), "config.json")["resolved"]["normalization"])
     if len(normalization.mean) != channels:
         raise InputError(
-            f"config.init_from={workdir!r}: its images have {len(normalization.mean)} channels and these {channels}; set "
-            f"data.channels={len(normalization.mean)}"
+            f"config.init_from={workdir!r}: its images have {len(normalization.mean)} channels and these {channels}; "
+            f"set data.channels={len(normalization.mean)}"
         )
     return normalization
 
@@ -80,9 +79,9 @@ def read_published(
     like = variable_shapes(model, image_shape)
     blank = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), like)
     try:
-        path = Path(init_from) if entry is None else find_weights(init_from, _progress)
+        path = Path(init_from) if entry is None else find_weights(init_from, cache_folder() / "weights", progress_bar)
         imported = from_state_dict(
-            name, blank, read_state_dict(path), None if entry is None else entry.library,
+            name, blank, read_state_dict(path), None if entry is None else entry.layout,
             other_classes=True, other_channels=image_shape[2] != 3,
         )  # fmt: skip
     except InputError as error:
@@ -102,9 +101,3 @@ def _described(entry: PublishedWeights | None) -> str:
     if entry is None:
         return "the weights of this file"
     return f"published weights, ImageNet accuracy {entry.top1} % as stated ({entry.licence})"
-
-
-@contextmanager
-def _progress(total: int, description: str) -> Iterator[Any]:
-    with progress_bar(total, description, "B") as bar:
-        yield bar.update

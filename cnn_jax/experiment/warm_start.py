@@ -44,7 +44,7 @@ def read_init_from(
     """The weights of a run directory, or published ones, for a model that is to be trained on these data.
 
     Of a run, where the classes are the same, in the same order, all of them; else all but those of the head. Of
-    published weights, or a file of weights, all but the last layer, which stays where it has the right number of classes.
+    published weights, or a file of weights, all but the last layer, which stays where the number of classes is right.
 
     Args:
       init_from: a run directory, a file of weights, or the name of published weights.
