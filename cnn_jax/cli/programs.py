@@ -8,6 +8,7 @@ import re
 import shutil
 import sys
 from collections.abc import Sequence
+from importlib import metadata
 from pathlib import Path
 from typing import NamedTuple
 
@@ -106,6 +107,16 @@ def start(name: str, *flags: str) -> str:
 def again() -> str:
     """The command line of this process, to paste."""
     return paste([*_launcher(), *sys.argv[1:]]) if by_command() else command(*sys.argv)
+
+
+def install(extra: str) -> str:
+    """The command that installs what an extra needs: from the checkout, or its packages by name, as installed metadata
+    lists them."""
+    if checkout() is not None:
+        return f'pip install -e ".[{extra}]"'
+    needed = [one.partition(";") for one in metadata.requires(COMMAND) or ()]
+    names = [name.strip() for name, _, when in needed if re.search(rf"extra == ['\"]{extra}['\"]", when)]
+    return paste(["pip", "install", *names])
 
 
 def as_started(text: str) -> str:

@@ -1,9 +1,9 @@
 """Downloads a TFDS dataset and prepares it in array_record, which training reads without TensorFlow.
 
-  pip install -e ".[prepare]"
   cnn_jax prepare --dataset=mnist
 
-TensorFlow runs in this process only. Already prepared datasets are left as they are.
+It needs TensorFlow, this once, and says how to install it; TensorFlow runs in this process only. Already prepared
+datasets are left as they are.
 """
 
 from collections.abc import Sequence

@@ -160,6 +160,19 @@ def test_python_programs_are_told_what_there_is(tmp_path: Path, monkeypatch: pyt
     assert programs.as_started("run cnn_jax train") == "run cnn_jax train"
 
 
+def test_an_extra_is_installed_from_what_there_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert programs.install("sweep") == 'pip install -e ".[sweep]"'
+    monkeypatch.setattr(programs, "_PACKAGE", tmp_path / "site-packages/cnn_jax")
+    needed = [
+        "jax<0.13,>=0.10",
+        "optuna>=4.5; extra == 'sweep'",
+        'plotly>=6; extra == "sweep"',
+        "mlflow; extra == 'ml'",
+    ]
+    monkeypatch.setattr(programs.metadata, "requires", lambda name: needed)
+    assert programs.install("sweep") == "pip install 'optuna>=4.5' 'plotly>=6'"
+
+
 def test_names_in_errors() -> None:
     assert programs.names_in(["python", "scripts/train.py", "--x"]) == ["train.py"]
     assert programs.names_in(["python", *programs.module_words("train"), "--x"]) == ["cnn_jax train"]
