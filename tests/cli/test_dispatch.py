@@ -1,6 +1,7 @@
 """The command `cnn_jax`: which programs it has, how it is called, and what it says of itself."""
 
 import importlib
+import re
 import shlex
 import subprocess
 import sys
@@ -38,6 +39,13 @@ def test_every_script_has_its_command() -> None:
         command = importlib.import_module(program.module)
         assert command.main.__code__.co_argcount == 1 + program.saves
         assert len((ROOT / "scripts" / program.script).read_text().splitlines()) <= 7
+
+
+def test_the_page_has_every_command() -> None:
+    rows = [line.split("|")[1:3] for line in (ROOT / "docs/commands.md").read_text().splitlines() if line[:3] == "| `"]
+    named = [[re.findall("`([^`]+)`", cell) for cell in row] for row in rows]
+    found = {name: script for names, scripts in named for name, script in zip(names, scripts, strict=True)}
+    assert found == {name: f"scripts/{program.script}" for name, program in PROGRAMS.items()}
 
 
 def test_help_lists_every_command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
