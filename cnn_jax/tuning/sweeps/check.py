@@ -107,10 +107,9 @@ def _base(sweep: Sweep) -> tuple[ml_collections.ConfigDict, Pairs]:
     if not starts:
         raise InputError(f"command: nothing runs {sweep.program}; add ${{program}}, or name in `program` what it runs")
     begin = starts[0] + 1
-    if is_own_command(sweep.program):
-        if words[starts[0] - 1 : starts[0]] == ["${interpreter}"] or words[begin : begin + 1] != ["train"]:
-            raise InputError(f"command: {sweep.program} is a command, no file for Python; write `{COMMAND_BLOCK}`")
-        begin += 1
+    as_file = words[starts[0] - 1 : starts[0]] == ["${interpreter}"] or words[begin : begin + 1] != ["train"]
+    if as_file and is_own_command(sweep.program):
+        raise InputError(f"command: {sweep.program} is a command, no file for Python; write `{COMMAND_BLOCK}`")
     fixed = [environment(word) for word in words[begin:]]
     rest, pairs = split([word for word in fixed if not (word.startswith("${") and word.endswith("}"))])
     path = "configs/digits.py"
