@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import ml_collections
 import numpy as np
 
+from cnn_jax.cli.programs import as_started
 from cnn_jax.config.rules import integer, size
 from cnn_jax.config.tree import from_json
 from cnn_jax.data.feeding.batches import padded_batches
@@ -199,7 +200,8 @@ def load_run(workdir: str | Path) -> Run:
     keep_programs()
     like = {"params": like["params"], "batch_stats": like.get("batch_stats", {})}
     if not (workdir / "checkpoints").is_dir():
-        raise InputError(f"{workdir}: nothing has been trained here yet; run scripts/train.py with this --workdir")
+        train = as_started("cnn_jax train")
+        raise InputError(f"{workdir}: nothing has been trained here yet; run {train} with this --workdir")
     with open_checkpoints(workdir / "checkpoints", read_only=True) as checkpoints:
         best = checkpoints.restore_best(like)
     if best is None:

@@ -1,4 +1,4 @@
-"""What `scripts/show_schedule.py` draws: a config's rate and momentum over its training."""
+"""What `cnn_jax show-schedule` draws: a config's rate and momentum over its training."""
 
 from pathlib import Path
 from typing import Any

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from cnn_jax.cli.progress import command, progress_bar
+from cnn_jax.cli.programs import start
+from cnn_jax.cli.progress import progress_bar
 from cnn_jax.config.rules import did_you_mean
 from cnn_jax.data.reading import cache
 from cnn_jax.data.reading.image_dataset import ImageDataset, InMemoryReader
@@ -149,7 +150,7 @@ def check_known(name: str, root: Path) -> None:
 
 
 def _prepare_command(name: str, root: Path) -> str:
-    return command("scripts/prepare_data.py", f"--dataset={name}", f"--data_dir={root}")
+    return start("prepare", f"--dataset={name}", f"--data_dir={root}")
 
 
 def _fingerprint(folder: Path, times: bool = True) -> str:

@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+from cnn_jax.cli.programs import install
 from cnn_jax.config.rules import did_you_mean
 from cnn_jax.errors import InputError
 from cnn_jax.pages.runs.page import render
@@ -36,7 +37,7 @@ def write_runs_page(
     try:
         from plotly.offline import get_plotlyjs
     except ImportError as error:
-        raise InputError('the page of runs needs plotly and optuna: pip install -e ".[sweep]"') from error
+        raise InputError(f"the page of runs needs plotly and optuna: {install('sweep')}") from error
     folder, path = Path(folder), Path(path)
     if not folder.is_dir():
         raise InputError(f"{folder}: there is no such folder; give one that holds run directories")

@@ -99,10 +99,10 @@ def first_lines(plan: Plan, config: dict[str, Any]) -> dict[str, Any]:
     return {"over": plan.over, "folds": plan.folds, "config": config}
 
 
-def command_of(script: Path, interpreter: str, words: Sequence[str], plan: Plan, number: int) -> list[str]:
+def command_of(program: Sequence[str], interpreter: str, words: Sequence[str], plan: Plan, number: int) -> list[str]:
     """The command of a run but for its --workdir: a job of several hosts is none for a run that is one of many."""
     flags = [f"--config.{key}={value}" for key, value in plan.changes(number)]
-    return [interpreter, str(script), "--num_hosts=1", *words, *flags]
+    return [interpreter, *program, "--num_hosts=1", *words, *flags]
 
 
 def _others(folder: Path) -> list[str]:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import ml_collections
 
+from cnn_jax.cli.programs import module_words
 from cnn_jax.cli.signals import Shutdown
 from cnn_jax.cli.text_table import format_table
 from cnn_jax.config.tree import to_json
@@ -21,7 +22,6 @@ from cnn_jax.runs.search import read_run
 from cnn_jax.tuning.repeats.plan import Plan, check_directory, command_of, configs_of, first_lines
 from cnn_jax.tuning.repeats.runs import Runs
 
-_TRAIN = Path(__file__).parents[3] / "scripts" / "train.py"
 _SPLITS = ("validation", "test")
 
 Record = Mapping[str, Any]
@@ -36,7 +36,7 @@ class Outcome(NamedTuple):
 
 def run_repeat(
     plan: Plan, config: ml_collections.ConfigDict, words: Sequence[str], workdir: str | Path, jobs: int = 1,
-    shutdown: Shutdown | None = None, program: Path = _TRAIN,
+    shutdown: Shutdown | None = None, program: Sequence[str] = (),
 ) -> Outcome:  # fmt: skip
     """Trains what is not finished yet; writes `repeat.json` and `repeat.png`.
 
@@ -50,7 +50,7 @@ def run_repeat(
       workdir: runs are its folders seed0, seed1, ... or fold0, fold1, ...
       jobs: the most at once.
       shutdown: of the script.
-      program: trains a run, as scripts/train.py does.
+      program: words behind the interpreter that train a run; () is `cnn_jax train`.
 
     Raises:
       InputError: the directory holds something else, or a run refuses the config or its data.
@@ -60,7 +60,10 @@ def run_repeat(
     folder = Path(workdir)
     check_directory(plan, config, folder)
     configs = configs_of(plan, config)
-    commands = {name: command_of(program, sys.executable, words, plan, number) for name, number in plan.names.items()}
+    commands = {
+        name: command_of(program or module_words("train"), sys.executable, words, plan, number)
+        for name, number in plan.names.items()
+    }
     runs = Runs(
         folder, commands, lambda name: finished_summary(configs[name], folder / name) is not None, jobs,
         lambda name: _note(plan, config, folder, runs.errors, name),

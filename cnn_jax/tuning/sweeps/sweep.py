@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from cnn_jax.cli.programs import install
 from cnn_jax.cli.progress import announce
 from cnn_jax.cli.signals import Shutdown
 from cnn_jax.errors import InputError
@@ -56,7 +57,7 @@ def run_sweep(
     try:
         import optuna  # noqa: F401
     except ImportError as error:
-        raise InputError('sweeps need Optuna: pip install -e ".[sweep]"') from error
+        raise InputError(f"sweeps need Optuna: {install('sweep')}") from error
     from cnn_jax.tuning.search.pruning import make_pruner
     from cnn_jax.tuning.sweeps.database import shown_url, sqlite_file
     from cnn_jax.tuning.sweeps.store import Store
@@ -100,7 +101,7 @@ def write_report(sweep: Sweep, folder: Path) -> str:
 
         page = write_runs_page(folder, folder / "report.html", sweep.metric.name, sweep.metric.goal)
     except ImportError as error:
-        return f'no report: {error.name} is missing: pip install -e ".[sweep]"'
+        return f"no report: {error.name} is missing: {install('sweep')}"
     except (InputError, OSError) as error:
         return f"no report: {error}"
     return f"report: {page}"
