@@ -17,7 +17,7 @@ from cnn_jax.config import tree as config_module
 from cnn_jax.config.describe import describe, describe_usual
 from cnn_jax.config.overrides import Pairs, split
 from cnn_jax.config.suggestions import meant_key
-from cnn_jax.errors import HostsError, InputError, Interrupted, NonFiniteError, SaveError, shown
+from cnn_jax.errors import HostsError, InputError, Interrupted, NonFiniteError, SaveError, one_line
 from cnn_jax.runtime.allocator import keep_memory
 
 # What other trainers call it.
@@ -162,7 +162,7 @@ def run_with_shutdown(main: Callable[[Sequence[str], Shutdown], int | None]) -> 
     try:
         status = main(sys.argv[1:], shutdown) or 0
     except (InputError, NonFiniteError, SaveError, HostsError) as error:
-        print(f"{Path(sys.argv[0]).name}: {shown(' '.join(str(error).split()))}", file=sys.stderr)  # always one line
+        print(f"{Path(sys.argv[0]).name}: {one_line(str(error))}", file=sys.stderr)
         if isinstance(error, SaveError):  # threads of Orbax may wait for ever for what cannot be written
             shutdown.stuck.set()
         status = error.exit_status

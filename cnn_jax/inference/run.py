@@ -18,7 +18,7 @@ from cnn_jax.data.normalize import Normalization, normalize
 from cnn_jax.data.reading.as_uint8 import range_of
 from cnn_jax.data.reading.image_dataset import ImageDataset
 from cnn_jax.data.splits import Examples, Split
-from cnn_jax.errors import InputError, shown
+from cnn_jax.errors import InputError, reason_of, shown
 from cnn_jax.inference.inputs import check_images, label_numbers, read_inputs
 from cnn_jax.inference.metrics import measure, softmax
 from cnn_jax.inference.predictions import Predictions
@@ -188,8 +188,9 @@ def load_run(workdir: str | Path) -> Run:
     except InputError:
         raise
     except Exception as error:  # whatever sizes that no model can have make Flax raise
-        reason = " ".join(str(error).split())[:160]
-        raise InputError(f"{workdir / 'config.json'}: it is damaged ({reason}); restore it, or train again") from error
+        raise InputError(
+            f"{workdir / 'config.json'}: it is damaged ({reason_of(error)}); restore it, or train again"
+        ) from error
     keep_programs()
     like = {"params": like["params"], "batch_stats": like.get("batch_stats", {})}
     if not (workdir / "checkpoints").is_dir():

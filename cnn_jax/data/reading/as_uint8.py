@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from cnn_jax.errors import InputError
+from cnn_jax.errors import InputError, reason_of
 
 _AT_ONCE = 1 << 24  # values: floats are turned in parts, so that no second copy of them is made
 _ROUNDING = 1e-6  # what arithmetic may carry a value beyond its range, as a share of the range
@@ -61,8 +61,9 @@ def _as_array(images: Any, name: str) -> np.ndarray:
     try:
         array = np.asarray(images)
     except (ValueError, TypeError) as error:  # a ragged list, or a tensor on a GPU
-        reason = " ".join(str(error).split())[:120]
-        raise InputError(f"{name}: no array can be made of it ({reason}); images of one array have one size") from error
+        raise InputError(
+            f"{name}: no array can be made of it ({reason_of(error)}); images of one array have one size"
+        ) from error
     if array.dtype == object:
         raise InputError(f"{name}: it holds Python objects, not numbers; images of one array have one size")
     return array

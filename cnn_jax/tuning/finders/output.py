@@ -14,7 +14,7 @@ def check_output(output: str | Path) -> Path:
     It is made by `writing`: what is refused later leaves nothing behind.
     """
     folder = Path(output)
-    nearest = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    nearest = next(path for path in (folder, *folder.absolute().parents) if os.path.exists(path))
     if not nearest.is_dir():
         raise InputError(f"--output={output}: {nearest} is a file; choose another folder")
     if not os.access(nearest, os.W_OK):

@@ -1,5 +1,6 @@
 """Which runs a repeat has, and its directory: `repeat.json`, and a run directory for each seed or fold."""
 
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -77,7 +78,7 @@ def check_directory(plan: Plan, config: ml_collections.ConfigDict, folder: Path)
 
     A run of another config is what `finished_summary` says it is; it names the keys.
     """
-    if folder.exists() and not folder.is_dir():
+    if os.path.exists(folder) and not folder.is_dir():
         raise InputError(f"--workdir={folder}: this is a file; choose another folder")
     others = _others(folder)
     if others and not (folder / "repeat.json").exists():

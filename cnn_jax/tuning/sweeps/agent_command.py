@@ -91,7 +91,7 @@ def environment(entry: str) -> str:
 def find_program(program: str) -> Path | None:
     """The program, from the working directory or else beside the package; None where it does not exist."""
     candidates = [Path(program), _ROOT / program]
-    return next((candidate for candidate in candidates if candidate.is_file()), None)
+    return next((candidate for candidate in candidates if os.path.isfile(candidate)), None)
 
 
 def is_own_program(program: str) -> bool:
