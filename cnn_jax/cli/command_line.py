@@ -106,7 +106,7 @@ class Parser(argparse.ArgumentParser):
         return config_module.override(config, self._overrides)
 
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {message}; --help lists the flags\n")
+        self.exit(2, f"{self.prog}: {one_line(message)}; --help lists the flags\n")
 
 
 class _Help(argparse.Action):

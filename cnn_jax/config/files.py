@@ -62,12 +62,12 @@ def run_config_file(path: str | Path) -> Any:
     except (InputError, KeyboardInterrupt):
         raise
     except BaseException as error:  # whatever the user's own code raises, exits among it
-        raise InputError(f"--config={path}{_line(error, found)}: {_said(error)}") from error
+        raise InputError(f"--config={path}{_line(error, spec.origin)}: {_said(error)}") from error
 
 
-def _line(error: BaseException, file: Path) -> str:
+def _line(error: BaseException, file: str | None) -> str:
     """`, line 3`: where in the file it failed; nothing where that is not known."""
-    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(file)]
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
     line = getattr(error, "lineno", None) or (lines[-1] if lines else None)
     return "" if line is None else f", line {line}"
 

@@ -25,7 +25,7 @@ from cnn_jax.inference.predictions import Predictions
 from cnn_jax.inference.tta import EVAL_TTA, with_tta
 from cnn_jax.models import Classifier, make_model
 from cnn_jax.runs.checkpoints import open_checkpoints
-from cnn_jax.runs.directory import read_run_file
+from cnn_jax.runs.directory import has_folder, read_run_file
 from cnn_jax.runs.metrics_file import read_rows
 from cnn_jax.runtime.compilation import keep_programs
 
@@ -193,7 +193,7 @@ def load_run(workdir: str | Path) -> Run:
         ) from error
     keep_programs()
     like = {"params": like["params"], "batch_stats": like.get("batch_stats", {})}
-    if not (workdir / "checkpoints").is_dir():
+    if not has_folder(workdir):
         raise InputError(f"{workdir}: nothing has been trained here yet; run scripts/train.py with this --workdir")
     with open_checkpoints(workdir / "checkpoints", read_only=True) as checkpoints:
         best = checkpoints.restore_best(like)

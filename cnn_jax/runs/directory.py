@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,7 +13,7 @@ import ml_collections
 
 from cnn_jax.config.tree import differences, from_json, to_json
 from cnn_jax.errors import InputError, reason_of
-from cnn_jax.runtime.folders import refuse_special
+from cnn_jax.runtime.folders import refuse_special, why_no_folder
 
 # File systems over a network show other hosts' files with some delay.
 _SECONDS_UNTIL_SEEN = 10.0
@@ -21,6 +22,7 @@ _STARTS_KEPT = 100
 _OF_THE_END = (
     "summary.json", "evaluation*.json", "predictions*.csv", "plots/confusion*.png", "plots/mistakes*.png"
 )  # fmt: skip
+_URL = re.compile(r"[a-z0-9]{2,}:/")  # a Path has one slash of a URL's two
 _MAKE_AGAIN = "remove it, and the same command makes it again"
 _NUMBERS_AT_THE_END = ("epochs", "best_epoch", "wall_seconds", "images_per_second")
 # They say how and where a run is made, not what comes out.
@@ -37,17 +39,13 @@ def finished_summary(config: ml_collections.ConfigDict, workdir: Path) -> dict[s
     Raises:
       InputError: the directory holds something else, or a run of another config.
     """
-    if not os.path.exists(workdir):
-        above = next(folder for folder in workdir.absolute().parents if os.path.exists(folder))
-        if not above.is_dir() or not os.access(above, os.W_OK):
-            raise InputError(f"--workdir={workdir}: {above} cannot be written; choose another folder")
+    if _URL.match(str(workdir)):
+        raise InputError(f"--workdir={workdir}: this is a URL; a run directory is a folder that this machine sees")
+    if why := why_no_folder(workdir):
+        raise InputError(f"--workdir={workdir}: {why}; choose another folder")
+    if not workdir.exists():
         return None
-    if not workdir.is_dir():
-        raise InputError(f"--workdir={workdir}: this is a file; choose another folder")
-    if os.path.exists(workdir / "checkpoints") and not (workdir / "checkpoints").is_dir():
-        raise InputError(
-            f"{workdir / 'checkpoints'}: this is a file, where a run has a folder; choose another --workdir"
-        )
+    has_folder(workdir)
     if not (workdir / "config.json").exists():
         if any(path.name != "config.tmp" for path in workdir.iterdir()):  # what a kill at the very start leaves
             raise InputError(f"--workdir={workdir}: this folder holds something that is not a run; choose another one")
@@ -117,6 +115,14 @@ def identity(workdir: Path) -> str:
     while not written.exists() and time.monotonic() < deadline:
         time.sleep(0.1)
     return written.read_text() if written.exists() else ""
+
+
+def has_folder(workdir: Path) -> bool:
+    """Whether there is a folder for checkpoints; raises InputError where something else has its name."""
+    folder = workdir / "checkpoints"
+    if os.path.lexists(folder) and not os.path.isdir(folder):
+        raise InputError(f"{folder}: this is no folder of checkpoints; restore it, or choose another --workdir")
+    return os.path.isdir(folder)
 
 
 def is_step(name: str) -> bool:

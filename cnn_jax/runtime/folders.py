@@ -20,6 +20,23 @@ def refuse_special(path: str | Path) -> None:
         raise OSError(errno.EINVAL, "a folder" if os.path.isdir(path) else "not a regular file", str(path))
 
 
+def why_no_folder(folder: Path) -> str | None:
+    """What keeps a folder from being there or being made, in words; None where nothing is known to."""
+    try:
+        os.stat(folder)
+    except (FileNotFoundError, NotADirectoryError):
+        if os.path.islink(folder):
+            return "this link leads nowhere"
+    except OSError as error:
+        return f"it cannot be used ({error.strerror})"
+    except ValueError:
+        return "no folder can have this name"
+    nearest = next(place for place in (folder, *folder.absolute().parents) if os.path.exists(place))
+    if not os.path.isdir(nearest):
+        return "this is a file" if nearest == folder else f"{nearest} is a file"
+    return None if os.access(nearest, os.W_OK) else f"{nearest} cannot be written"
+
+
 def make_folder(folder: Path) -> list[Path]:
     """Makes the folder and those above it; those that were not there before, the deepest first. Raises OSError."""
     new = [place for place in (folder, *folder.parents) if not os.path.exists(place)]

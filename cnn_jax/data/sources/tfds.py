@@ -143,7 +143,7 @@ def check_known(name: str, root: Path) -> None:
 
     known = tfds.list_builders(with_community_datasets=False)
     if name.partition(":")[0].partition("/")[0] not in known:
-        here = sorted(path.name for path in root.iterdir() if path.is_dir()) if root.is_dir() else []
+        here = sorted(path.name for path in root.iterdir() if path.is_dir()) if os.path.isdir(root) else []
         prepared = f"; prepared in {root}: {', '.join(here)}" if here else ""
         raise InputError(f"TFDS has no dataset {name!r}{did_you_mean(name, known)}{prepared}")
 
