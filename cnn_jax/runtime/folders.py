@@ -37,9 +37,14 @@ def why_no_folder(folder: Path) -> str | None:
     return None if os.access(nearest, os.W_OK) else f"{nearest} cannot be written"
 
 
+def missing_folders(folder: Path) -> list[Path]:
+    """The folder and those above it that are not there, the deepest first."""
+    return [place for place in (folder, *folder.parents) if not os.path.exists(place)]
+
+
 def make_folder(folder: Path) -> list[Path]:
     """Makes the folder and those above it; those that were not there before, the deepest first. Raises OSError."""
-    new = [place for place in (folder, *folder.parents) if not os.path.exists(place)]
+    new = missing_folders(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError:

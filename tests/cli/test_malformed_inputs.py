@@ -109,6 +109,14 @@ def test_malformed_sweeps(tmp_path: Path, what: str) -> None:
     assert words in refused("sweep.py", "--sweep=sweep.yaml", "--workdir=run", folder=tmp_path)
 
 
+@pytest.mark.parametrize("url", ["nowhere", "sqlite:////nowhere/x.db", "sqlite:///folder", "mysql://u:p@h/x"])
+def test_storages_that_cannot_be_opened(tmp_path: Path, url: str) -> None:
+    (tmp_path / "folder").mkdir()
+    write(tmp_path / "sweep.yaml", SWEEP)
+    line = refused("sweep.py", "--sweep=sweep.yaml", "--workdir=deep/er", f"--storage={url}", folder=tmp_path)
+    assert "--storage=" in line
+
+
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with config.py, a finished run of it and a picture; tests copy it."""
