@@ -13,7 +13,7 @@ import ml_collections
 
 from cnn_jax.config.tree import differences, from_json, to_json
 from cnn_jax.errors import InputError, reason_of
-from cnn_jax.runtime.folders import refuse_special, why_no_folder
+from cnn_jax.runtime.folders import make_folder, refuse_special, why_no_folder
 
 # File systems over a network show other hosts' files with some delay.
 _SECONDS_UNTIL_SEEN = 10.0
@@ -153,7 +153,7 @@ def open_run_directory(workdir: Path, config: ml_collections.ConfigDict, resolve
         check_resolved(workdir, config, resolved)
     earlier = _earlier(workdir) if has_checkpoints(workdir) else []
     try:
-        workdir.mkdir(parents=True, exist_ok=True)
+        make_folder(workdir)
         # Nothing is lost where this fails: the disk is full, say.
         write_json(workdir / "environment.json", describe_environment() | ({"earlier": earlier} if earlier else {}))
         for pattern in _OF_THE_END:  # before there is another config, whose end they would seem to be

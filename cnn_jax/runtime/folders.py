@@ -34,6 +34,8 @@ def why_no_folder(folder: Path) -> str | None:
     nearest = next(place for place in (folder, *folder.absolute().parents) if os.path.exists(place))
     if not os.path.isdir(nearest):
         return "this is a file" if nearest == folder else f"{nearest} is a file"
+    if max((len(os.fsencode(part)) for part in folder.parts), default=0) > os.pathconf(nearest, "PC_NAME_MAX"):
+        return "it cannot be used (a name is too long)"
     return None if os.access(nearest, os.W_OK) else f"{nearest} cannot be written"
 
 

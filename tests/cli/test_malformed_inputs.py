@@ -74,6 +74,24 @@ def test_paths_that_are_no_config(tmp_path: Path, what: str) -> None:
         assert words in refused(name, f"--config={path}", *arguments, folder=tmp_path)
 
 
+@pytest.mark.parametrize("path", ["x" * 300, f"new/{'x' * 300}", "config.py/run", "loop", "gone", "s3://bucket/run"])
+def test_folders_that_cannot_be(tmp_path: Path, path: str) -> None:
+    """What is made on the way to one goes away again."""
+    (tmp_path / "config.py").write_text(CONFIG)
+    (tmp_path / "loop").symlink_to("loop")
+    (tmp_path / "gone").symlink_to("nowhere")
+    assert "--workdir=" in refused("train.py", "--config=config.py", f"--workdir={path}", folder=tmp_path)
+    if ":" not in path:
+        assert "--workdir=" in refused(
+            "repeat.py", "--config=config.py", "--seeds=1", f"--workdir={path}", folder=tmp_path
+        )
+        for name in ("find_lr.py", "find_batch_size.py"):
+            assert "--output=" in refused(name, "--config=config.py", f"--output={path}", folder=tmp_path)
+        keys = ["--config.data.source=tfds", "--config.data.name=mnist", f"--config.data.dir={path}"]
+        assert "not prepared" in refused("train.py", "--config=config.py", "--workdir=run", *keys, folder=tmp_path)
+        assert "there is no such folder" in refused("runs.py", path, folder=tmp_path)
+
+
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
     for k, name in enumerate(("cat", "dog")):

@@ -128,6 +128,8 @@ def find_prepared(name: str, root: Path) -> Path | None:
     if not re.fullmatch(r"[\w-]+(/[\w.+-]+)?(:[\d.]+)?", name):
         raise InputError(f"'{name}' is no name of a dataset; it must be name, name/config or name:version")
     base, _, version = name.partition(":")
+    if not os.path.isdir(root / base):  # which no name is too long for
+        return None
     found = [info.parent for info in (root / base).glob(f"{version or '*'}/dataset_info.json")]
     if not found and "/" not in base:
         found = [info.parent for info in (root / base).glob(f"*/{version or '*'}/dataset_info.json")]
