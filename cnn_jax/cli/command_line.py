@@ -17,7 +17,7 @@ from cnn_jax.config import tree as config_module
 from cnn_jax.config.describe import describe, describe_usual
 from cnn_jax.config.overrides import Pairs, split
 from cnn_jax.config.suggestions import meant_key
-from cnn_jax.errors import HostsError, InputError, Interrupted, NonFiniteError, SaveError, shown
+from cnn_jax.errors import HostsError, InputError, Interrupted, NonFiniteError, SaveError, one_line
 from cnn_jax.runtime.allocator import keep_memory
 
 # What other trainers call it.
@@ -108,7 +108,7 @@ class Parser(argparse.ArgumentParser):
         return config_module.override(config, self._overrides)
 
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {message}; --help lists the flags\n")
+        self.exit(2, f"{self.prog}: {one_line(message)}; --help lists the flags\n")
 
 
 class _Help(argparse.Action):
@@ -169,7 +169,7 @@ def run_with_shutdown(
     try:
         status = main(sys.argv[1:] if argv is None else argv, shutdown) or 0
     except (InputError, NonFiniteError, SaveError, HostsError) as error:
-        print(f"{programs.own_name()}: {shown(' '.join(str(error).split()))}", file=sys.stderr)  # always one line
+        print(f"{programs.own_name()}: {one_line(str(error))}", file=sys.stderr)
         if isinstance(error, SaveError):  # threads of Orbax may wait for ever for what cannot be written
             shutdown.stuck.set()
         status = error.exit_status

@@ -56,7 +56,7 @@ def search_runs(
 def run_records(folder: str | Path) -> list[dict[str, Any]]:
     """The rows of `search_runs` as dictionaries, each with the columns that it has."""
     folder = Path(folder)
-    if not folder.is_dir():
+    if not os.path.isdir(folder):
         raise InputError(f"{folder}: there is no such folder; give one that holds run directories")
     return [read_run(path, folder) for path in sorted(run_directories(folder))]
 
@@ -195,7 +195,7 @@ def _logged(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 def _flat(tree: Mapping[str, Any]) -> dict[str, Any]:
     try:
         return {shown(key): _hashable(value) for key, value in flatten(tree).items()}
-    except RecursionError:
+    except (InputError, RecursionError):
         return {}
 
 

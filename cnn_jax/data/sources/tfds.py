@@ -129,6 +129,8 @@ def find_prepared(name: str, root: Path) -> Path | None:
     if not re.fullmatch(r"[\w-]+(/[\w.+-]+)?(:[\d.]+)?", name):
         raise InputError(f"'{name}' is no name of a dataset; it must be name, name/config or name:version")
     base, _, version = name.partition(":")
+    if not os.path.isdir(root / base):  # which no name is too long for
+        return None
     found = [info.parent for info in (root / base).glob(f"{version or '*'}/dataset_info.json")]
     if not found and "/" not in base:
         found = [info.parent for info in (root / base).glob(f"*/{version or '*'}/dataset_info.json")]
@@ -144,7 +146,7 @@ def check_known(name: str, root: Path) -> None:
 
     known = tfds.list_builders(with_community_datasets=False)
     if name.partition(":")[0].partition("/")[0] not in known:
-        here = sorted(path.name for path in root.iterdir() if path.is_dir()) if root.is_dir() else []
+        here = sorted(path.name for path in root.iterdir() if path.is_dir()) if os.path.isdir(root) else []
         prepared = f"; prepared in {root}: {', '.join(here)}" if here else ""
         raise InputError(f"TFDS has no dataset {name!r}{did_you_mean(name, known)}{prepared}")
 

@@ -1,7 +1,5 @@
 """Trains one config with several seeds or on several folds, and says what its figures are worth."""
 
-import contextlib
-import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -19,6 +17,7 @@ from cnn_jax.runs.directory import finished_summary, write_json
 from cnn_jax.runs.noise import Spread, images_of, interval_of, spread, wilson_interval
 from cnn_jax.runs.overview import percent
 from cnn_jax.runs.search import read_run
+from cnn_jax.runtime.folders import make_folder, remove_empty
 from cnn_jax.tuning.repeats.plan import Plan, check_directory, command_of, configs_of, first_lines
 from cnn_jax.tuning.repeats.runs import Runs
 
@@ -68,18 +67,19 @@ def run_repeat(
         folder, commands, lambda name: finished_summary(configs[name], folder / name) is not None, jobs,
         lambda name: _note(plan, config, folder, runs.errors, name),
     )  # fmt: skip
-    is_new = not folder.exists()
+    made: list[Path] = []
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        made = make_folder(folder)
         _write(plan, config, folder, {})
     except OSError as error:
+        remove_empty(made)
         raise InputError(
             f"--workdir={folder}: it cannot be written ({error.strerror}); choose another folder"
         ) from error
     try:
         runs.run(shutdown or Shutdown())
     except InputError:
-        _leave_nothing(folder, is_new)
+        _leave_nothing(folder, made)
         raise
     except OSError as error:
         raise SaveError(f"{folder}: what came out cannot be written ({error.strerror}); make room, and run the same "
@@ -199,11 +199,8 @@ def _is_figure(name: str) -> bool:
     return name.startswith(tuple(f"{split}_" for split in _SPLITS)) and not name.endswith("_examples")
 
 
-def _leave_nothing(folder: Path, is_new: bool) -> None:
-    """Where no run was begun, the directory is as it was."""
-    if any(path.is_dir() for path in folder.glob("*")):
-        return
-    (folder / "repeat.json").unlink(missing_ok=True)
-    if is_new:
-        with contextlib.suppress(OSError):
-            os.rmdir(folder)
+def _leave_nothing(folder: Path, made: Sequence[Path]) -> None:
+    """Where no run was begun, everything is as it was; `made` are the folders that were not there."""
+    if not any(path.is_dir() for path in folder.glob("*")):
+        (folder / "repeat.json").unlink(missing_ok=True)
+        remove_empty(made)

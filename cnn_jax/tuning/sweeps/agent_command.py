@@ -93,7 +93,7 @@ def environment(entry: str) -> str:
 def find_program(program: str) -> Path | None:
     """The file, from the working directory or else of the checkout; None where it does not exist."""
     candidates = [folder / program for folder in (Path(), checkout()) if folder is not None]
-    return next((candidate for candidate in candidates if candidate.is_file()), None)
+    return next((candidate for candidate in candidates if os.path.isfile(candidate)), None)
 
 
 def is_own_command(program: str) -> bool:
