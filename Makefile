@@ -13,7 +13,7 @@ CORE := tests/ops tests/models tests/training tests/experiment tests/runtime tes
 .PHONY: train test test-slow test-core lint clean
 
 train: $(VENV)/.installed
-	$(BIN)/python scripts/train.py
+	$(BIN)/cnn_jax train
 
 test: $(VENV)/.installed-dev lint
 	$(BIN)/python -m pytest -m "not slow"

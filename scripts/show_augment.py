@@ -1,28 +1,7 @@
-"""Draws what augmentation does to training images: the config's pipeline, and its operations at several strengths.
+"""`cnn_jax show-augment`, from a checkout."""
 
-scripts/show_augment.py
-scripts/show_augment.py --all                        also the operations that the config does not use: a minute or two
-scripts/show_augment.py --config=configs/cifar10_cnn.py --config.augment="(('randaugment', (2, 9)),)"
-"""
-
-from collections.abc import Sequence
-from pathlib import Path
-
-from cnn_jax.cli import command_line
-
-
-def main(argv: Sequence[str]) -> None:
-    parser = command_line.Parser(__doc__, with_config=True)
-    parser.add_argument("--output", metavar="FILE.png", help="the picture (default: runs/augment_CONFIG_NAME.png)")
-    parser.add_argument("--all", action="store_true", help="draw every operation that there is")
-    arguments = parser.parse(argv)
-    config = parser.load_config(arguments.config)
-
-    from cnn_jax.pictures.augment_grid import draw_gallery
-
-    path = Path(arguments.output or f"runs/augment_{Path(arguments.config).stem}.png")
-    print(f"written: {draw_gallery(config, path, arguments.all)}")
-
+from cnn_jax.cli.command_line import run
+from cnn_jax.commands.show_augment import main
 
 if __name__ == "__main__":
-    command_line.run(main)
+    run(main)

@@ -61,4 +61,4 @@ def test_examples_in_python_run(page: str, tmp_path: Path, monkeypatch: pytest.M
     code = "\n".join(blocks).replace("\ncnn_jax.fit(config,", "\nconfig.num_epochs = 1\ncnn_jax.fit(config,", 1)
     names: dict[str, Any] = {}
     exec(compile(code, page, "exec"), names)
-    assert len(names["run"].predict("seven.png" if page == "README.md" else names["images"][:1])) == 1
+    assert len(names["run"].predict(names["digits"].images[7] if page == "README.md" else names["images"][:1])) == 1

@@ -28,6 +28,7 @@ from cnn_jax.data.reading.images import quiet
 from cnn_jax.errors import InputError, shown
 from cnn_jax.inference.run import Run
 from cnn_jax.pages import audit as audit_page
+from cnn_jax.runtime.folders import make_folder, remove_empty, whole_file
 
 # Pictures are listed and measured at their own size; what the network takes is settled, where a config leaves it open,
 # so that pictures of many sizes are no obstacle.
@@ -167,11 +168,13 @@ def _as_folder(name: str) -> str:
 
 
 def _write(folder: Path, report: dict[str, Any], page: str) -> Audit:
+    made: list[Path] = []
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        made = make_folder(folder)
         for name, text in (("audit.json", json.dumps(report, indent=2) + "\n"), ("audit.html", page)):
-            (folder / f"{name}.tmp").write_text(text, encoding="utf-8")
-            os.replace(folder / f"{name}.tmp", folder / name)
+            with whole_file(folder / name) as file:
+                file.write(text)
     except OSError as error:
+        remove_empty(made)
         raise InputError(f"{folder}: the audit cannot be written there ({error.strerror})") from error
     return Audit(report, folder / "audit.html", folder / "audit.json")

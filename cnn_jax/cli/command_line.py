@@ -11,13 +11,13 @@ from typing import Any, NoReturn
 
 import ml_collections
 
-from cnn_jax.cli.progress import command
+from cnn_jax.cli import programs
 from cnn_jax.cli.signals import Shutdown, Stopped, end_on_signals, leave
 from cnn_jax.config import tree as config_module
 from cnn_jax.config.describe import describe, describe_usual
 from cnn_jax.config.overrides import Pairs, split
 from cnn_jax.config.suggestions import meant_key
-from cnn_jax.errors import HostsError, InputError, Interrupted, NonFiniteError, SaveError, shown
+from cnn_jax.errors import HostsError, InputError, Interrupted, NonFiniteError, SaveError, one_line
 from cnn_jax.runtime.allocator import keep_memory
 
 # What other trainers call it.
@@ -37,7 +37,8 @@ class Parser(argparse.ArgumentParser):
 
     def __init__(self, description: str | None, with_config: bool = False, with_run: bool = False):
         super().__init__(
-            description=description, allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter,
+            prog=programs.own_name(), description=description, allow_abbrev=False,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
             add_help=not with_config,
         )  # fmt: skip
         self._with_config, self._with_run = with_config, with_run
@@ -50,7 +51,8 @@ class Parser(argparse.ArgumentParser):
             )  # fmt: skip
             self.add_argument(
                 "--config", default="configs/digits.py", metavar="FILE",
-                help="a Python file that defines get_config() (default: %(default)s)",
+                help="a Python file that defines get_config(), or the name of one that comes along, as mnist_cnn "
+                "(default: %(default)s)",
             )  # fmt: skip
             self.add_argument("--config.KEY", metavar="VALUE", dest="_", help="sets one key of the config; see below")
         if with_run:
@@ -93,7 +95,7 @@ class Parser(argparse.ArgumentParser):
             file = self._file_of_help
             config = config_module.default_config() if file is None else config_module.load_config(file)
             self.epilog = describe_usual(config_module.flatten(config), file or "the default config")
-        return super().format_help()
+        return programs.as_started(super().format_help())
 
     @property
     def overrides(self) -> Pairs:
@@ -106,7 +108,7 @@ class Parser(argparse.ArgumentParser):
         return config_module.override(config, self._overrides)
 
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {message}; --help lists the flags\n")
+        self.exit(2, f"{self.prog}: {one_line(message)}; --help lists the flags\n")
 
 
 class _Help(argparse.Action):
@@ -115,7 +117,7 @@ class _Help(argparse.Action):
     def __call__(
         self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, option: str | None = None
     ) -> NoReturn:
-        print(describe(values) if values else parser.format_help().rstrip("\n"))
+        print(programs.as_started(describe(values)) if values else parser.format_help().rstrip("\n"))
         parser.exit()
 
 
@@ -139,30 +141,35 @@ def default_workdir(config_path: str) -> str:
     return f"runs/sweeps/{sweep}/{run}"
 
 
-def run(main: Callable[[Sequence[str]], int | None]) -> NoReturn:
+def run(main: Callable[[Sequence[str]], int | None], argv: Sequence[str] | None = None) -> NoReturn:
     """`run_with_shutdown` for a `main` that has nothing to finish when a signal comes."""
-    run_with_shutdown(lambda argv, shutdown: main(argv))
+    run_with_shutdown(lambda words, shutdown: main(words), argv)
 
 
-def run_with_shutdown(main: Callable[[Sequence[str], Shutdown], int | None]) -> NoReturn:
-    """Runs a script's `main` and exits.
+def run_with_shutdown(
+    main: Callable[[Sequence[str], Shutdown], int | None], argv: Sequence[str] | None = None
+) -> NoReturn:
+    """Runs a program's `main` and exits.
 
     `main` passes the `Shutdown` to everything that has to finish before the process may end.
 
     The status is 0, 2 for bad input, 3 for a loss that is not finite, 4 for what could not be saved, 75 for a host
     that is missing, and 128 + the number of a signal.
+
+    Args:
+      argv: what `main` gets; None: all words behind the name of the script.
     """
     keep_memory()
-    again = command(*sys.argv)
+    again = programs.again()
     shutdown = Shutdown()
     end_on_signals(again, shutdown)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # names of classes and files may not be printable here
             stream.reconfigure(errors="backslashreplace")
     try:
-        status = main(sys.argv[1:], shutdown) or 0
+        status = main(sys.argv[1:] if argv is None else argv, shutdown) or 0
     except (InputError, NonFiniteError, SaveError, HostsError) as error:
-        print(f"{Path(sys.argv[0]).name}: {shown(' '.join(str(error).split()))}", file=sys.stderr)  # always one line
+        print(f"{programs.own_name()}: {one_line(str(error))}", file=sys.stderr)
         if isinstance(error, SaveError):  # threads of Orbax may wait for ever for what cannot be written
             shutdown.stuck.set()
         status = error.exit_status

@@ -12,7 +12,6 @@ from typing import Any, Self, TextIO
 from cnn_jax.errors import shown
 
 _SECONDS_BETWEEN_LINES = 30.0
-_ROOT = Path(__file__).resolve().parents[2]  # of the package and its scripts
 
 _silent = False
 
@@ -102,18 +101,16 @@ def stamped(line: str) -> str:
 
 
 def command(*words: str) -> str:
-    """A command line to paste: the interpreter in use, relative where it lies below the working directory.
+    """A command line to paste: these words behind the interpreter in use."""
+    return paste([from_here(sys.executable), *words])
 
-    A script of this package (`scripts/...`) that is not found from there is named by its whole path.
-    """
+
+def from_here(file: str | Path) -> str:
+    """The path, relative where it lies below the working directory."""
     try:
-        interpreter = str(Path(sys.executable).relative_to(Path.cwd()))
+        return str(Path(file).relative_to(Path.cwd()))
     except ValueError:
-        interpreter = sys.executable
-    script, *others = words
-    if script.startswith("scripts/") and not Path(script).exists() and (_ROOT / script).exists():
-        script = str(_ROOT / script)
-    return paste([interpreter, script, *others])
+        return str(file)
 
 
 def paste(words: Sequence[str]) -> str:

@@ -115,7 +115,7 @@ KEYS: dict[str, Key] = {
     "data.test": Key(0.2, share(), "taken from training data, where the source has no test split"),
     "data.folds": Key(
         None, maybe(integer(2)),
-        "divide the training data into so many parts, for cross-validation (scripts/repeat.py); the test split is not "
+        "divide the training data into so many parts, for cross-validation (cnn_jax repeat); the test split is not "
         "touched then",
     ),
     "data.fold": Key(0, integer(0), "which of data.folds, from 0, is the validation split"),

@@ -35,7 +35,7 @@ class Rule:
             return self.accept(value)
         except Refusal:
             raise
-        except (TypeError, ValueError, OverflowError) as error:
+        except Exception as error:  # objects of the user's own raise what they like
             raise ValueError(f"must be {self.expects}{did_you_mean(value, self.choices)}") from error
 
 
@@ -50,8 +50,10 @@ class Key:
 
 def did_you_mean(value: Any, choices: Iterable[str]) -> str:
     """` (did you mean 'adam'?)` where one of the choices is close to the value, else nothing."""
+    if not isinstance(value, str):
+        return ""
     folded = {choice.lower(): choice for choice in choices}  # `steplr` is close to StepLR
-    close = difflib.get_close_matches(str(value)[:_LONGEST_NAME].lower(), list(folded), n=1)
+    close = difflib.get_close_matches(value[:_LONGEST_NAME].lower(), list(folded), n=1)
     return f" (did you mean '{folded[close[0]]}'?)" if close else ""
 
 
@@ -69,6 +71,8 @@ def integer(least: int, most: int = 2**31 - 1) -> Rule:
     def accept(value: Any) -> int:
         if isinstance(value, bool) or int(value) != value:
             _refuse()
+        if value > most == 2**31 - 1:  # a limit that goes without saying
+            raise Refusal(f"must be {expects} and at most {most}")
         return int(value) if least <= value <= most else _refuse()
 
     return Rule(expects, accept)

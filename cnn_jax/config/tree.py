@@ -8,11 +8,7 @@ A config is an `ml_collections.ConfigDict`; `config.keys` lists every key with i
 This module imports neither JAX nor any other room, so that `--help` and mistakes are quick.
 """
 
-import hashlib
-import importlib.util
 import json
-import sys
-import traceback
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -20,12 +16,12 @@ from typing import Any
 import ml_collections
 
 from cnn_jax.config.combinations import check_together
-from cnn_jax.config.files import find_config
+from cnn_jax.config.files import run_config_file
 from cnn_jax.config.former_keys import ConfigBlock, announce_former_keys, current_keys
 from cnn_jax.config.keys import AUGMENTATIONS, KEYS, SOURCES, VARIANTS
 from cnn_jax.config.rules import Key, Rule, choice, did_you_mean
 from cnn_jax.config.suggestions import did_you_mean_key, meant_key
-from cnn_jax.errors import InputError
+from cnn_jax.errors import InputError, reason_of
 
 _LONGEST_VALUE = 200  # in an error
 _FORMER_SCHEDULES = {
@@ -97,36 +93,20 @@ def load_config(path: str | Path) -> ml_collections.ConfigDict:
     Raises:
       InputError: the file does not exist, does not define `get_config`, fails, or sets an unknown key.
     """
-    found = find_config(path)
-    # The same file has the same name, so that what it registers twice is known to be the same.
-    name = f"cnn_jax_config_file_{hashlib.sha256(bytes(found.resolve())).hexdigest()[:12]}"
-    spec = importlib.util.spec_from_file_location(name, found)
-    if spec is None or spec.loader is None:
-        raise InputError(f"--config={path}: a config is a Python file (.py) that defines get_config()")
-    module = sys.modules[name] = importlib.util.module_from_spec(spec)
-    try:
-        spec.loader.exec_module(module)
-        get_config = getattr(module, "get_config", None)
-        if get_config is None:
-            raise InputError(f"--config={path}: the file does not define get_config()")
-        config = get_config()
-    except InputError:
-        raise
-    except (Exception, SystemExit, GeneratorExit) as error:  # whatever the user's own code raises
-        lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(found)]
-        line = getattr(error, "lineno", None) or (lines[-1] if lines else "?")
-        # ConfigDict lists the whole config behind an unknown key; its first sentence says what is wrong.
-        reason = " ".join(str(error.args[0] if error.args else error).partition(" Other fields present")[0].split())
-        raise InputError(f"--config={path}, line {line}: {type(error).__name__}: {reason}") from error
+    config = run_config_file(path)
     if not isinstance(config, ml_collections.ConfigDict):
         raise InputError(f"--config={path}: get_config() must return a ConfigDict, not {type(config).__name__}")
     return validate(config)
 
 
 def flatten(config: Mapping[str, Any] | ml_collections.ConfigDict) -> dict[str, Any]:
-    """{'optimizer.learning_rate': 0.1, ...}"""
-    tree = config.to_dict() if isinstance(config, ml_collections.ConfigDict) else config
-    return dict(_flatten(tree))
+    """{'optimizer.learning_rate': 0.1, ...}; raises InputError where a block holds itself, or a key is no text."""
+    try:
+        return dict(_flatten(config.to_dict() if isinstance(config, ml_collections.ConfigDict) else config))
+    except RecursionError as error:
+        raise InputError("this config is nested too deeply to be one; does a block hold itself?") from error
+    except TypeError as error:  # ConfigDict sorts its keys
+        raise InputError(f"the keys of a config must be text ({reason_of(error)})") from error
 
 
 def to_json(config: ml_collections.ConfigDict) -> dict[str, Any]:
@@ -137,10 +117,7 @@ def to_json(config: ml_collections.ConfigDict) -> dict[str, Any]:
 
 def from_json(tree: Mapping[str, Any]) -> ml_collections.ConfigDict:
     """The inverse of `to_json`, validated; keys that did not exist yet when it was saved get their defaults."""
-    try:
-        flat = _current(flatten(tree))
-    except RecursionError as error:
-        raise InputError("this config is nested too deeply to be one") from error
+    flat = _current(flatten(tree))
     former = flat.get("schedule.name")
     if isinstance(former, str):
         flat["schedule.name"] = _FORMER_SCHEDULES.get(former, former)
@@ -205,7 +182,10 @@ def _check(key: str, value: Any, rule: Rule) -> Any:
 
 
 def _clipped(value: Any) -> str:
-    text = repr(value)
+    try:
+        text = repr(value)
+    except Exception:  # of an object of the user's own
+        text = f"<{type(value).__name__}>"
     return text if len(text) <= _LONGEST_VALUE else f"{text[:_LONGEST_VALUE]}..."
 
 

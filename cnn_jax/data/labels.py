@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from cnn_jax.errors import InputError, shown
+from cnn_jax.errors import InputError, reason_of, shown
 
 _NAMED_AT_MOST = 5
 
@@ -21,7 +21,12 @@ def as_labels(value: Any, count: int, name: str) -> np.ndarray:
     Raises:
       InputError: it has another shape, or a label is no whole number and no text.
     """
-    labels = np.asarray(value)
+    try:
+        labels = np.asarray(value)
+    except Exception as error:  # a ragged list, or a tensor on a GPU, which raises what it likes
+        raise InputError(f"{name}: no array can be made of them ({reason_of(error)}); give {count} labels") from error
+    if np.ma.is_masked(value):
+        raise InputError(f"{name}: some of them are masked; leave those images out")
     if labels.shape == (count, 1):
         labels = labels[:, 0]
     if labels.ndim == 2 and len(labels) == count:
@@ -31,13 +36,16 @@ def as_labels(value: Any, count: int, name: str) -> np.ndarray:
     if labels.dtype.kind == "f":
         wrong = np.flatnonzero(~np.isfinite(labels) | (labels != np.rint(labels)))
     elif labels.dtype.kind == "O":
-        wrong = np.flatnonzero([not isinstance(label, (str, int)) for label in labels])
-    elif labels.dtype.kind in "iubU":
+        wrong = np.flatnonzero([not isinstance(label, (str, int)) or not str(label).strip() for label in labels])
+    elif labels.dtype.kind == "U":
+        wrong = np.flatnonzero(np.char.strip(labels) == "")
+    elif labels.dtype.kind in "iub":
         return labels
     else:
         raise InputError(f"{name}: they are {labels.dtype}; labels are whole numbers or texts")
     if len(wrong):
-        raise InputError(f"{name}: that of image {wrong[0]} is {labels[wrong[0]]!r}; labels are whole numbers or texts")
+        first = labels[wrong[0]].item() if isinstance(labels[wrong[0]], np.generic) else labels[wrong[0]]
+        raise InputError(f"{name}: that of image {wrong[0]} is {first!r}; labels are whole numbers or texts")
     return labels.astype(np.int64 if labels.dtype.kind == "f" else str)
 
 

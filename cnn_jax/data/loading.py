@@ -56,6 +56,10 @@ def load(data: Any, loading: str | None = None, source: Source | None = None) ->
     fold = None if data.folds is None else (data.fold, data.folds)
     if fold is not None and "validation" in labels:
         announce(f"{source.name}: its own validation split is not used; fold {data.fold} of its training data is")
+    if fold is not None and data.validation != KEYS["data.validation"].default:
+        announce(
+            f"config.data.validation={data.validation}: with data.folds={data.folds} a fold is the validation split"
+        )
     parts = make_indices(labels, data.validation, data.test, fold, groups)
     if groups is not None:
         shares = {"test": data.test} | ({"validation": data.validation} if fold is None else {})

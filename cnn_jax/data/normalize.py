@@ -32,8 +32,10 @@ class Normalization:
 
 
 def make_normalization(name: str, splits: Splits) -> Normalization:
-    """`dataset`: mean and std of the training split; `unit`: to [0, 1]; `half`: to [-1, 1]; `imagenet`: its statistics;
-    `none`: 0..255."""
+    """`dataset`: mean and std of the training split; `unit`: to [0, 1]; `half`: to [-1, 1]; `none`: 0..255.
+
+    `imagenet`: mean and std of its training images, as published networks expect them.
+    """
     channels = splits.image_shape[2]
     if name == "dataset":
         return Normalization(name, splits.mean, splits.std)

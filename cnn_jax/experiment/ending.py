@@ -5,7 +5,7 @@ from typing import Any
 
 import ml_collections
 
-from cnn_jax.cli.progress import command
+from cnn_jax.cli.programs import start
 
 
 def describe_end(
@@ -47,6 +47,6 @@ def _next(summary: Mapping[str, Any], workdir: str, config_file: str | None) -> 
     which = [] if split == "test" else [f"--split={split}"]
     return [
         "next: figures of each class and a picture of the mistakes; and predictions for files or folders of your own:",
-        f"  {command('scripts/evaluate.py', *run, *which)}",
-        f"  {command('scripts/predict.py', *run)} IMAGE ...",
+        f"  {start('evaluate', *run, *which)}",
+        f"  {start('predict', *run)} IMAGE ...",
     ]

@@ -28,11 +28,13 @@ from cnn_jax.experiment.summary import make_summary, write_end
 from cnn_jax.experiment.warm_start import WarmStart, read_init_from, warm_start
 from cnn_jax.runs.checkpoints import Checkpoints, open_checkpoints
 from cnn_jax.runs.directory import (
+    check_resolved,
+    check_summary,
     finished_summary,
     has_checkpoints,
     identity,
     open_run_directory,
-    read_run_file,
+    read_config,
 )
 from cnn_jax.tracking import check_packages, make_trackers, no_trackers
 from cnn_jax.training.checkpointing import Checkpointer
@@ -95,10 +97,11 @@ def fit(
     finished = finished_summary(config, workdir)
     if finished is not None:
         check_same_data(workdir, source)
+        check_summary(workdir, finished)
         announce(f"{workdir} holds the finished run of this config: nothing to do")
         return finished
     begun = has_checkpoints(workdir)
-    began = read_run_file(workdir, "config.json").get("resolved", {}) if begun else {}
+    began = read_config(workdir)[1] if begun else {}
     hosts.assert_equal(
         "the config", json.dumps([to_json(config), began]), f"another config, or sees another {workdir},"
     )
@@ -130,10 +133,10 @@ def _train(
 ) -> dict[str, Any]:  # fmt: skip
     """Opens the run directory, and runs there."""
     config = experiment.config
-    with hosts.primary_first("the run directory"):
-        if hosts.is_primary():
-            open_run_directory(workdir, config, experiment.resolved)
-    hosts.assert_equal("the run directory", identity(workdir), f"another {workdir} (all must share it)")
+    if has_checkpoints(workdir):  # nothing is written before one of them has been read
+        check_resolved(workdir, config, experiment.resolved)
+    else:
+        _write_directory(experiment, workdir)
     announce(experiment.describe())
     try:
         with explain_out_of_memory(config):
@@ -145,6 +148,14 @@ def _train(
         raise NonFiniteError(f"{error}; {kept} in {workdir}") from None
 
 
+def _write_directory(experiment: Experiment, workdir: Path) -> None:
+    """Says in the run directory what runs there, on one host; then all know that it is the same directory."""
+    with hosts.primary_first("the run directory"):
+        if hosts.is_primary():
+            open_run_directory(workdir, experiment.config, experiment.resolved)
+    hosts.assert_equal("the run directory", identity(workdir), f"another {workdir} (all must share it)")
+
+
 def _run(
     experiment: Experiment, workdir: Path, stop: StopSignals, shutdown: Shutdown, started: float, profile: int,
     start: WarmStart | None, callbacks: Sequence[Callback],
@@ -153,11 +164,14 @@ def _run(
     train_step, feed = make_training(experiment)
     measure, warm_up = _make_measure(experiment, make_evaluation(experiment))
     requests = Requests(stop, hosts.max_over_hosts(experiment.devices.mesh))
+    begun = has_checkpoints(workdir)
     with (
         open_checkpoints(workdir / "checkpoints", config.checkpoint.keep) as checkpoints,
         profiled(train_step, workdir / "profile", profile) as train_step,
     ):
         state, loop_state = _begin(experiment, checkpoints, workdir, start)
+        if begun:
+            _write_directory(experiment, workdir)
         before = loop_state.wall_seconds
 
         def wall_seconds() -> float:

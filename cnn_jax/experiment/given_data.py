@@ -10,7 +10,7 @@ from cnn_jax import data
 from cnn_jax.config.tree import override
 from cnn_jax.data.reading.as_uint8 import check_range
 from cnn_jax.errors import InputError
-from cnn_jax.runs.directory import read_run_file
+from cnn_jax.runs.directory import read_config
 
 
 def take_data(
@@ -50,6 +50,6 @@ def check_same_data(workdir: Path, source: data.Source | None) -> None:
     """Raises InputError where a finished run in this directory was trained on other arrays."""
     if source is None:
         return
-    before = read_run_file(workdir, "config.json").get("resolved", {}).get("fingerprint")
+    before = read_config(workdir)[1].get("fingerprint")
     if before != source.identity:
         raise InputError(f"workdir={workdir} holds a run on other data; choose another folder")

@@ -128,6 +128,8 @@ def build(
 
     idle = check_rates(scheduled(config.optimizer.learning_rate), config.schedule.name, steps_per_epoch * epochs)
     notes = [*length_notes(config.schedule, steps_per_epoch, epochs), *([idle] if idle else [])]
+    if config.patience is not None and config.patience >= epochs:
+        notes.append(f"config.patience={config.patience}: it stops nothing in {config.num_epochs} epochs (num_epochs)")
     if notes:
         announce("\n".join(notes))
     return Experiment(

@@ -10,7 +10,7 @@ from cnn_jax.experiment.captions import describe_run, describe_training_loss
 from cnn_jax.experiment.setup import Experiment
 from cnn_jax.pictures import reports
 from cnn_jax.runs.directory import write_json
-from cnn_jax.runs.metrics_file import read_rows
+from cnn_jax.runs.search import metric_rows
 from cnn_jax.tracking import Trackers
 from cnn_jax.training.loop_state import LoopState
 
@@ -19,7 +19,7 @@ def write_end(experiment: Experiment, workdir: Path, trackers: Trackers, summary
     try:
         if hosts.is_primary():
             curves = reports.plot_curves(
-                read_rows(workdir / "metrics.jsonl"),
+                metric_rows(workdir),
                 describe_run(workdir, experiment.config, experiment.splits.name, summary),
                 describe_training_loss(experiment.config),
                 workdir / "plots" / "curves.png",

@@ -124,11 +124,11 @@ def _other_config(run: Run, data_dir: str) -> ml_collections.ConfigDict:
 def _kind(run: Run, data_dir: str) -> str:
     """The source that reads what lies there."""
     own, path = run.config.data.source, Path(os.path.expanduser(data_dir))
-    if own == "tfds" and path.is_dir() and find_prepared(run.config.data.name, path) is not None:
+    if own == "tfds" and os.path.isdir(path) and find_prepared(run.config.data.name, path) is not None:
         return "tfds"
     if own not in ("folder", "csv", "npz", "tfds") and "dir" in SOURCES[own].takes:  # one of the user's own
         return str(own)
-    if not path.exists():
+    if not os.path.exists(path):
         raise InputError(f"--data_dir={shown(data_dir)}: there is no such folder or file")
     if path.is_dir():
         return "folder"

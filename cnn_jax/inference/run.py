@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import ml_collections
 import numpy as np
 
+from cnn_jax.cli.programs import as_started
 from cnn_jax.config.rules import integer, size
 from cnn_jax.config.tree import from_json
 from cnn_jax.data.feeding.batches import padded_batches
@@ -18,14 +19,14 @@ from cnn_jax.data.normalize import Normalization, normalize
 from cnn_jax.data.reading.as_uint8 import range_of
 from cnn_jax.data.reading.image_dataset import ImageDataset
 from cnn_jax.data.splits import Examples, Split
-from cnn_jax.errors import InputError, shown
+from cnn_jax.errors import InputError, reason_of, shown
 from cnn_jax.inference.inputs import check_images, label_numbers, read_inputs
 from cnn_jax.inference.metrics import measure, softmax
 from cnn_jax.inference.predictions import Predictions
 from cnn_jax.inference.tta import EVAL_TTA, with_tta
 from cnn_jax.models import Classifier, make_model
 from cnn_jax.runs.checkpoints import open_checkpoints
-from cnn_jax.runs.directory import read_run_file
+from cnn_jax.runs.directory import has_folder, read_run_file
 from cnn_jax.runs.metrics_file import read_rows
 from cnn_jax.runtime.compilation import keep_programs
 
@@ -194,12 +195,14 @@ def load_run(workdir: str | Path) -> Run:
     except InputError:
         raise
     except Exception as error:  # whatever sizes that no model can have make Flax raise
-        reason = " ".join(str(error).split())[:160]
-        raise InputError(f"{workdir / 'config.json'}: it is damaged ({reason}); restore it, or train again") from error
+        raise InputError(
+            f"{workdir / 'config.json'}: it is damaged ({reason_of(error)}); restore it, or train again"
+        ) from error
     keep_programs()
     like = {"params": like["params"], "batch_stats": like.get("batch_stats", {})}
-    if not (workdir / "checkpoints").is_dir():
-        raise InputError(f"{workdir}: nothing has been trained here yet; run scripts/train.py with this --workdir")
+    if not has_folder(workdir):
+        train = as_started("cnn_jax train")
+        raise InputError(f"{workdir}: nothing has been trained here yet; run {train} with this --workdir")
     with open_checkpoints(workdir / "checkpoints", read_only=True) as checkpoints:
         best = checkpoints.restore_best(like)
     if best is None:

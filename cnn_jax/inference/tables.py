@@ -1,11 +1,15 @@
 """Predictions as CSV files that no spreadsheet takes for formulas (CSV injection)."""
 
 import csv
+import errno
+import io
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
-from cnn_jax.errors import InputError
+from cnn_jax.errors import InputError, SaveError
+from cnn_jax.runtime.folders import whole_file
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 EVALUATED = ("path", "label", "prediction", "probability")
@@ -44,9 +48,39 @@ def write_evaluated(rows: Iterable[Mapping[str, Any]], path: Path) -> Path:
     return path
 
 
-def open_table(path: str) -> TextIO:
-    """Opens a CSV file for writing; raises InputError where that cannot be."""
+class Table(io.StringIO):
+    """Text that becomes a file, whole, at the end of a `with` block in which nothing went wrong.
+
+    Raises:
+      SaveError: the disk does not take it.
+    """
+
+    def __init__(self, path: str):
+        super().__init__(newline="")
+        self._path = path
+
+    def __exit__(self, kind: type[BaseException] | None, error: Any, traceback: Any) -> None:
+        try:
+            if kind is None:
+                with whole_file(self._path) as file:
+                    file.write(self.getvalue())
+        except OSError as failed:
+            raise SaveError(f"--csv={self._path}: it cannot be written ({failed.strerror}); make room") from failed
+        finally:
+            super().__exit__(kind, error, traceback)
+
+
+def open_table(path: str) -> Table:
+    """A table to write; raises InputError where there can be no such file. What is there stays until it is whole."""
     try:
-        return open(path, "w", newline="", encoding="utf-8", errors="surrogateescape")
+        if os.path.isfile(path) or not os.path.exists(path):  # a pipe would wait for its reader
+            is_new = not os.path.lexists(path)
+            with open(path, "a"):
+                pass
+            if is_new:
+                os.unlink(path)
+        elif os.path.isdir(path):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
     except OSError as error:
         raise InputError(f"--csv={path}: it cannot be written ({error.strerror})") from error
+    return Table(path)

@@ -1,5 +1,6 @@
 """The pictures that commands write. They take arrays and rows, and know no other room."""
 
+import math
 import re
 import textwrap
 from collections.abc import Mapping, Sequence
@@ -22,6 +23,8 @@ def plot_curves(rows: Sequence[Mapping[str, Any]], title: str, training: str, pa
     """
     from matplotlib.ticker import LogLocator, NullFormatter
 
+    # Of a log that others wrote in, what can be drawn.
+    rows = [{name: value for name, value in row.items() if name == "split" or _is_number(value)} for row in rows]
     margins = {"left": 0.055, "right": 0.99, "bottom": 0.12, "top": 0.78, "wspace": 0.2}
     figure, axes = new_figure(1, 3, (13, 4.2), margins)
     set_title(figure, title)
@@ -36,7 +39,7 @@ def plot_curves(rows: Sequence[Mapping[str, Any]], title: str, training: str, pa
                     label=re.sub("_(ema|swa)$", ", averaged weights", split),
                 )
         for row in rows:
-            if row["split"] == "test":
+            if row["split"] == "test" and name in row:
                 axis.axhline(row[name], color="tab:green", linestyle="--", label=f"test {row[name]:.4f}")
         axis.set_xlabel("epoch")
         note = f"\n(train: with {training})" if training else ""
@@ -48,7 +51,7 @@ def plot_curves(rows: Sequence[Mapping[str, Any]], title: str, training: str, pa
         axes[0].yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes[0].yaxis.set_major_formatter("{x:g}")
         axes[0].yaxis.set_minor_formatter(NullFormatter())
-    rates = [(row["epoch"], row["learning_rate"]) for row in rows if row["split"] == "train"]
+    rates = [(row["epoch"], row["learning_rate"]) for row in rows if row["split"] == "train" and "learning_rate" in row]
     if rates:
         axes[2].plot(*zip(*rates, strict=True), color="tab:gray", marker=".")
     axes[2].set_title("learning rate at the end of the epoch", fontsize=10)
@@ -137,3 +140,7 @@ def save_figure(figure: Any, path: str | Path) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=110)
     return path
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value)

@@ -1,5 +1,6 @@
-"""What `scripts/show_schedule.py` draws: a config's rate and momentum over its training."""
+"""What `cnn_jax show-schedule` draws: a config's rate and momentum over its training."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,7 @@ def draw_schedule(config: ml_collections.ConfigDict, steps_per_epoch: int, path:
     import jax.numpy as jnp
 
     path = Path(path)
-    if not path.suffix or path.is_dir():
+    if not path.suffix or os.path.isdir(path):
         raise InputError(f"--output={path}: it must name a picture, as in {path / 'schedule.png'}")
     base, epochs, block = config.optimizer.learning_rate, config.num_epochs, config.schedule
     num_steps = steps_per_epoch * epochs

@@ -13,9 +13,10 @@ import orbax.checkpoint as ocp
 
 from cnn_jax.cli.progress import announce
 from cnn_jax.distributed import hosts
-from cnn_jax.errors import DamagedError, InputError
+from cnn_jax.errors import DamagedError, InputError, reason_of
 from cnn_jax.runs.checkpoint_policy import LastAndBest, quieten
 from cnn_jax.runs.checksums import array_checksums, json_checksum
+from cnn_jax.runs.directory import is_step
 
 _REPLACED = ".replaced"
 _HOSTS_WAIT_SECONDS = 300
@@ -225,9 +226,8 @@ class Checkpoints:
             yield
         except Exception as error:
             quieten()
-            reason = " ".join(str(error).split())[:160]
             raise DamagedError(
-                f"{self.folder / str(step)}: this checkpoint is damaged or of another model ({reason})"
+                f"{self.folder / str(step)}: this checkpoint is damaged or of another model ({reason_of(error)})"
             ) from error
 
     def _refuse(self, damaged: Sequence[DamagedError]) -> None:
@@ -251,7 +251,7 @@ class Checkpoints:
         self._manager.reload()
 
     def _on_disk(self) -> list[int]:
-        return sorted(int(path.name) for path in self.folder.glob("*") if path.name.isdigit())
+        return sorted(int(path.name) for path in self.folder.glob("*") if is_step(path.name))
 
     def _clean_up(self) -> None:
         """Removes what saving left half done; a checkpoint that was to be replaced and was not comes back."""

@@ -1,16 +1,16 @@
 """What runs have in common and what not, from the records of `search`."""
 
-import re
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from cnn_jax.cli.progress import command
+from cnn_jax.cli.programs import names_in, start
+from cnn_jax.config.files import comes_along
 from cnn_jax.config.keys import KEYS, VARIANTS
 from cnn_jax.config.tree import flatten, load_config, override
 from cnn_jax.errors import InputError
 
-_CONFIGS = Path(__file__).parents[2] / "configs"
 _FIGURES = ("validation_accuracy", "validation_loss", "test_accuracy", "test_loss")
 
 
@@ -65,23 +65,62 @@ def best_run(records: Iterable[dict[str, Any]], metric: str, goal: str) -> dict[
 def repeat_command(record: Mapping[str, Any], workdir: str = "runs/again") -> str | None:
     """The command that trains with this run's config again.
 
-    None where its config is not one of this version, or its data were arrays of a Python program.
+    It begins with the config that the run began with where that one comes along, else with the default one; each key
+    that differs is a flag. Of a config with names of its own, which only its file knows, the run's own command line is
+    repeated; the file is not run here, as a run directory may come from others.
+
+    None where its config is not one of this version, its file is gone, or its data were arrays of a Python program.
     """
     if record.get("data.source") == "arrays":
         return None
-    recorded = re.search(r"--config[= ]\S*?(\w+\.py)", record.get("command_line") or "")
-    name = recorded[1] if recorded and (_CONFIGS / recorded[1]).is_file() else "digits.py"
+    words = _words(record.get("command_line"))
+    file = _config_file(words)
+    name = f"configs/{Path(file).stem}.py" if file and comes_along(file) else "configs/digits.py"
     wanted = config_keys(record)
     try:
-        base = load_config(_CONFIGS / name)
+        base = load_config(name)
         changes = [(key, wanted[key]) for key in (f"{block}.name" for block in VARIANTS) if key in wanted]
         changes = [(key, value) for key, value in changes if flatten(base)[key] != value]
-        start = flatten(override(base, changes))
+        start_from = flatten(override(base, changes))
         override(base, list(wanted.items()))  # what cannot be set is better not advised
     except InputError:
-        return None
+        return _recorded_again(words, file, workdir)
     changes += [
-        (key, value) for key, value in wanted.items() if key not in dict(changes) and start.get(key, value) != value
+        (key, value)
+        for key, value in wanted.items()
+        if key not in dict(changes) and start_from.get(key, value) != value
     ]
     flags = [f"--config.{key}={value}" for key, value in changes if not key.startswith("tracking.")]
-    return command("scripts/train.py", f"--config=configs/{name}", *flags, f"--workdir={workdir}")
+    return start("train", f"--config={name}", *flags, f"--workdir={workdir}")
+
+
+def _words(command_line: Any) -> list[str]:
+    """The words of a recorded command line; [] where a shell could not read it."""
+    try:
+        return shlex.split(command_line or "")
+    except ValueError:
+        return []
+
+
+def _config_file(words: Sequence[str]) -> str | None:
+    for word, following in zip(words, [*words, ""][1:], strict=True):
+        if word.startswith("--config="):
+            return word.partition("=")[2]
+        if word == "--config":
+            return following
+    return None
+
+
+def _recorded_again(words: Sequence[str], file: str | None, workdir: str) -> str | None:
+    """The recorded command line of a training with another run directory, where its config file is still there."""
+    if file is None or comes_along(file) or not Path(file).is_file():
+        return None
+    if not set(names_in(words)) & {"train.py", "cnn_jax train"}:
+        return None
+    flags, skip = [], False
+    first = next(number for number, word in enumerate(words) if word.startswith("--"))
+    for word in words[first:]:
+        if not skip and word != "--workdir" and not word.startswith("--workdir="):
+            flags.append(word)
+        skip = word == "--workdir"
+    return start("train", *flags, f"--workdir={workdir}")

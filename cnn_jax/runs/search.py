@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cnn_jax.cli.progress import paste
 from cnn_jax.config.former_keys import current_keys
 from cnn_jax.config.tree import flatten
 from cnn_jax.errors import InputError, shown
@@ -55,7 +56,7 @@ def search_runs(
 def run_records(folder: str | Path) -> list[dict[str, Any]]:
     """The rows of `search_runs` as dictionaries, each with the columns that it has."""
     folder = Path(folder)
-    if not folder.is_dir():
+    if not os.path.isdir(folder):
         raise InputError(f"{folder}: there is no such folder; give one that holds run directories")
     return [read_run(path, folder) for path in sorted(run_directories(folder))]
 
@@ -133,7 +134,7 @@ def read_run(path: Path, folder: Path) -> dict[str, Any]:
     if error:
         record["error"] = error
     record |= {"git_commit": _text(environment.get("git_commit"), " "), "devices": _devices(environment)}
-    record["command_line"] = _text(environment.get("command_line"), " ")
+    record["command_line"] = _command_line(environment.get("command_line"))
     return record
 
 
@@ -194,7 +195,7 @@ def _logged(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 def _flat(tree: Mapping[str, Any]) -> dict[str, Any]:
     try:
         return {shown(key): _hashable(value) for key, value in flatten(tree).items()}
-    except RecursionError:
+    except (InputError, RecursionError):
         return {}
 
 
@@ -231,6 +232,11 @@ def _devices(environment: Mapping[str, Any]) -> str | None:
         return None
     names = list(map(str, devices))
     return shown(", ".join(f"{names.count(name)} x {name}" for name in dict.fromkeys(names)))
+
+
+def _command_line(words: Any) -> str | None:
+    """As a shell reads it, so that flags with spaces can be told apart again."""
+    return shown(paste(list(map(str, words)))) if isinstance(words, list) else _text(words, " ")
 
 
 def _text(value: Any, between: str) -> str | None:

@@ -12,6 +12,7 @@ from cnn_jax.errors import InputError, shown
 from cnn_jax.runs.comparison import differing_keys, main_figures
 from cnn_jax.runs.filtering import column
 from cnn_jax.runs.search import column_names
+from cnn_jax.runtime.folders import whole_file
 
 _LONGEST = 32  # characters of a cell
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
@@ -62,7 +63,7 @@ def write_csv(records: Sequence[Record], path: str | Path) -> None:
     """Writes all columns as CSV; cells starting with = + - @ are quoted (CSV injection). Raises InputError."""
     columns = column_names(records)
     try:
-        with open(path, "w", newline="", encoding="utf-8") as file:
+        with whole_file(path) as file:
             writer = csv.writer(file)
             writer.writerow(map(_safe, columns))
             writer.writerows([_safe(record.get(name)) for name in columns] for record in records)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+from cnn_jax.cli.programs import install
 from cnn_jax.cli.signals import Shutdown
 from cnn_jax.errors import InputError
 from cnn_jax.runs.search import search_runs
@@ -85,7 +86,7 @@ def check_packages(settings: Mapping[str, Any]) -> None:
         if asked[extra] and importlib.util.find_spec(package) is None:
             raise InputError(
                 f"config.tracking.{extra}={settings[extra]}: it needs the package {package}, which is not installed: "
-                f'pip install -e ".[{extra}]"'
+                f"{install(extra)}"
             )
 
 

@@ -19,7 +19,7 @@ from benchmarks.timing import Settings
 from cnn_jax.cli.progress import announce
 from cnn_jax.data.feeding.stream import Batches, stream
 from cnn_jax.data.reading.image_dataset import Files, ImageDataset
-from cnn_jax.data.reading.images import decode, ignore_pillows_warnings, quiet
+from cnn_jax.data.reading.images import decode, ignore_pillows_warnings, quiet, read_file
 from cnn_jax.data.reading.memory import cores
 from cnn_jax.errors import InputError
 from cnn_jax.inference.prediction import list_images
@@ -35,7 +35,7 @@ def measure_data(settings: Settings) -> list[dict[str, Any]]:
     photos, rounds = settings.photos, settings.rounds
     with tempfile.TemporaryDirectory() as folder, quiet():
         paths = list_images([photos]) if photos is not None else _make_up(Path(folder))
-        contents = {path: content for path in paths[:_MOST] if (content := Path(path).read_bytes())[:2] == _JPEG}
+        contents = {path: content for path in paths[:_MOST] if (content := read_file(path))[:2] == _JPEG}
         if not contents:
             raise InputError(f"--photos={photos}: this folder holds no JPEG files")
         return [measure_decoders(list(contents.values()), rounds), measure_streams(list(contents), rounds)]

@@ -6,6 +6,7 @@ from pathlib import Path
 from benchmarks import BENCHMARKS
 from benchmarks.contestants import SIZES
 from benchmarks.timing import Settings
+from cnn_jax.config import load_config
 from cnn_jax.errors import InputError
 
 
@@ -24,6 +25,8 @@ def read_settings(arguments: argparse.Namespace) -> Settings:
     if unknown := set(networks) - set(SIZES):
         raise InputError(f"--networks={arguments.networks}: there is no {min(unknown)}; there are {', '.join(SIZES)}")
     configs = arguments.configs.split(",") if arguments.configs else []
+    for path in configs:
+        load_config(path)
     try:
         Path(arguments.output).mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -98,3 +98,11 @@ def test_folds_that_cannot_be() -> None:
     ):
         with pytest.raises(InputError, match=words):
             override(default_config(), changes)
+
+
+def test_a_share_beside_folds_is_not_silent(capsys: pytest.CaptureFixture[str]) -> None:
+    """The default may stay; who sets another share learns that a fold takes its place."""
+    data.load(data_settings(folds=5, validation=0.3))
+    assert "config.data.validation=0.3: with data.folds=5 a fold is the validation split" in capsys.readouterr().err
+    data.load(data_settings(folds=5))
+    assert "data.validation" not in capsys.readouterr().err

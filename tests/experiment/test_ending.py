@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from cnn_jax.cli import progress
+from cnn_jax.experiment import build
 from cnn_jax.experiment.ending import describe_end
 from cnn_jax.training.loop import _line
 from cnn_jax.training.metrics import majority_share
@@ -83,3 +84,10 @@ def test_a_guess_stands_beside_the_first_accuracy() -> None:
     assert guess in _line(1, config, metrics)
     assert "always" not in _line(2, config, metrics)
     assert "always" not in _line(1, LoopConfig(10, 3), metrics)
+
+
+def test_patience_as_long_as_the_run_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    """It could only stop what is at its end."""
+    for patience, is_said in ((2, True), (1, False), (None, False)):
+        build(tiny_config(num_epochs=2, patience=patience))
+        assert ("it stops nothing in 2 epochs" in capsys.readouterr().err) == is_said

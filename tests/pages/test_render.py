@@ -4,7 +4,6 @@ import json
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -65,16 +64,3 @@ def test_pages_import_without_jinja2() -> None:
     code = "import sys, cnn_jax.pages.audit, cnn_jax.pages.runs; print('jinja2' in sys.modules)"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
     assert result.stdout.strip() == "False"
-
-
-def test_templates_are_package_data() -> None:
-    """setuptools takes what these patterns match into the wheel."""
-    import tomllib
-
-    patterns = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"]["cnn_jax"]
-    matched = {path for pattern in patterns for path in (ROOT / "cnn_jax").glob(pattern)}
-    assert {path for path in PAGES.rglob("*") if path.is_file() and _is_data(path)} <= matched
-
-
-def _is_data(path: Path) -> bool:
-    return path.suffix not in (".py", ".pyc")

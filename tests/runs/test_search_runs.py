@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from cnn_jax.config.tree import flatten, override, to_json
+from cnn_jax.config.tree import flatten, to_json
 from cnn_jax.errors import InputError
-from cnn_jax.runs.comparison import differing_keys, repeat_command
+from cnn_jax.runs.comparison import differing_keys
 from cnn_jax.runs.directory import open_run_directory
 from cnn_jax.runs.filtering import condition, in_order
 from cnn_jax.runs.search import run_records
@@ -214,24 +214,6 @@ def test_order() -> None:
         names("z")
     with pytest.raises(InputError, match="write the name of a column"):
         names("x upwards")
-
-
-def test_the_command_gives_the_config_again() -> None:
-    import shlex
-
-    from cnn_jax.config.overrides import parse_overrides
-    from cnn_jax.config.tree import load_config
-
-    config = tiny_config(optimizer__name="sgd", optimizer__momentum=0.5, augment=(("flip", 0.5),))
-    command = repeat_command(flatten(config) | {"command_line": "x --config=configs/mnist_cnn.py"})
-    assert command is not None
-    words = [word.partition("=")[::2] for word in shlex.split(command)]
-    (base,) = [value for flag, value in words if flag == "--config"]
-    assert base == "configs/mnist_cnn.py"
-    pairs = parse_overrides([(flag.removeprefix("--config."), v) for flag, v in words if flag.startswith("--config.")])
-    assert flatten(override(load_config(base), pairs)) == flatten(config)
-    assert repeat_command({"model.name": "of another version"}) is None
-    assert repeat_command(flatten(config) | {"data.source": "arrays"}) is None, "no command has its arrays"
 
 
 def test_keys_that_differ(folder: Path) -> None:

@@ -67,7 +67,7 @@ def repeat(place: Path, plan: Plan, jobs: int = 1, **changes: Any) -> Outcome:
     pairs = [(key.replace("__", "."), value) for key, value in changes.items()]
     config = override(load_config(place / "config.py"), pairs)
     words = [f"--config={place / 'config.py'}", *(f"--config.{key}={value}" for key, value in pairs)]
-    return run_repeat(plan, config, words, place / "run", jobs, program=place / "train.py")
+    return run_repeat(plan, config, words, place / "run", jobs, program=[str(place / "train.py")])
 
 
 def starts(place: Path) -> dict[str, int]:

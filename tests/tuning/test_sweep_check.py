@@ -1,13 +1,18 @@
 """A sweep against the config tree: what a run would refuse is said before the first trial, in one line."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from cnn_jax.cli import programs
 from cnn_jax.errors import InputError
 from cnn_jax.tuning.search.draws import draw
+from cnn_jax.tuning.sweeps import file as sweep_files
 from cnn_jax.tuning.sweeps.file import check_against_config, read_sweep
+from cnn_jax.tuning.sweeps.table import best_command
+from tests.support.helpers import ROOT
 from tests.support.sweep_files import HYPERBAND, RATE, sweep_file, sweep_refusal, write_text
 
 ONE_OF_TWO = {"config.optimizer.name": {"values": ["sgd", "adamw"]}}
@@ -111,6 +116,45 @@ def test_sweep_check_command(tmp_path: Path) -> None:
         (["${program}", f"--{RATE}=0.1", "${args}"], f"--{RATE} is a parameter of the sweep, too"),
     ):
         assert words in sweep_refusal(sweep_file(tmp_path, command=command))
+
+
+def test_the_installed_command_as_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`program: cnn_jax` as wandb's agent would start it, and scripts/train.py where no checkout has it."""
+    monkeypatch.chdir(tmp_path)
+    words = ["${env}", "${program}", "train", "--config=digits", "${args}"]
+    sweep = read_sweep(sweep_file(tmp_path, program="cnn_jax", command=words))
+    check_against_config(sweep, 3)
+    values = draw(sweep, 0, 0)
+    expanded = sweep_files.command(sweep, values, "python")
+    own = ["python", "-P", "-m", "cnn_jax", "train"]
+    assert expanded == ["/usr/bin/env", *own, "--config=digits", f"--{RATE}={values[RATE]}"]
+    flags = f"--config=digits --{RATE}={values[RATE]} --workdir=runs/best"
+    script = ROOT / "scripts/train.py"
+    assert best_command(sweep, values, tmp_path) == f"{sys.executable} {script} {flags}"
+    monkeypatch.setattr(sys, "argv", ["cnn_jax", "sweep"])
+    assert best_command(sweep, values, tmp_path).endswith(f" train {flags}")
+    assert "train.py" not in best_command(sweep, values, tmp_path)
+
+    monkeypatch.setattr(programs, "_PACKAGE", tmp_path / "site-packages/cnn_jax")
+    sweep = read_sweep(sweep_file(tmp_path, command=["nice", "${interpreter}", "${program}", "${args}"]))
+    check_against_config(sweep, 3)
+    assert sweep_files.command(sweep, values, "python")[1:] == [*own, f"--{RATE}={values[RATE]}"]
+    assert best_command(sweep, values, tmp_path).startswith(f"nice {sys.executable} -P -m cnn_jax train ")
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"program": "cnn_jax train"}, "write `program: cnn_jax` and `command: [${env}, ${program}, train, ${args}]`"),
+        ({"program": "cnn_jax"}, "cnn_jax is a command, no file for Python; write `program: cnn_jax` and `command: ["),
+        ({"program": "cnn_jax", "command": ["${program}", "${args}"]}, "cnn_jax is a command"),
+        ({"program": "cnn_jax", "command": ["${args}"]}, "command: nothing runs cnn_jax; add ${program}"),
+        ({"program": "cnn_jax", "command": ["${program}", "train", "--config.batch_size=0", "${args}"]},
+         "config.batch_size=0"),
+    ],
+)  # fmt: skip
+def test_a_wrong_use_of_the_command(tmp_path: Path, changes: dict[str, Any], words: str) -> None:
+    assert words in sweep_refusal(sweep_file(tmp_path, **changes))
 
 
 def test_off_without_quotes(tmp_path: Path) -> None:

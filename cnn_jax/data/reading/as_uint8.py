@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from cnn_jax.errors import InputError
+from cnn_jax.errors import InputError, reason_of
 
 _AT_ONCE = 1 << 24  # values: floats are turned in parts, so that no second copy of them is made
 _ROUNDING = 1e-6  # what arithmetic may carry a value beyond its range, as a share of the range
@@ -60,9 +60,12 @@ def check_range(value_range: Any) -> tuple[float, float]:
 def _as_array(images: Any, name: str) -> np.ndarray:
     try:
         array = np.asarray(images)
-    except (ValueError, TypeError) as error:  # a ragged list, or a tensor on a GPU
-        reason = " ".join(str(error).split())[:120]
-        raise InputError(f"{name}: no array can be made of it ({reason}); images of one array have one size") from error
+    except Exception as error:  # a ragged list, or a tensor on a GPU, which raises what it likes
+        raise InputError(
+            f"{name}: no array can be made of it ({reason_of(error)}); images of one array have one size"
+        ) from error
+    if np.ma.is_masked(images):
+        raise InputError(f"{name}: some of its values are masked; fill them, as in images.filled(0)")
     if array.dtype == object:
         raise InputError(f"{name}: it holds Python objects, not numbers; images of one array have one size")
     return array

@@ -49,11 +49,15 @@ def read_file(path: str | Path) -> bytes:
         if path.is_file() and path.stat().st_size > _LARGEST:
             raise InputError(f"{name}: this file of {path.stat().st_size:,} bytes is no picture")
         content = path.read_bytes()
+    except InputError:
+        raise
     except FileNotFoundError as error:
         what = "this link leads to no file" if path.is_symlink() else "there is no such file"
         raise InputError(f"{name}: {what}") from error
     except OSError as error:
         raise InputError(f"{name}: this file cannot be read ({error.strerror})") from error
+    except ValueError as error:  # a zero byte
+        raise InputError(f"{name}: no file can have this name") from error
     if not content:
         raise InputError(f"{name}: this file is empty")
     return content

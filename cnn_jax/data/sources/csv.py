@@ -76,7 +76,7 @@ def _images_dir(wanted: str | None, manifest: Path) -> str:
     folder = os.path.expanduser(wanted)
     if not os.path.isdir(folder):
         beside = manifest.parent / folder
-        hint = f"; {shown(str(beside))} may be meant" if beside.is_dir() else ""
+        hint = f"; {shown(str(beside))} may be meant" if os.path.isdir(beside) else ""
         raise InputError(f"config.data.images_dir={shown(wanted)}: there is no such folder{hint}")
     return os.path.abspath(folder)
 

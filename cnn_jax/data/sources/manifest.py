@@ -15,6 +15,7 @@ from cnn_jax.config.rules import did_you_mean
 from cnn_jax.data.groups import group_name, group_pattern
 from cnn_jax.data.sources.split_names import SPLIT_NAMES
 from cnn_jax.errors import InputError, shown
+from cnn_jax.runtime.folders import refuse_special
 
 _DELIMITERS = ",;\t|"
 _LONGEST_SHOWN = 60
@@ -95,8 +96,11 @@ def read_manifest(manifest: Path, data: Any) -> tuple[list[Row], list[Fault]]:
 
 
 def _encoding(manifest: Path) -> str:
+    refuse_special(manifest)
     with open(manifest, "rb") as file:
         head = file.read(4)
+    if head in (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE):
+        raise InputError(f"{manifest}: this is no text in UTF-8 (but UTF-32); save it as 'CSV UTF-8'")
     if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):  # "Unicode text" of a spreadsheet
         return "utf-16"
     if head.startswith(b"PK\x03\x04"):

@@ -4,7 +4,7 @@ import importlib.util
 import os
 from pathlib import Path
 
-from cnn_jax.cli.progress import command
+from cnn_jax.cli.programs import install
 from cnn_jax.data.sources.tfds import check_known, data_folder, find_prepared
 from cnn_jax.errors import InputError
 
@@ -21,8 +21,7 @@ def prepare(name: str, data_dir: str | None = None) -> Path:
         return found
     check_known(name, root)
     if importlib.util.find_spec("tensorflow") is None:
-        install = command("-m", "pip", "install", "-e", ".[prepare]")
-        raise InputError(f"preparing a dataset needs TensorFlow, this once: {install}")
+        raise InputError(f"preparing a dataset needs TensorFlow, this once: {install('prepare')}")
     # TensorFlow must not take the GPU that a training beside it uses, nor fill the screen.
     os.environ |= {"CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "3"}
 

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from cnn_jax.cli.progress import command, progress_bar
+from cnn_jax.cli.programs import start
+from cnn_jax.cli.progress import progress_bar
 from cnn_jax.config.rules import did_you_mean
 from cnn_jax.data.reading import cache
 from cnn_jax.data.reading.image_dataset import ImageDataset, InMemoryReader
@@ -128,6 +129,8 @@ def find_prepared(name: str, root: Path) -> Path | None:
     if not re.fullmatch(r"[\w-]+(/[\w.+-]+)?(:[\d.]+)?", name):
         raise InputError(f"'{name}' is no name of a dataset; it must be name, name/config or name:version")
     base, _, version = name.partition(":")
+    if not os.path.isdir(root / base):  # which no name is too long for
+        return None
     found = [info.parent for info in (root / base).glob(f"{version or '*'}/dataset_info.json")]
     if not found and "/" not in base:
         found = [info.parent for info in (root / base).glob(f"*/{version or '*'}/dataset_info.json")]
@@ -143,13 +146,13 @@ def check_known(name: str, root: Path) -> None:
 
     known = tfds.list_builders(with_community_datasets=False)
     if name.partition(":")[0].partition("/")[0] not in known:
-        here = sorted(path.name for path in root.iterdir() if path.is_dir()) if root.is_dir() else []
+        here = sorted(path.name for path in root.iterdir() if path.is_dir()) if os.path.isdir(root) else []
         prepared = f"; prepared in {root}: {', '.join(here)}" if here else ""
         raise InputError(f"TFDS has no dataset {name!r}{did_you_mean(name, known)}{prepared}")
 
 
 def _prepare_command(name: str, root: Path) -> str:
-    return command("scripts/prepare_data.py", f"--dataset={name}", f"--data_dir={root}")
+    return start("prepare", f"--dataset={name}", f"--data_dir={root}")
 
 
 def _fingerprint(folder: Path, times: bool = True) -> str:

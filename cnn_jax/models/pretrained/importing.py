@@ -80,7 +80,9 @@ def from_state_dict(
         if note:
             notes[module] = f"{module} {note}"
     _refuse_rest(name, library, arrays.values(), given, reshaped)
-    return Imported(traverse_util.unflatten_dict(made), library, tuple(notes.values()), names.last if names.last in notes else None)
+    return Imported(
+        traverse_util.unflatten_dict(made), library, tuple(notes.values()), names.last if names.last in notes else None
+    )
 
 
 def _fitted(

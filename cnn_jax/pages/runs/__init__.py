@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+from cnn_jax.cli.programs import install
 from cnn_jax.config.rules import did_you_mean
 from cnn_jax.errors import InputError
 from cnn_jax.pages.runs.page import render
@@ -11,6 +12,7 @@ from cnn_jax.pages.runs.study import make_study
 from cnn_jax.runs.comparison import is_config_key, metric_of
 from cnn_jax.runs.datasets import by_data_set
 from cnn_jax.runs.search import read_run, run_directories
+from cnn_jax.runtime.folders import make_folder, remove_empty, whole_file
 
 __all__ = ["write_runs_page"]
 
@@ -36,9 +38,9 @@ def write_runs_page(
     try:
         from plotly.offline import get_plotlyjs
     except ImportError as error:
-        raise InputError('the page of runs needs plotly and optuna: pip install -e ".[sweep]"') from error
+        raise InputError(f"the page of runs needs plotly and optuna: {install('sweep')}") from error
     folder, path = Path(folder), Path(path)
-    if not folder.is_dir():
+    if not os.path.isdir(folder):
         raise InputError(f"{folder}: there is no such folder; give one that holds run directories")
     if goal not in ("maximize", "minimize"):
         raise InputError(f"goal={goal!r}: it must be maximize or minimize")
@@ -47,14 +49,17 @@ def write_runs_page(
     finished = [record for record in records if record["status"] == "finished"]
     if finished and all(metric_of(record, metric) is None for record in finished):
         figures = {name for record in finished for name in record if not is_config_key(name)}
-        raise InputError(f"no run has the metric '{metric}'{did_you_mean(metric, figures)}")
+        there = sorted(name for name in figures if name.endswith(("_accuracy", "_loss")))
+        hint = did_you_mean(metric, figures) or f"; there are {', '.join(there)}, and others"
+        raise InputError(f"no run has the metric '{metric}'{hint}")
     studies = [make_study(data, metric, goal, folder) for data in by_data_set(records)]
     text = render(str(folder), studies, show_test or metric.startswith("test_"), get_plotlyjs())
-    temporary = path.with_name(f"{path.name}.tmp")
+    made: list[Path] = []
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(text, encoding="utf-8", errors="replace")
-        os.replace(temporary, path)
+        made = make_folder(path.parent)
+        with whole_file(path) as file:
+            file.write(text.encode(errors="replace").decode())
     except OSError as error:
+        remove_empty(made)
         raise InputError(f"{path}: it cannot be written ({error.strerror}); choose another place") from error
     return path

@@ -4,6 +4,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from cnn_jax.cli.programs import install
 from cnn_jax.errors import InputError
 
 _LEAST, _MOST = 4, 300  # runs; the time grows with their square
@@ -25,7 +26,7 @@ def importances(records: Sequence[Mapping[str, Any]], values: Sequence[float], g
     try:
         import optuna
     except ImportError as error:
-        raise InputError('hyperparameter importance needs optuna: pip install -e ".[sweep]"') from error
+        raise InputError(f"hyperparameter importance needs optuna: {install('sweep')}") from error
     if len(records) < _LEAST:
         raise InputError(f"it takes at least {_LEAST} finished runs; there are {len(records)}")
     every = -(-len(records) // _MOST)

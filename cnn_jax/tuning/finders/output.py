@@ -1,11 +1,11 @@
 """Where the finders write."""
 
 import contextlib
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 from cnn_jax.errors import InputError, SaveError
+from cnn_jax.runtime.folders import why_no_folder
 
 
 def check_output(output: str | Path) -> Path:
@@ -14,11 +14,8 @@ def check_output(output: str | Path) -> Path:
     It is made by `writing`: what is refused later leaves nothing behind.
     """
     folder = Path(output)
-    nearest = next(path for path in (folder, *folder.absolute().parents) if path.exists())
-    if not nearest.is_dir():
-        raise InputError(f"--output={output}: {nearest} is a file; choose another folder")
-    if not os.access(nearest, os.W_OK):
-        raise InputError(f"--output={output}: {nearest} cannot be written; choose another folder")
+    if why := why_no_folder(folder):
+        raise InputError(f"--output={output}: {why}; choose another folder")
     return folder
 
 

@@ -11,6 +11,7 @@ from cnn_jax.config.overrides import Pairs
 from cnn_jax.config.tree import flatten, override
 from cnn_jax.errors import InputError
 from cnn_jax.runs.directory import finished_summary, read_run_file
+from cnn_jax.runtime.folders import why_no_folder
 
 _MOST = 1000
 _OWN = ("repeat.json", "repeat.tmp", "repeat.png")
@@ -77,8 +78,8 @@ def check_directory(plan: Plan, config: ml_collections.ConfigDict, folder: Path)
 
     A run of another config is what `finished_summary` says it is; it names the keys.
     """
-    if folder.exists() and not folder.is_dir():
-        raise InputError(f"--workdir={folder}: this is a file; choose another folder")
+    if why := why_no_folder(folder):
+        raise InputError(f"--workdir={folder}: {why}; choose another folder")
     others = _others(folder)
     if others and not (folder / "repeat.json").exists():
         raise InputError(f"--workdir={folder}: this folder holds something that is no repeat; choose another one")
@@ -99,10 +100,10 @@ def first_lines(plan: Plan, config: dict[str, Any]) -> dict[str, Any]:
     return {"over": plan.over, "folds": plan.folds, "config": config}
 
 
-def command_of(script: Path, interpreter: str, words: Sequence[str], plan: Plan, number: int) -> list[str]:
+def command_of(program: Sequence[str], interpreter: str, words: Sequence[str], plan: Plan, number: int) -> list[str]:
     """The command of a run but for its --workdir: a job of several hosts is none for a run that is one of many."""
     flags = [f"--config.{key}={value}" for key, value in plan.changes(number)]
-    return [interpreter, str(script), "--num_hosts=1", *words, *flags]
+    return [interpreter, *program, "--num_hosts=1", *words, *flags]
 
 
 def _others(folder: Path) -> list[str]:

@@ -1,7 +1,5 @@
 """Trains one config with several seeds or on several folds, and says what its figures are worth."""
 
-import contextlib
-import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,6 +7,7 @@ from typing import Any, NamedTuple
 
 import ml_collections
 
+from cnn_jax.cli.programs import module_words
 from cnn_jax.cli.signals import Shutdown
 from cnn_jax.cli.text_table import format_table
 from cnn_jax.config.tree import to_json
@@ -18,10 +17,10 @@ from cnn_jax.runs.directory import finished_summary, write_json
 from cnn_jax.runs.noise import Spread, images_of, interval_of, spread, wilson_interval
 from cnn_jax.runs.overview import percent
 from cnn_jax.runs.search import read_run
+from cnn_jax.runtime.folders import make_folder, remove_empty
 from cnn_jax.tuning.repeats.plan import Plan, check_directory, command_of, configs_of, first_lines
 from cnn_jax.tuning.repeats.runs import Runs
 
-_TRAIN = Path(__file__).parents[3] / "scripts" / "train.py"
 _SPLITS = ("validation", "test")
 
 Record = Mapping[str, Any]
@@ -36,7 +35,7 @@ class Outcome(NamedTuple):
 
 def run_repeat(
     plan: Plan, config: ml_collections.ConfigDict, words: Sequence[str], workdir: str | Path, jobs: int = 1,
-    shutdown: Shutdown | None = None, program: Path = _TRAIN,
+    shutdown: Shutdown | None = None, program: Sequence[str] = (),
 ) -> Outcome:  # fmt: skip
     """Trains what is not finished yet; writes `repeat.json` and `repeat.png`.
 
@@ -50,7 +49,7 @@ def run_repeat(
       workdir: runs are its folders seed0, seed1, ... or fold0, fold1, ...
       jobs: the most at once.
       shutdown: of the script.
-      program: trains a run, as scripts/train.py does.
+      program: words behind the interpreter that train a run; () is `cnn_jax train`.
 
     Raises:
       InputError: the directory holds something else, or a run refuses the config or its data.
@@ -60,23 +59,27 @@ def run_repeat(
     folder = Path(workdir)
     check_directory(plan, config, folder)
     configs = configs_of(plan, config)
-    commands = {name: command_of(program, sys.executable, words, plan, number) for name, number in plan.names.items()}
+    commands = {
+        name: command_of(program or module_words("train"), sys.executable, words, plan, number)
+        for name, number in plan.names.items()
+    }
     runs = Runs(
         folder, commands, lambda name: finished_summary(configs[name], folder / name) is not None, jobs,
         lambda name: _note(plan, config, folder, runs.errors, name),
     )  # fmt: skip
-    is_new = not folder.exists()
+    made: list[Path] = []
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        made = make_folder(folder)
         _write(plan, config, folder, {})
     except OSError as error:
+        remove_empty(made)
         raise InputError(
             f"--workdir={folder}: it cannot be written ({error.strerror}); choose another folder"
         ) from error
     try:
         runs.run(shutdown or Shutdown())
     except InputError:
-        _leave_nothing(folder, is_new)
+        _leave_nothing(folder, made)
         raise
     except OSError as error:
         raise SaveError(f"{folder}: what came out cannot be written ({error.strerror}); make room, and run the same "
@@ -196,11 +199,8 @@ def _is_figure(name: str) -> bool:
     return name.startswith(tuple(f"{split}_" for split in _SPLITS)) and not name.endswith("_examples")
 
 
-def _leave_nothing(folder: Path, is_new: bool) -> None:
-    """Where no run was begun, the directory is as it was."""
-    if any(path.is_dir() for path in folder.glob("*")):
-        return
-    (folder / "repeat.json").unlink(missing_ok=True)
-    if is_new:
-        with contextlib.suppress(OSError):
-            os.rmdir(folder)
+def _leave_nothing(folder: Path, made: Sequence[Path]) -> None:
+    """Where no run was begun, everything is as it was; `made` are the folders that were not there."""
+    if not any(path.is_dir() for path in folder.glob("*")):
+        (folder / "repeat.json").unlink(missing_ok=True)
+        remove_empty(made)

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from cnn_jax.cli.programs import names_in
 from cnn_jax.cli.progress import progress_bar, stream
 from cnn_jax.cli.signals import Shutdown, SweepStopSignals
 from cnn_jax.errors import InputError, Interrupted, SaveError
@@ -96,9 +97,9 @@ class Runs:
             running.lock.release(done=True)
             if status == InputError.exit_status:
                 self._forget(running)
-                raise InputError(_without_program(str(error)))
+                raise InputError(_without_program(str(error), running.process.command))
             if status == SaveError.exit_status:
-                raise SaveError(f"{running.name}: {_without_program(str(error))}")
+                raise SaveError(f"{running.name}: {_without_program(str(error), running.process.command)}")
             if error is not None:
                 self.errors[running.name] = error
             self._ended(running.name)
@@ -123,5 +124,7 @@ class Runs:
         return count
 
 
-def _without_program(error: str) -> str:
-    return error.removeprefix("train.py: ")
+def _without_program(error: str, words: Sequence[str]) -> str:
+    for name in names_in(words):
+        error = error.removeprefix(f"{name}: ")
+    return error

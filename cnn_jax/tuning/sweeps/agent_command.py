@@ -11,18 +11,20 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from cnn_jax.cli.programs import COMMAND, checkout, module_words
 from cnn_jax.config.rules import did_you_mean
 from cnn_jax.errors import InputError
 from cnn_jax.tuning.sweeps.types import Sweep
 
 DEFAULT_COMMAND = ("${env}", "${interpreter}", "${program}", "${args}")
+COMMAND_BLOCK = f"program: {COMMAND}` and `command: [${{env}}, ${{program}}, train, ${{args}}]"
 ARGUMENT_MACROS = (
     "args", "args_no_equals", "args_no_hyphens", "args_no_boolean_flags", "args_json", "args_json_file",
 )  # fmt: skip
 MACROS = ("env", "interpreter", "program", *ARGUMENT_MACROS)
 _VARIABLE = re.compile(r"\$\{envvar:([A-Z0-9_]*)\}")
 _ANY_MACRO = re.compile(r"\$\{([^}]*)\}")
-_ROOT = Path(__file__).parents[3]
+_SCRIPT = "scripts/train.py"
 
 
 def flags(sweep: Sweep, values: Mapping[str, Any]) -> list[str]:
@@ -42,7 +44,7 @@ def command(
     expansions = {
         "env": ["/usr/bin/env"] if os.name == "posix" else [],
         "interpreter": [interpreter],
-        "program": [str(find_program(sweep.program) or sweep.program)],
+        "program": _words_of(sweep.program, interpreter),
         **argument_forms(nested(sweep, values)),
         "args_json_file": [] if json_file is None else [str(json_file)],
     }
@@ -89,15 +91,34 @@ def environment(entry: str) -> str:
 
 
 def find_program(program: str) -> Path | None:
-    """The program, from the working directory or else beside the package; None where it does not exist."""
-    candidates = [Path(program), _ROOT / program]
-    return next((candidate for candidate in candidates if candidate.is_file()), None)
+    """The file, from the working directory or else of the checkout; None where it does not exist."""
+    candidates = [folder / program for folder in (Path(), checkout()) if folder is not None]
+    return next((candidate for candidate in candidates if os.path.isfile(candidate)), None)
+
+
+def is_own_command(program: str) -> bool:
+    """Whether it is the command `cnn_jax`, of which `train` is a word to come."""
+    return program == COMMAND and find_program(program) is None
 
 
 def is_own_program(program: str) -> bool:
-    """Whether it is this package's scripts/train.py, whose flags are known."""
+    """Whether it is this package's training, whose flags are known: `cnn_jax`, or scripts/train.py.
+
+    The script stands for the command where there is no checkout that has it.
+    """
+    found, root = find_program(program), checkout()
+    if found is None:
+        return program in (COMMAND, _SCRIPT)
+    return root is not None and found.resolve() == (root / _SCRIPT).resolve()
+
+
+def _words_of(program: str, interpreter: str) -> list[str]:
+    """What ${program} stands for; the package's own one is found without a PATH that has it."""
     found = find_program(program)
-    return found is not None and found.resolve() == (_ROOT / "scripts/train.py").resolve()
+    if found is not None:
+        return [str(found)]
+    train = module_words("train")
+    return [interpreter, *train[:-1]] if program == COMMAND else train if program == _SCRIPT else [program]
 
 
 def check_command(source: Path, words: Iterable[str]) -> None:

@@ -17,7 +17,15 @@ from cnn_jax.errors import InputError
 from cnn_jax.tuning.search.distributions import Distribution
 from cnn_jax.tuning.search.draws import draw
 from cnn_jax.tuning.search.grids import grid_point, grid_size
-from cnn_jax.tuning.sweeps.agent_command import ARGUMENT_MACROS, argument_forms, environment, is_own_program, nested
+from cnn_jax.tuning.sweeps.agent_command import (
+    ARGUMENT_MACROS,
+    COMMAND_BLOCK,
+    argument_forms,
+    environment,
+    is_own_command,
+    is_own_program,
+    nested,
+)
 from cnn_jax.tuning.sweeps.types import Metric, Sweep
 
 # What summary.json holds to compare trials by, and which way is better.
@@ -98,7 +106,11 @@ def _base(sweep: Sweep) -> tuple[ml_collections.ConfigDict, Pairs]:
     starts = [i for i, word in enumerate(words) if word == "${program}" or is_own_program(word)]
     if not starts:
         raise InputError(f"command: nothing runs {sweep.program}; add ${{program}}, or name in `program` what it runs")
-    fixed = [environment(word) for word in words[starts[0] + 1 :]]
+    begin = starts[0] + 1
+    as_file = words[starts[0] - 1 : starts[0]] == ["${interpreter}"] or words[begin : begin + 1] != ["train"]
+    if as_file and is_own_command(sweep.program):
+        raise InputError(f"command: {sweep.program} is a command, no file for Python; write `{COMMAND_BLOCK}`")
+    fixed = [environment(word) for word in words[begin:]]
     rest, pairs = split([word for word in fixed if not (word.startswith("${") and word.endswith("}"))])
     path = "configs/digits.py"
     for i, word in enumerate(rest):

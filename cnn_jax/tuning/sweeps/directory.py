@@ -4,6 +4,7 @@
 `summary.json`: a sweep is no run.
 """
 
+import contextlib
 import json
 import math
 import uuid
@@ -74,6 +75,14 @@ def _taken_up(sweep: Sweep, seed: int, folder: Path, storage: str | None) -> dic
     if different:
         raise InputError(f"--workdir={folder} holds another sweep ({different}); choose another folder")
     return {**before, "storage": storage}
+
+
+def leave_nothing(folder: Path) -> None:
+    """Takes away what `open_directory` has just made, where no trial was begun in it."""
+    with contextlib.suppress(OSError):
+        (folder / "trials").rmdir()
+        for name in ("sweep.json", "sweep.lock"):
+            (folder / name).unlink(missing_ok=True)
 
 
 def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:

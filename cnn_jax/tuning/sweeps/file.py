@@ -5,7 +5,7 @@
     command(sweep, draw(sweep, seed=0, number=0), interpreter="python")
 
 The keys are those of https://docs.wandb.ai/models/sweeps/sweep-config-keys; the same file serves `wandb sweep` and
-`scripts/sweep.py`. Stricter than wandb: an unknown key, a metric that no run logs or a value that no config takes is
+`cnn_jax sweep`. Stricter than wandb: an unknown key, a metric that no run logs or a value that no config takes is
 an error before the first trial.
 """
 
@@ -15,11 +15,20 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
+from cnn_jax.cli.programs import COMMAND
 from cnn_jax.config.rules import did_you_mean
 from cnn_jax.errors import InputError
 from cnn_jax.tuning.search.grids import grid_point, grid_size
 from cnn_jax.tuning.search.parameters import read_parameters
-from cnn_jax.tuning.sweeps.agent_command import DEFAULT_COMMAND, check_command, command, find_program, flags
+from cnn_jax.tuning.sweeps.agent_command import (
+    COMMAND_BLOCK,
+    DEFAULT_COMMAND,
+    check_command,
+    command,
+    find_program,
+    flags,
+    is_own_program,
+)
 from cnn_jax.tuning.sweeps.check import check_against_config
 from cnn_jax.tuning.sweeps.types import Metric, Parameter, Stopping, Sweep
 from cnn_jax.tuning.sweeps.yaml_reader import read_yaml
@@ -58,8 +67,9 @@ def _read(source: Path, content: Mapping[str, Any], notes: tuple[str, ...]) -> S
     program = _text("program", content.get("program"))
     if program is None:
         _refuse("program is missing: which script runs a trial, as in `program: scripts/train.py`")
-    if find_program(program) is None:
-        _refuse(f"program: {program}: there is no such file, neither here nor beside the package")
+    if find_program(program) is None and not is_own_program(program):
+        hint = f"; write `{COMMAND_BLOCK}`" if program.split()[0] == COMMAND else ""
+        _refuse(f"program: {program}: there is no such file, neither here nor beside the package{hint}")
     method = content.get("method")
     if method not in METHODS:
         said = "is missing" if method is None else f"'{method}' is unknown{did_you_mean(method, METHODS)}"

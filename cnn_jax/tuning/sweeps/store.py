@@ -66,6 +66,7 @@ class Store:
         self._lock_files = [folder / "sweep.lock"]
         if url is not None and (database := sqlite_file(url)) is not None:
             self._lock_files.append(database.with_name(database.name + ".lock"))
+        new_locks = [path for path in self._lock_files if not path.exists()]
         shown = shown_url(url) if url else f"sqlite:///{folder / 'sweep.db'}"
         try:
             with contextlib.ExitStack() as opened, self.lock():
@@ -78,7 +79,11 @@ class Store:
                 self._study_id = self._storage.get_study_id_from_name(study)
                 self._agree(study, shown, described)
                 self._opened = opened.pop_all()
-        except (optuna.exceptions.StorageInternalError, OSError) as error:
+        except (InputError, optuna.exceptions.StorageInternalError, OSError) as error:
+            for path in new_locks:
+                path.unlink(missing_ok=True)
+            if isinstance(error, InputError):
+                raise
             raise InputError(f"--storage={shown}: it cannot be written ({reason(error)})") from error
 
     def close(self) -> None:

@@ -5,12 +5,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from cnn_jax.cli.programs import install
 from cnn_jax.cli.progress import announce
 from cnn_jax.cli.signals import Shutdown
 from cnn_jax.errors import InputError
+from cnn_jax.runtime.folders import missing_folders, remove_empty
 from cnn_jax.tuning.sweeps import file as sweep_file
 from cnn_jax.tuning.sweeps import table as sweep_table
-from cnn_jax.tuning.sweeps.directory import best_of, describe, open_directory
+from cnn_jax.tuning.sweeps.directory import best_of, describe, leave_nothing, open_directory
 from cnn_jax.tuning.sweeps.types import Sweep
 
 
@@ -56,7 +58,7 @@ def run_sweep(
     try:
         import optuna  # noqa: F401
     except ImportError as error:
-        raise InputError('sweeps need Optuna: pip install -e ".[sweep]"') from error
+        raise InputError(f"sweeps need Optuna: {install('sweep')}") from error
     from cnn_jax.tuning.search.pruning import make_pruner
     from cnn_jax.tuning.sweeps.database import shown_url, sqlite_file
     from cnn_jax.tuning.sweeps.store import Store
@@ -70,11 +72,17 @@ def run_sweep(
         announce(note)
     folder = Path(workdir)
     shown = None if options.storage is None else shown_url(options.storage)
+    made = missing_folders(folder)
     book = open_directory(sweep, options.seed, folder, shown)
     described = describe(sweep, options.seed)
-    with contextlib.closing(
-        Store(sweep, options.seed, folder, book["id"], options.storage, book["study"], described)
-    ) as store:
+    try:
+        opened = Store(sweep, options.seed, folder, book["id"], options.storage, book["study"], described)
+    except InputError:
+        if made:
+            leave_nothing(folder)
+            remove_empty(made)
+        raise
+    with contextlib.closing(opened) as store:
         worker = Worker(sweep, store, pruner, folder, book, total, options.jobs, shutdown or Shutdown())
         began = worker.run()
         rows = store.rows()
@@ -100,7 +108,7 @@ def write_report(sweep: Sweep, folder: Path) -> str:
 
         page = write_runs_page(folder, folder / "report.html", sweep.metric.name, sweep.metric.goal)
     except ImportError as error:
-        return f'no report: {error.name} is missing: pip install -e ".[sweep]"'
+        return f"no report: {error.name} is missing: {install('sweep')}"
     except (InputError, OSError) as error:
         return f"no report: {error}"
     return f"report: {page}"

@@ -1,14 +1,16 @@
 """What a sweep says at its end: a table, and the best config as a command."""
 
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from cnn_jax.cli import progress
+from cnn_jax.cli import programs, progress
 from cnn_jax.cli.text_table import format_table
 from cnn_jax.errors import shown
 from cnn_jax.runs.noise import spread
 from cnn_jax.tuning.sweeps import file as sweep_file
+from cnn_jax.tuning.sweeps.agent_command import is_own_program
 from cnn_jax.tuning.sweeps.directory import best_of, sorted_rows
 from cnn_jax.tuning.sweeps.types import Sweep
 
@@ -71,7 +73,11 @@ def best_command(sweep: Sweep, values: Mapping[str, Any], arguments: Path) -> st
     marker = "INTERPRETER"
     words = [word for word in sweep_file.command(sweep, values, marker, arguments) if word != "/usr/bin/env"]
     words.append("--workdir=runs/best")
-    return progress.command(*words[1:]) if words[0] == marker else progress.paste(words)
+    if words[0] != marker:
+        return progress.paste([progress.from_here(sys.executable) if word == marker else word for word in words])
+    train = programs.module_words("train")
+    own = 1 + len(train) if words[1 : 1 + len(train)] == train else 2 if is_own_program(words[1]) else None
+    return progress.command(*words[1:]) if own is None else programs.start("train", *words[own:])
 
 
 def best_lines(sweep: Sweep, rows: Sequence[Mapping[str, Any]], folder: Path) -> str:

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from cnn_jax.cli.programs import names_in
 from cnn_jax.runs.metrics_file import read_rows
 from cnn_jax.tuning.sweeps.locks import TrialLock
 
@@ -83,7 +84,7 @@ class TrialProcess:
         with open(self.log, "rb") as file:
             file.seek(max(self.began, self.log.stat().st_size - _TAIL))
             lines = [line.strip() for line in file.read().decode(errors="replace").splitlines() if line.strip()]
-        programs = tuple(f"{Path(word).name}: " for word in self.command if word.endswith(".py"))
+        programs = tuple(f"{name}: " for name in names_in(self.command))
         said = [line for line in lines if programs and line.startswith(programs)]
         return (said or lines or [f"exit status {status}, and nothing said"])[-1]
 

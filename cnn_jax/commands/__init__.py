@@ -1,0 +1,1 @@
+"""The programs, a module each: flags, one call of the rooms below, printing. `dispatch` is the command `cnn_jax`."""
