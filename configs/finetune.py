@@ -23,6 +23,7 @@ def get_config() -> ml_collections.ConfigDict:
     config.augment = (("random_resized_crop", (0.35, 1.0)), ("flip", 0.5))
     config.ema_decay = 0.98
     config.batch_size = 32
+    config.eval_batch_size = 64
     config.num_epochs = 5
     config.schedule.cycle_momentum = False
     return config

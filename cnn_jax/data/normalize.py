@@ -40,12 +40,14 @@ def make_normalization(name: str, splits: Splits) -> Normalization:
     if name == "dataset":
         return Normalization(name, splits.mean, splits.std)
     if name == "imagenet":
-        mean, std = np.array(IMAGENET_MEAN), np.array(IMAGENET_STD)
-        if channels == 1:
-            mean, std = mean.mean(keepdims=True), std.mean(keepdims=True)
-        return Normalization(name, tuple(map(float, mean)), tuple(map(float, std)))
+        return Normalization(name, of_colors(IMAGENET_MEAN, channels), of_colors(IMAGENET_STD, channels))
     mean, std = {"unit": (0.0, 1.0), "half": (0.5, 0.5), "per_image": (0.0, 1.0), "none": (0.0, 1 / 255)}[name]
     return Normalization(name, (mean,) * channels, (std,) * channels)
+
+
+def of_colors(values: tuple[float, ...], channels: int) -> tuple[float, ...]:
+    """Those of gray images are the mean of the three."""
+    return values if channels == len(values) else (float(np.mean(values)),) * channels
 
 
 def normalize(images: jax.Array, normalization: Normalization, dtype: Any = jnp.float32) -> jax.Array:

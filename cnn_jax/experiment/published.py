@@ -9,7 +9,7 @@ import numpy as np
 from flax import traverse_util
 
 from cnn_jax.cli.progress import progress_bar
-from cnn_jax.data.normalize import Normalization
+from cnn_jax.data.normalize import Normalization, of_colors
 from cnn_jax.errors import InputError
 from cnn_jax.models import Classifier, variable_shapes
 from cnn_jax.models.pretrained.catalog import WEIGHTS, PublishedWeights
@@ -43,10 +43,8 @@ def normalization_of(init_from: str, channels: int) -> Normalization:
             f"config.data.normalization='pretrained': config.init_from={init_from!r} is a file, which does not say how "
             f"its pixels were normalised; choose imagenet, half or another one"
         )
-    mean, std = (np.asarray(values, float) for values in (WEIGHTS[init_from].mean, WEIGHTS[init_from].std))
-    if channels == 1:
-        mean, std = mean.mean(keepdims=True), std.mean(keepdims=True)
-    return Normalization("pretrained", tuple(map(float, mean)), tuple(map(float, std)))
+    entry = WEIGHTS[init_from]
+    return Normalization("pretrained", of_colors(entry.mean, channels), of_colors(entry.std, channels))
 
 
 def _of_run(workdir: str, channels: int) -> Normalization:
