@@ -16,6 +16,7 @@ def get_config() -> ml_collections.ConfigDict:
     config.data.image_size = 224
     config.data.channels = 3
     config.data.center_crop = 0.875
+    config.data.loading = "streamed"  # so that boxes are cut from the whole photograph
     config.data.normalization = "pretrained"
     config.optimizer.learning_rate = 3e-4
     config.optimizer.layer_decay = 0.9

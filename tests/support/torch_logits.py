@@ -1,4 +1,4 @@
-"""What `tests/tools/record_torch_logits.py` recorded of networks with made-up weights, and what they are called here."""
+"""What `tests/tools/record_torch_logits.py` recorded of networks with made-up weights, and what they are here."""
 
 import dataclasses
 from typing import Any

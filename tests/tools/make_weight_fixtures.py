@@ -1,11 +1,15 @@
 """Writes tests/fixtures/weights: small files of torch.save and safetensors, and the values PyTorch reads from them.
 
-    TORCH_PYTHON tests/tools/make_weight_fixtures.py
+    TORCH_PYTHON tests/tools/make_weight_fixtures.py [REAL.pth ...]
 
+Of real published files it records one checksum over all tensors as PyTorch reads them, in real.json.
 Run it with an interpreter that has torch and safetensors; the tests themselves need neither torch nor this script.
 """
 
+import hashlib
 import io
+import json
+import sys
 import warnings
 import zipfile
 from collections import OrderedDict
@@ -110,6 +114,15 @@ def plain(values: dict) -> dict[str, np.ndarray]:
     return {name: value.view(bits.get(value.dtype, value.dtype)).numpy() for name, value in values.items()}
 
 
+def digest(values: dict[str, torch.Tensor]) -> str:
+    """Of names, types, shapes and bytes, in the order of the file."""
+    found = hashlib.sha256()
+    for name, value in values.items():
+        array = value.numpy()
+        found.update(f"{name} {array.dtype} {array.shape}\n".encode() + array.tobytes())
+    return found.hexdigest()
+
+
 def main() -> None:
     FOLDER.mkdir(exist_ok=True)
     torch.save(tensors(), FOLDER / "zip.pth")
@@ -134,6 +147,9 @@ def main() -> None:
             values = {name.removeprefix("module.module."): v for name, v in average.items() if name != "n_averaged"}
         recorded |= {f"{path.stem}/{name}": value for name, value in plain(values).items()}
     np.savez_compressed(FOLDER / "values.npz", **recorded)
+    if sys.argv[1:]:
+        real = {Path(path).name: digest(torch.load(path, weights_only=True)) for path in sys.argv[1:]}
+        (FOLDER / "real.json").write_text(json.dumps(real, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ index of a memo), and hash what is nested without end.
 
 import dataclasses
 import pickletools
+import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -57,13 +58,13 @@ def load(stream: Any, names: Mapping[str, Any], persistent_load: Callable[[Any],
       InputError: the pickle names something else (the message says what), is damaged, or is cut short.
     """
     machine = _Machine(names, persistent_load)
-    count = 0
     try:
-        for opcode, argument, _ in pickletools.genops(stream):
-            count += 1
-            if count > _MOST_OPCODES:
-                raise InputError(f"is no file of weights: a pickle of more than {_MOST_OPCODES:,} steps")
-            machine.step(opcode.name, argument)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # of escapes in damaged text
+            for count, (opcode, argument, _) in enumerate(pickletools.genops(stream)):
+                if count >= _MOST_OPCODES:
+                    raise InputError(f"is no file of weights: a pickle of more than {_MOST_OPCODES:,} steps")
+                machine.step(opcode.name, argument)
         return machine.pop()
     except InputError:
         raise
