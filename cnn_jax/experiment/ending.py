@@ -34,9 +34,10 @@ def describe_end(
             f"with --config.patience={2 * config.patience} goes on"
         )
     which = "weights" if summary["weights"] == "raw" else "averaged weights"
+    speed = f", training at {summary['images_per_second']:,.0f} images/s" if summary["epochs"] else ""
     lines.append(
-        f"{summary['epochs']} epochs in {summary['wall_seconds']:.1f} s, training at "
-        f"{summary['images_per_second']:,.0f} images/s; these are the {which} of epoch {summary['best_epoch']}"
+        f"{summary['epochs']} epochs in {summary['wall_seconds']:.1f} s{speed}; these are the {which} of epoch "
+        f"{summary['best_epoch']}"
     )
     return "\n".join([*lines, *_next(summary, workdir, config_file), f"run directory: {workdir}"])
 

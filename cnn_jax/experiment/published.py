@@ -74,6 +74,9 @@ def read_published(
     entry = WEIGHTS.get(init_from)
     if entry is not None and entry.network != name:
         raise InputError(f"{where}: these are weights of {entry.network}; set model.name={entry.network}")
+    origin = getattr(model, "origin", None)
+    if entry is not None and None not in (entry.origin, origin) and origin != entry.origin:
+        raise InputError(f"{where}: these weights are of origin {entry.origin}; set model.origin={entry.origin}")
     like = variable_shapes(model, image_shape)
     blank = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), like)
     try:

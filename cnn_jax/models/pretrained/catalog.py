@@ -27,6 +27,7 @@ class PublishedWeights:
       resize: the shorter side of an image becomes this long, before the middle is cut out.
       interpolation: of that, "bilinear" or "bicubic"; antialiased, as Pillow's are.
       mean, std: of each channel, for pixels between 0 and 1: (pixel - mean) / std enters the network.
+      origin: `model.origin` of the network, where it can have several.
     """
 
     name: str
@@ -45,6 +46,7 @@ class PublishedWeights:
     interpolation: str
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
+    origin: str | None = None
 
     @property
     def file_name(self) -> str:
@@ -75,6 +77,7 @@ def _torchvision(
         interpolation=interpolation,
         mean=_IMAGENET_MEAN,
         std=_IMAGENET_STD,
+        origin="torchvision",
     )
 
 
