@@ -51,7 +51,7 @@ def images_gradient(gradient: jax.Array, kernel: jax.Array, geometry: Geometry, 
     for rows, columns in itertools.product(down, across):
         pairs = list(itertools.product(rows.taps, columns.taps))
         places = [(around[0][0] + i, around[1][0] + j) for (_, i), (_, j) in pairs]
-        moved = [_moved(padded, place, (rows.count, columns.count), (1, 1)) for place in places]
+        moved = [_moved(padded, place, (rows.pixels, columns.pixels), (1, 1)) for place in places]
         part = _sum_of_products(moved, [weights[i * kernel.shape[1] + j] for (i, _), (j, _) in pairs])
         between = [
             phase.around(n, step) for phase, n, step in zip((rows, columns), size, geometry.strides, strict=True)
@@ -83,12 +83,12 @@ class _Phase(NamedTuple):
     """The pixels first, first + stride, ... of an axis."""
 
     first: int
-    count: int
+    pixels: int
     taps: list[tuple[int, int]]  # which of the window, and how many outputs further on
 
     def around(self, size: int, stride: int) -> tuple[int, int, int]:
         """What zeros spread these over an axis of `size`: before, behind, between."""
-        return self.first, size - self.first - (self.count - 1) * stride - 1, stride - 1
+        return self.first, size - self.first - (self.pixels - 1) * stride - 1, stride - 1
 
 
 def _phases(size: int, side: int, stride: int, padding: tuple[int, int], step: int) -> list[_Phase]:
@@ -104,7 +104,7 @@ def _phases(size: int, side: int, stride: int, padding: tuple[int, int], step: i
 
 def _reach(phases: list[_Phase], size: int) -> tuple[int, int]:
     """How far they reach beyond an axis of so many outputs, before and behind."""
-    outputs = [(further, further + phase.count) for phase in phases for _, further in phase.taps]
+    outputs = [(further, further + phase.pixels) for phase in phases for _, further in phase.taps]
     return max(0, *(-first for first, _ in outputs), 0), max(0, *(last - size for _, last in outputs), 0)
 
 
