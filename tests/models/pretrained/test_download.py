@@ -90,6 +90,7 @@ def test_without_a_checksum_it_begins_anew(server: FileServer, path: Path) -> No
     with pytest.raises(NotReached):
         fetch(server, path, None)
     assert files(path) == set()
+    path.with_name("weights.pth.part").write_bytes(CONTENT[:10])  # of a process that was killed
     fetch(server, path, None)
     assert server.ranges[-1] is None
     assert (path.parent / "weights.pth.sha256").read_text() == f"{SHA256}  weights.pth\n"
