@@ -168,6 +168,6 @@ def test_a_parameter_may_stand_alone_there() -> None:
     assert np.array_equal(found.rule.to_flax(found.rule.to_torch(np.arange(4.0))), np.arange(4.0))
     with pytest.raises(ValueError, match="no name is known for stem/conv/bias"):
         arrays_of(NameMap({}, leaves=scale), variables)
+    twice = {"stage1/layer_scale": ("features.0.0.bias", rules.AS_IT_IS)}
     with pytest.raises(ValueError, match="same key"):
-        twice = {"stage1/layer_scale": ("features.0.0.bias", rules.AS_IT_IS)}
         arrays_of(NameMap({"stem/conv": "features.0.0"}, leaves=twice), variables)
