@@ -20,7 +20,7 @@ from cnn_jax.models.layers import Classifier, Conv, Head, Pool, make_norm, maybe
 from cnn_jax.models.transformer import Attention, FeedForward, layer_norm, stochastic_depth
 
 _GLOROT = INITIALIZATIONS["glorot_uniform"]  # of the attention's layers, as in timm
-_HEAD_SIZE = 32
+HEAD_SIZE = 32
 
 
 class Stem(nn.Module):
@@ -136,8 +136,8 @@ class TransformerBlock(nn.Module):
         batch, height, width, channels = y.shape
         attention = Attention(
             self.features,
-            (self.features if self.expands_first else channels) // _HEAD_SIZE,
-            _HEAD_SIZE,
+            (self.features if self.expands_first else channels) // HEAD_SIZE,
+            HEAD_SIZE,
             grid=(height, width),
             initialization=_GLOROT,
             compute=self.compute,

@@ -37,6 +37,17 @@ RECORDED: dict[str, tuple[str, dict[str, Any]]] = {
     "timm_tf_efficientnet_lite1": ("efficientnet_lite1", {}),
     "timm_tf_efficientnet_lite2": ("efficientnet_lite2", {}),
     "lukemelas_efficientnet-lite0": ("efficientnet_lite0", {}),
+    "timm_convnext_atto": ("convnext_atto", {}),
+    "timm_convnext_femto": ("convnext_femto", {}),
+    "timm_convnext_pico": ("convnext_pico", {}),
+    "timm_convnext_nano": ("convnext_nano", {}),
+    "timm_convnext_tiny": ("convnext_tiny", {}),
+    "torchvision_convnext_tiny": ("convnext_tiny", {}),
+    "timm_vit_tiny_patch16_224": ("vit_tiny", {}),
+    "timm_vit_small_patch16_224": ("vit_small", {}),
+    "torchvision_vit_b_16": ("vit_base", {}),
+    "timm_coatnet_0_224": ("coatnet_0", {}),
+    "timm_coatnet_0_rw_224": ("coatnet_0_rw", {}),
 }
 
 
@@ -64,7 +75,7 @@ def network(name: str, arguments: dict[str, Any], num_classes: int) -> Classifie
     return make_model(block, num_classes)
 
 
-def shapes_of(model: Classifier, channels: int = 3) -> Any:
+def shapes_of(model: Classifier, channels: int = 3, size: int = 32) -> Any:
     """Of its variables for images that need not be large."""
-    shapes = jax.eval_shape(lambda: model.init(jax.random.key(0), jnp.zeros((1, 32, 32, channels))))
+    shapes = jax.eval_shape(lambda: model.init(jax.random.key(0), jnp.zeros((1, size, size, channels))))
     return {"params": shapes["params"], "batch_stats": shapes.get("batch_stats", {})}

@@ -23,7 +23,7 @@ def test_logits_are_the_librarys(file: str) -> None:
     """And the state dict is the same again: its keys and values; and its multiply-adds are torch's."""
     name, arguments = RECORDED[file]
     truth, model = recorded(file), network(name, arguments, 16)
-    imported = from_state_dict(name, shapes_of(model), truth.state_dict)
+    imported = from_state_dict(name, shapes_of(model, size=truth.size), truth.state_dict)
     assert (imported.library, imported.notes) == (file.partition("_")[0], ())
     ours = logits(model, imported.variables, made_up_images(2, truth.size))
     scale = np.abs(truth.logits).max()
@@ -50,7 +50,7 @@ def test_logits_are_the_librarys(file: str) -> None:
 def test_another_origin_gives_other_logits(file: str, origin: str) -> None:
     truth, name = recorded(file), RECORDED[file][0]
     model = network(name, {"origin": origin}, 16)
-    imported = from_state_dict(name, shapes_of(model), truth.state_dict)
+    imported = from_state_dict(name, shapes_of(model, size=truth.size), truth.state_dict)
     ours = logits(model, imported.variables, made_up_images(2, truth.size))
     assert np.abs(ours - truth.logits).max() > 1e-2 * np.abs(truth.logits).max()
 
