@@ -13,7 +13,7 @@ from cnn_jax.config.tree import default_config
 from cnn_jax.models import make_model
 from cnn_jax.models.cnn import CNN
 from cnn_jax.models.compute_config import ComputeConfig
-from cnn_jax.models.parameter_names import parameter_names
+from cnn_jax.models.parameter_names import is_kernel, parameter_names
 from cnn_jax.models.resnet import ResNet18
 from tests.support.helpers import QUICK
 from tests.support.networks import REPRESENTATIVES, shallow
@@ -37,6 +37,16 @@ EMBEDDING = {
     "efficientnet_lite0": 1280,
     "efficientnet_lite1": 1280,
     "efficientnet_lite2": 1280,
+    "convnext_atto": 320,
+    "convnext_femto": 384,
+    "convnext_pico": 512,
+    "convnext_nano": 640,
+    "convnext_tiny": 768,
+    "vit_tiny": 192,
+    "vit_small": 384,
+    "vit_base": 768,
+    "coatnet_0": 768,
+    "coatnet_0_rw": 768,
 }
 
 
@@ -70,11 +80,14 @@ def test_every_model(name: str, precision: str) -> None:
     assert features.shape == (2, EMBEDDING[name])
     assert set(variables) <= {"params", "batch_stats"}
     assert {leaf.dtype for leaf in jax.tree.leaves(variables)} == {jnp.dtype("float32")}
+    for parameter, leaf in zip(*map(jax.tree.leaves, (parameter_names(variables["params"]), variables["params"]))):
+        assert is_kernel(parameter, leaf) == parameter.endswith("/kernel"), "what is decayed"
 
     if name not in REPRESENTATIVES or (name.startswith("resnet") and precision == "bfloat16"):
         return  # test_precision.py computes a small ResNet in it
     # Few blocks tell as much as many, and compile in a fraction of the time.
-    _, gradients, *outputs = jax.jit(partial(run, shallow(model)), compiler_options=QUICK)(images[:, :16, :16])
+    small = images if name.startswith(("convnext", "vit", "coatnet")) else images[:, :16, :16]
+    _, gradients, *outputs = jax.jit(partial(run, shallow(model)), compiler_options=QUICK)(small)
     assert all(bool(jnp.isfinite(output).all()) for output in outputs)
     for path, gradient in jax.tree_util.tree_leaves_with_path(gradients):
         assert float(jnp.abs(gradient).max()) > 0, f"no gradient for {jax.tree_util.keystr(path)}"
@@ -109,3 +122,18 @@ def test_the_backbone_is_stem_and_stages(name: str) -> None:
     part = r"expand|depthwise|project|squeeze_excite|conv[123]|shortcut"
     pattern = rf"(stem|stage\d|stage\d/block\d+/({part})|head)(/(conv|norm|reduce|expand|hidden1|logits))?/\w+"
     assert all(re.fullmatch(pattern, name) for name in names)
+
+
+@pytest.mark.parametrize("name", ["convnext_atto", "vit_tiny", "coatnet_0", "coatnet_0_rw"])
+def test_names_of_blocks_and_attention(name: str) -> None:
+    """Each parameter is of the stem, of a block, of the last norm or of the head; head rises alone from what is kept."""
+    names = jax.tree.leaves(parameter_names(shapes_of(make_model(default_config(name).model, 3))["params"]))
+    block = r"block\d+" if name.startswith("vit") else r"stage[1-4]/block\d+"
+    part = r"attention/(query|key|value|out)|mlp/(expand|project)|downsample/(norm|conv)|shortcut/conv|layer_scale"
+    mbconv = r"pre_norm|depthwise|norm[12]?|project|expand/(conv|norm)|squeeze_excite/(reduce|expand)"
+    leaf = r"kernel|bias|scale|relative_position_bias|position_embedding|class_token|class_position"
+    stem = r"stem(/conv|/norm|/conv[12](/conv|/norm)?)?"
+    pattern = rf"({stem}|{block}/({part}|{mbconv}|attention)|norm|head/(hidden1|logits))/({leaf})"
+    assert [name for name in names if not re.fullmatch(pattern, name)] == []
+    if not name.startswith("convnext"):
+        assert any(name.endswith("block1/attention/query/kernel") for name in names)

@@ -19,6 +19,9 @@ REPRESENTATIVES = tuple({family(name): name for name in reversed(MODELS)}.values
 _SHALLOW: dict[str, dict[str, Any]] = {
     "ResNet": {"blocks": (2, 1, 1, 1)},
     "MobileNetV2": {"stages": ((1, 16, 1, 1), (6, 24, 2, 2))},
+    "ConvNeXt": {"depths": (1, 1, 1, 1)},
+    "ViT": {"depth": 2},
+    "CoAtNet": {"depths": (1, 1, 2, 1), "widths": (32, 32, 64, 64), "hidden": 32},
     "EfficientNet": {"stages": ((1, 3, 1, 16, 1), (6, 5, 2, 24, 2))},
 }
 
