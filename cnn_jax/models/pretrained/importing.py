@@ -80,7 +80,7 @@ def from_state_dict(
         if value is None:
             reshaped.append(f"{array.key} {tuple(given[array.key].shape)} for {array.shape}")
         else:
-            made[path] = np.ascontiguousarray(value, leaves[path].dtype)
+            made[path] = np.array(value, leaves[path].dtype, order="C")
         if note:
             subject = module if resize is None else path[-1]  # once for all positions
             notes[subject] = f"{subject} {note}"
