@@ -13,11 +13,11 @@ import jax.numpy as jnp
 
 from cnn_jax.errors import InputError
 from cnn_jax.models.activations import Activation, gelu
-from cnn_jax.models.blocks import FAN_OUT, ConvNorm, SqueezeExcite, Stage, make_divisible
+from cnn_jax.models.blocks import FAN_OUT, ConvNorm, Origin, SqueezeExcite, Stage, make_divisible
 from cnn_jax.models.compute_config import ComputeConfig
 from cnn_jax.models.initializers import INITIALIZATIONS
 from cnn_jax.models.layers import Classifier, Conv, Head, Pool, make_norm, maybe_remat
-from cnn_jax.models.transformer import Attention, FeedForward, layer_norm, stochastic_depth
+from cnn_jax.models.transformer import EPSILON, Attention, FeedForward, layer_norm, stochastic_depth
 
 _GLOROT = INITIALIZATIONS["glorot_uniform"]  # of the attention's layers, as in timm
 HEAD_SIZE = 32
@@ -168,6 +168,10 @@ class CoAtNet(Classifier):
     hidden: int | None = 768
     stochastic_depth: float = 0.2
     dropout: float = 0.0
+
+    @property
+    def conventions(self) -> dict[str, Any]:
+        return {"epsilon": EPSILON, "batch_norm_epsilon": Origin().epsilon}
 
     def backbone(self, x: jax.Array, train: bool) -> jax.Array:
         if x.shape[1] % 32 or x.shape[2] % 32:

@@ -1,6 +1,7 @@
 """ConvNeXt (Liu et al. 2022, "A ConvNet for the 2020s"); atto to nano are timm's."""
 
 from functools import partial
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -8,7 +9,7 @@ import jax
 from cnn_jax.models.blocks import Stage
 from cnn_jax.models.compute_config import ComputeConfig
 from cnn_jax.models.layers import Classifier, Conv, Head, maybe_remat
-from cnn_jax.models.transformer import SMALL_NORMAL, FeedForward, LayerScale, layer_norm, stochastic_depth
+from cnn_jax.models.transformer import EPSILON, SMALL_NORMAL, FeedForward, LayerScale, layer_norm, stochastic_depth
 
 
 class Block(nn.Module):
@@ -89,6 +90,10 @@ class ConvNeXt(Classifier):
     layer_scale: float = 1e-6
     stochastic_depth: float = 0.1
     dropout: float = 0.0
+
+    @property
+    def conventions(self) -> dict[str, Any]:
+        return {"epsilon": EPSILON}
 
     def backbone(self, x: jax.Array, train: bool) -> jax.Array:
         x = maybe_remat(Stem, self.compute, static_argnums=())(self.widths[0], self.compute, name="stem")(x)

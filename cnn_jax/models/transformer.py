@@ -14,13 +14,13 @@ from cnn_jax.models.initializers import INITIALIZATIONS, Initialization
 from cnn_jax.models.layers import Dense
 
 SMALL_NORMAL = INITIALIZATIONS["truncated_normal"]  # a standard deviation of 0.02, as in timm and torchvision
-_EPSILON = 1e-6  # PyTorch's default is 1e-5; no published file of these networks has it
+EPSILON = 1e-6  # PyTorch's default is 1e-5; no published file of these networks has it
 
 
 def layer_norm(compute: ComputeConfig, name: str) -> nn.LayerNorm:
     """Over the channels of each position (Ba, Kiros & Hinton 2016): [..., C] -> the same."""
     return nn.LayerNorm(
-        epsilon=_EPSILON,
+        epsilon=EPSILON,
         dtype=compute.dtype,
         param_dtype=compute.param_dtype,
         use_fast_variance=False,  # the mean of squares less the squared mean loses digits
@@ -74,7 +74,11 @@ class DotProduct(nn.Module):
 
     @nn.compact
     def __call__(self, query: jax.Array, key: jax.Array, value: jax.Array, bias: jax.Array | None = None) -> jax.Array:
-        return jax.nn.dot_product_attention(query, key, value, bias)
+        # `jax.nn.dot_product_attention` has no float16 on CPUs.
+        wide = jnp.promote_types(query.dtype, jnp.float32)
+        scores = jnp.einsum("bthd,bshd->bhts", query, key, preferred_element_type=wide) / math.sqrt(query.shape[-1])
+        weights = jax.nn.softmax(scores if bias is None else scores + bias, axis=-1)
+        return jnp.einsum("bhts,bshd->bthd", weights.astype(value.dtype), value)
 
     @staticmethod
     def multiply_adds(output_shape: tuple[int, ...]) -> int:

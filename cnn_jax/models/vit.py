@@ -1,6 +1,7 @@
 """The vision transformer (Dosovitskiy et al. 2021, "An image is worth 16x16 words")."""
 
 from functools import partial
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -11,7 +12,7 @@ from cnn_jax.errors import InputError
 from cnn_jax.models.compute_config import ComputeConfig
 from cnn_jax.models.initializers import INITIALIZATIONS
 from cnn_jax.models.layers import Classifier, Conv, Head, maybe_remat
-from cnn_jax.models.transformer import SMALL_NORMAL, Attention, FeedForward, layer_norm, stochastic_depth
+from cnn_jax.models.transformer import EPSILON, SMALL_NORMAL, Attention, FeedForward, layer_norm, stochastic_depth
 
 
 class PatchEmbedding(nn.Module):
@@ -79,6 +80,10 @@ class ViT(Classifier):
     patch_size: int = 16
     stochastic_depth: float = 0.0
     dropout: float = 0.0
+
+    @property
+    def conventions(self) -> dict[str, Any]:
+        return {"epsilon": EPSILON}
 
     def backbone(self, x: jax.Array, train: bool) -> jax.Array:
         stem = maybe_remat(PatchEmbedding, self.compute, static_argnums=())
