@@ -15,7 +15,7 @@ import pytest
 from cnn_jax.config import default_config
 from cnn_jax.models import make_model
 from tests.support.helpers import ROOT
-from tests.support.networks import REPRESENTATIVES
+from tests.support.networks import REPRESENTATIVES, shallow
 
 # One of each family, and what has other blocks.
 ALL = sorted({*REPRESENTATIVES, "resnet50", "efficientnet_lite0"})
@@ -29,9 +29,14 @@ def gradient(name: str, precision: str, options: dict[str, Any] | None = None) -
     size, channels = (32, 3) if name.startswith(LARGE) else (28, 1)
     draw = np.random.default_rng(0)
     images, labels = draw.normal(size=(8, size, size, channels)), np.arange(8)
-    exact = make_model(default_config(model=name).model, 10, "float64")
+
+    def made(precision: str) -> Any:
+        model = make_model(default_config(model=name).model, 10, precision)
+        return shallow(model) if name.startswith(("mobilenet", "efficientnet")) else model
+
+    exact = made("float64")
     drawn = jax.jit(lambda: exact.init(jax.random.key(0), jnp.asarray(images[:1])))()
-    model = make_model(default_config(model=name).model, 10, precision)
+    model = made(precision)
     images, variables = jax.tree.map(lambda x: jnp.asarray(x, precision), (images, drawn))
 
     def loss(params: Any) -> jax.Array:
