@@ -10,13 +10,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from cnn_jax.config.tree import override
+from cnn_jax.experiment.fitting import build
 from cnn_jax.models import coatnet, convnext, make_table, transformer, vit
 from cnn_jax.models.coatnet import CoAtNet0
 from cnn_jax.models.pretrained import rules
 from cnn_jax.models.pretrained.importing import from_state_dict
 from cnn_jax.models.transformer import Attention, DotProduct
 from cnn_jax.models.vit import ViT
-from tests.support.helpers import QUICK, refusal
+from tests.support.helpers import QUICK, refusal, tiny_config
 from tests.support.made_up_weights import made_up_images
 from tests.support.torch_logits import RECORDED, network, recorded, shapes_of
 
@@ -137,6 +139,14 @@ def test_half_precision_takes_the_softmax_in_float32() -> None:
 )
 def test_images_that_do_not_fit(model: Any, size: tuple[int, int], line: str) -> None:
     assert line in refusal(make_table, model, (*size, 3))
+
+
+def test_an_experiment_names_the_key() -> None:
+    """Images of 8x8, of which 16x16 patches cannot be made."""
+    config = override(tiny_config(), [("model.name", "vit_tiny")])
+    line = refusal(build, config)
+    assert "config.model.name='vit_tiny', data.image_size: images of 8x8 do not divide into patches" in line
+    assert "too small" not in line
 
 
 def test_stochastic_depth_passes_by_whole_examples() -> None:
