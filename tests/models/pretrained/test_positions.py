@@ -98,6 +98,22 @@ def test_fused_layers_are_listed_once(vit: dict[str, np.ndarray]) -> None:
     assert f"1 of another shape ({key} (16, 8) for (24, 8))" in line
 
 
+def test_offsets_of_coatnet_for_images_of_another_size() -> None:
+    """And the index that older files have is no weight."""
+    model: Any = network("coatnet_0", {}, 3).clone(depths=(1, 1, 1, 1), widths=(32, 32, 32, 32), hidden=4)
+    draw = np.random.default_rng(0)
+    drawn = jax.tree.map(lambda leaf: draw.normal(size=leaf.shape).astype(np.float32), shapes_of(model, size=128))
+    made = to_state_dict("coatnet_0", drawn, "timm")
+    rel_pos = "stages.2.blocks.0.attn.rel_pos"
+    made[f"{rel_pos}.relative_position_index"] = np.zeros((64, 64), np.int64)
+    shapes = shapes_of(model, size=64)
+    imported = from_state_dict("coatnet_0", shapes, made, other_sizes=True)
+    assert imported.notes == ("relative_position_bias is interpolated for images of this size",)
+    bias = imported.variables["params"]["stage3"]["block1"]["attention"]["relative_position_bias"]
+    assert np.array_equal(bias, interpolation.timm_offsets(made[f"{rel_pos}.relative_position_bias_table"], (7, 7)))
+    assert rel_pos in refusal(from_state_dict, "coatnet_0", shapes, made)
+
+
 def test_queries_keys_and_values_in_both_orders() -> None:
     """Rows q | k | v, and q | k | v of one head after the other: heads of two rows."""
     rows = np.arange(12)[:, None]

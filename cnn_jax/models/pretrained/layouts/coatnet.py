@@ -56,4 +56,5 @@ def timm(paths: Collection[str]) -> NameMap:
             resizes[bias] = interpolation.timm_offsets
     head = {"norm": "head.norm", "head/hidden1": "head.pre_logits.fc"} if is_paper else {"norm": "norm"}
     names |= head | {"head/logits": "head.fc"}
-    return NameMap(names, kernels, leaves, parts, resizes, first="stem/conv1/conv")
+    counted = r".*\.(num_batches_tracked|relative_position_index)"  # the latter follows from the size of the map
+    return NameMap(names, kernels, leaves, parts, resizes, counted, first="stem/conv1/conv")
