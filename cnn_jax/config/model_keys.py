@@ -56,6 +56,18 @@ _efficientnet = {
     "origin": _origin("torchvision", "tensorflow", rest="; of timm's, those called tf_ are tensorflow's"),
     **_efficientnet_lite,
 }
+_dropout_of_last = dataclasses.replace(_last_dropout, default=0.0)
+_convnext = {
+    "layer_scale": Key(1e-6, number(above=0), "what each block's branch is multiplied by at first, channel by channel"),
+    "stochastic_depth": dataclasses.replace(_stochastic_depth, default=0.1),
+    "dropout": _dropout_of_last,
+}
+_vit = {
+    "patch_size": Key(16, integer(1), "side of the squares that become tokens; it must divide the sides of the images"),
+    "stochastic_depth": dataclasses.replace(_stochastic_depth, default=0.0),
+    "dropout": _dropout_of_last,
+}
+_coatnet = {"stochastic_depth": _stochastic_depth, "dropout": _dropout_of_last}
 _dropout_of_b2 = {"dropout": dataclasses.replace(_last_dropout, default=0.3)}
 
 MODELS: dict[str, Variant] = {
@@ -140,4 +152,14 @@ MODELS: dict[str, Variant] = {
     "efficientnet_lite2": Variant(
         "cnn_jax.models.efficientnet:EfficientNetLite2", _efficientnet_lite | _dropout_of_b2, stages=True
     ),
+    "convnext_atto": Variant("cnn_jax.models.convnext:ConvNeXtAtto", _convnext, stages=True),
+    "convnext_femto": Variant("cnn_jax.models.convnext:ConvNeXtFemto", _convnext, stages=True),
+    "convnext_pico": Variant("cnn_jax.models.convnext:ConvNeXtPico", _convnext, stages=True),
+    "convnext_nano": Variant("cnn_jax.models.convnext:ConvNeXtNano", _convnext, stages=True),
+    "convnext_tiny": Variant("cnn_jax.models.convnext:ConvNeXtTiny", _convnext, stages=True),
+    "vit_tiny": Variant("cnn_jax.models.vit:ViTTiny", _vit, stages=True),
+    "vit_small": Variant("cnn_jax.models.vit:ViTSmall", _vit, stages=True),
+    "vit_base": Variant("cnn_jax.models.vit:ViTBase", _vit, stages=True),
+    "coatnet_0": Variant("cnn_jax.models.coatnet:CoAtNet0", _coatnet, stages=True),
+    "coatnet_0_rw": Variant("cnn_jax.models.coatnet:CoAtNet0RW", _coatnet, stages=True),
 }  # fmt: skip

@@ -8,7 +8,7 @@ from cnn_jax.config.tables import Variant
 _learning_rate = Key(1e-3, number(above=0), "the schedule's base rate (of OneCycleLR: its peak)")
 _weight_decay = Key(0.0, number(0), "L2 penalty, added to the gradient as PyTorch does")
 _decoupled = dataclasses.replace(_weight_decay, why="decoupled from the gradient (Loshchilov & Hutter 2019)")
-_decay_all = Key(False, flag(), "also decay biases and normalisation parameters")
+_decay_all = Key(False, flag(), "also decay biases, normalisation parameters and tables of positions")
 _multipliers = Key(
     (),
     multipliers(),

@@ -83,7 +83,7 @@ def read_published(
         path = Path(init_from) if entry is None else find_weights(init_from, cache_folder() / "weights", progress_bar)
         imported = from_state_dict(
             name, blank, read_state_dict(path), None if entry is None else entry.layout,
-            other_classes=True, other_channels=image_shape[2] != 3,
+            other_classes=True, other_channels=image_shape[2] != 3, other_sizes=True,
         )  # fmt: skip
     except InputError as error:
         raise InputError(f"{where}: {error}") from error

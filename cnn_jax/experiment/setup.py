@@ -206,6 +206,8 @@ def _make_augment(config: ml_collections.ConfigDict, splits: data.Splits) -> Aug
 def _make_table(config: ml_collections.ConfigDict, model: Classifier, splits: data.Splits) -> Table:
     try:
         return make_table(model, splits.image_shape)
+    except InputError as error:  # which says what would be right
+        raise InputError(f"config.model.name='{config.model.name}', data.image_size: {error}") from error
     except ValueError as error:
         size = "x".join(map(str, splits.image_shape[:2]))
         raise InputError(

@@ -16,7 +16,7 @@ from cnn_jax.models.initializers import INITIALIZATIONS, Initialization
 
 
 class Dense(nn.Module):
-    """[B, in] -> [B, features]."""
+    """[..., in] -> [..., features]."""
 
     features: int
     use_bias: bool = True
@@ -31,7 +31,7 @@ class Dense(nn.Module):
         y = x.astype(dtype) @ kernel.astype(dtype)
         if self.use_bias:
             bias = self.param("bias", self.initialization.bias(shape[0]), (self.features,), param_dtype)
-            y = y + bias.astype(dtype).reshape(1, -1)
+            y = y + bias.astype(dtype).reshape((1,) * (y.ndim - 1) + (-1,))
         return y
 
 

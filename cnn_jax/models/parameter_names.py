@@ -19,6 +19,14 @@ def parameter_names(params: Any) -> Any:
     )
 
 
+def is_kernel(name: str, parameter: Any) -> bool:
+    """Whether it is a matrix or a convolution: not a bias, a scale or the like, nor a table of positions to be added.
+
+    So timm takes it, too (`no_weight_decay`).
+    """
+    return parameter.ndim > 1 and re.search(r"(^|/)(position_embedding|relative_position_bias)$", name) is None
+
+
 def frozen(params: Any, pattern: str | None) -> Any:
     """True for the leaves in whose names the pattern is found (`re.search`); None is found in none."""
     return jax.tree.map(

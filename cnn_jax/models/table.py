@@ -57,7 +57,9 @@ def make_table(model: nn.Module, image_shape: tuple[int, int, int]) -> Table:
     """Per-layer table of a model for images [height, width, channels].
 
     A convolution with kernel [h, w, in, out] and output [H, W, out] takes H * W * h * w * in * out multiply-adds,
-    a dense layer in * out; normalisation, activation and pooling are not counted, as is the custom.
+    a dense layer in * out for each position or token, attention of T tokens T * T * features for each of its two
+    products (torchvision and timm count them, too); normalisation, activation and pooling are not counted, as is the
+    custom. A layer of another kind may say its own: a function `multiply_adds` of its output's shape.
 
     Raises:
       ValueError: the image is too small for the network; the message names the layer.
@@ -69,17 +71,18 @@ def make_table(model: nn.Module, image_shape: tuple[int, int, int]) -> Table:
         output = next_call(*args, **kwargs)
         own = module.variables.get("params", {}) if module.scope is not None else {}
         own = {name: value for name, value in own.items() if hasattr(value, "shape")}
-        if context.method_name == "__call__" and (own or type(module).__name__ == "Pool"):
-            kernel = own["kernel"].shape if "kernel" in own else None
-            positions = math.prod(output.shape[1:-1])
+        count = getattr(module, "multiply_adds", None)
+        if context.method_name == "__call__" and (own or count or type(module).__name__ == "Pool"):
+            kernel, shape = own["kernel"].shape if "kernel" in own else None, tuple(output.shape[1:])
+            of_kernel = math.prod(shape[:-1]) * math.prod(kernel) if kernel else 0
             layers.append(
                 Layer(
                     name="/".join(module.path),
                     kind=type(module).__name__,
-                    output_shape=tuple(output.shape[1:]),
+                    output_shape=shape,
                     kernel_shape=kernel,
                     parameters=sum(math.prod(value.shape) for value in own.values()),
-                    multiply_adds=positions * math.prod(kernel) if kernel else 0,
+                    multiply_adds=count(shape) if count else of_kernel,
                 )
             )
         return output

@@ -2,7 +2,7 @@
 
 Each takes a learning rate (a schedule) and the arguments of `config.optimizer_keys.OPTIMIZERS`. Weight decay is coupled
 (added to the gradient, before momentum or scaling sees it), but for adamw, lion, lamb and muon, which decouple it. By
-default it leaves biases and normalisation parameters alone.
+default it leaves biases, normalisation parameters and tables of positions alone.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import optax
 
 from cnn_jax.config.optimizer_keys import OPTIMIZERS
-from cnn_jax.models.parameter_names import frozen, multiplier, parameter_names
+from cnn_jax.models.parameter_names import frozen, is_kernel, multiplier, parameter_names
 from cnn_jax.optimization.layer_decay import layer_rates
 from cnn_jax.optimization.lookahead import lookahead
 
@@ -97,14 +97,15 @@ def muon(
     rate: Any, mask: Mask, *, momentum: float, nesterov: bool, ns_steps: int, adam_learning_rate: Any,
     weight_decay: float,
 ) -> optax.GradientTransformation:  # fmt: skip
-    """Jordan et al. 2024: kernels' updates are orthogonalised; the last layer, biases and norms get AdamW.
+    """Jordan et al. 2024: kernels' updates are orthogonalised; the last layer, biases, norms, positions get AdamW.
 
     Optax would leave every 4-D kernel to Adam; a convolution kernel [h, w, in, out] is orthogonalised here as the
     matrix [h * w * in, out] that it is.
     """
 
     def is_hidden_kernel(path: Any, leaf: jax.Array) -> bool:
-        return leaf.ndim > 1 and "['logits']" not in jax.tree_util.keystr(path)
+        name = jax.tree_util.keystr(path, simple=True, separator="/")
+        return is_kernel(name, leaf) and "logits" not in name.split("/")
 
     def dimension_numbers(params: Any) -> Any:
         def of(path: Any, leaf: jax.Array) -> Any:
@@ -210,7 +211,7 @@ def _build(
         arguments["adam_learning_rate"] = schedule(arguments["adam_learning_rate"])
 
     def mask(params: Any) -> Any:
-        return jax.tree.map(lambda leaf: decay_all or leaf.ndim > 1, params)
+        return jax.tree.map(lambda name, leaf: decay_all or is_kernel(name, leaf), parameter_names(params), params)
 
     transformation = OPTIMIZERS[name].load()(schedule(base), mask, **arguments)
     if clip_norm is not None:

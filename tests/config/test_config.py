@@ -35,6 +35,8 @@ def test_models_arguments_are_the_keys_with_the_same_defaults(name: str) -> None
     """But for the parts that make one network of a family another."""
     parts = {"ResNet": ("blocks", "widths", "block", "stem"), "MobileNetV2": ("stages",),
              "MobileNetV3": ("stages", "hidden"),
+             "ConvNeXt": ("depths", "widths"), "ViT": ("width", "heads", "depth"),
+             "CoAtNet": ("depths", "widths", "stem", "blocks", "activation", "hidden"),
              "EfficientNet": ("stages", "width_multiplier", "depth_multiplier", "activation", "squeezes", "scales_ends")
              }.get(family(name), ())  # fmt: skip
     parts += ("origin",) if "lite" in name else ()

@@ -32,9 +32,11 @@ MODEL_VALUES: dict[str, Any] = {
     "pool_window": 3, "pool_stride": 1, "norm": "group", "norm_groups": 4, "global_pool": "global_mean",
     "small_images": True, "zero_init_residual": False, "stem": (4, (3, 3), 1), "convs_per_group": 3,
     "logit_scale": 0.5, "norm_momentum": 0.5, "origin": "tensorflow", "width_multiplier": 0.5, "stochastic_depth": 0.5,
-    "pool_last": False,
+    "pool_last": False, "layer_scale": 0.5, "patch_size": 8,
 }  # fmt: skip
-DEEP = ("resnet18", "mobilenet_v2", "mobilenet_v3_small", "efficientnet_b0")
+DEEP = (
+    "resnet18", "mobilenet_v2", "mobilenet_v3_small", "efficientnet_b0", "convnext_atto", "vit_tiny", "coatnet_0",
+)  # fmt: skip
 MODEL_COMPANIONS = {"norm_groups": {"norm": "group"}}
 OPTIMIZER_VALUES: dict[str, Any] = {
     "layer_decay": 0.5,

@@ -19,7 +19,8 @@ from tests.support.networks import REPRESENTATIVES, shallow
 
 # One of each family, and what has other blocks.
 ALL = sorted({*REPRESENTATIVES, "resnet50", "efficientnet_lite0"})
-LARGE = ("resnet", "speednet", "mobilenet", "efficientnet")
+SHALLOW = ("mobilenet", "efficientnet", "convnext", "vit", "coatnet")  # of these few blocks are tried
+LARGE = ("resnet", "speednet", *SHALLOW)
 NAMES = [pytest.param(name, marks=pytest.mark.slow if name.startswith(LARGE) else ()) for name in ALL]
 WITHOUT_YNN = {"xla_cpu_experimental_ynn_fusion_type": "", "xla_backend_optimization_level": 0}
 
@@ -32,7 +33,7 @@ def gradient(name: str, precision: str, options: dict[str, Any] | None = None) -
 
     def made(precision: str) -> Any:
         model = make_model(default_config(model=name).model, 10, precision)
-        return shallow(model) if name.startswith(("mobilenet", "efficientnet")) else model
+        return shallow(model) if name.startswith(SHALLOW) else model
 
     exact = made("float64")
     drawn = jax.jit(lambda: exact.init(jax.random.key(0), jnp.asarray(images[:1])))()

@@ -13,10 +13,10 @@ from cnn_jax.config.tree import default_config
 from cnn_jax.models import make_model
 from cnn_jax.models.cnn import CNN
 from cnn_jax.models.compute_config import ComputeConfig
-from cnn_jax.models.parameter_names import parameter_names
+from cnn_jax.models.parameter_names import is_kernel, parameter_names
 from cnn_jax.models.resnet import ResNet18
 from tests.support.helpers import QUICK
-from tests.support.networks import REPRESENTATIVES, shallow
+from tests.support.networks import REPRESENTATIVES, image_size, shallow
 from tests.support.torch_logits import shapes_of
 
 EMBEDDING = {
@@ -37,10 +37,20 @@ EMBEDDING = {
     "efficientnet_lite0": 1280,
     "efficientnet_lite1": 1280,
     "efficientnet_lite2": 1280,
+    "convnext_atto": 320,
+    "convnext_femto": 384,
+    "convnext_pico": 512,
+    "convnext_nano": 640,
+    "convnext_tiny": 768,
+    "vit_tiny": 192,
+    "vit_small": 384,
+    "vit_base": 768,
+    "coatnet_0": 768,
+    "coatnet_0_rw": 768,
 }
 
 
-DEEP = ("resnet", "mobilenet", "efficientnet")
+DEEP = ("resnet", "mobilenet", "efficientnet", "convnext", "vit", "coatnet")
 CASES = [
     *[pytest.param(name, "float32") for name in MODELS],
     *[pytest.param(name, "bfloat16", marks=pytest.mark.slow if name.startswith(DEEP) else ()) for name in MODELS],
@@ -79,15 +89,21 @@ def test_every_model(name: str, precision: str) -> None:
     assert features.shape == (2, EMBEDDING[name])
     assert set(variables) <= {"params", "batch_stats"}
     assert {leaf.dtype for leaf in jax.tree.leaves(variables)} == {jnp.dtype("float32")}
+    params = variables["params"]
+    for parameter, leaf in zip(jax.tree.leaves(parameter_names(params)), jax.tree.leaves(params), strict=True):
+        assert is_kernel(parameter, leaf) == parameter.endswith("/kernel"), "what is decayed"
 
     if name not in REPRESENTATIVES:
         return
     # Few blocks tell as much as many, and compile in a fraction of the time.
-    gradients, *outputs = jax.jit(partial(trained, shallow(model)), compiler_options=QUICK)(images[:, :16, :16])
+    small = images[:, : image_size(name), : image_size(name)]
+    gradients, *outputs = jax.jit(partial(trained, shallow(model)), compiler_options=QUICK)(small)
     assert all(output.dtype == jnp.float32 for output in outputs)
     assert all(bool(jnp.isfinite(output).all()) for output in outputs)
     for path, gradient in jax.tree_util.tree_leaves_with_path(gradients):
-        assert float(jnp.abs(gradient).max()) > 0, f"no gradient for {jax.tree_util.keystr(path)}"
+        parameter = jax.tree_util.keystr(path, simple=True, separator="/")
+        if not parameter.endswith("attention/key/bias"):  # it adds the same to all that a softmax is taken of
+            assert float(jnp.abs(gradient).max()) > 0, f"no gradient for {parameter}"
         assert bool(jnp.isfinite(gradient).all())
 
 
@@ -110,7 +126,7 @@ def test_names_that_a_person_can_guess() -> None:
     assert all(re.fullmatch(pattern, name) for name in names)
 
 
-@pytest.mark.parametrize("name", [name for name in MODELS if name.startswith(DEEP)])
+@pytest.mark.parametrize("name", [name for name in MODELS if name.startswith(("resnet", "mobilenet", "efficientnet"))])
 def test_the_backbone_is_stem_and_stages(name: str) -> None:
     """freeze='^(stem|stage)' leaves the head alone to train."""
     params = shapes_of(make_model(default_config(name).model, 3))["params"]
@@ -119,3 +135,18 @@ def test_the_backbone_is_stem_and_stages(name: str) -> None:
     part = r"expand|depthwise|project|squeeze_excite|conv[123]|shortcut"
     pattern = rf"(stem|stage\d|stage\d/block\d+/({part})|head)(/(conv|norm|reduce|expand|hidden1|logits))?/\w+"
     assert all(re.fullmatch(pattern, name) for name in names)
+
+
+@pytest.mark.parametrize("name", ["convnext_atto", "vit_tiny", "coatnet_0", "coatnet_0_rw"])
+def test_names_of_blocks_and_attention(name: str) -> None:
+    """Each parameter is of the stem, of a block, of the last norm or of the head."""
+    names = jax.tree.leaves(parameter_names(shapes_of(make_model(default_config(name).model, 3))["params"]))
+    block = r"block\d+" if name.startswith("vit") else r"stage[1-4]/block\d+"
+    part = r"attention/(query|key|value|out)|mlp/(expand|project)|downsample/(norm|conv)|shortcut/conv|layer_scale"
+    mbconv = r"pre_norm|depthwise|norm[12]?|project|expand/(conv|norm)|squeeze_excite/(reduce|expand)"
+    leaf = r"kernel|bias|scale|relative_position_bias|position_embedding|class_token|class_position"
+    stem = r"stem(/conv|/norm|/conv[12](/conv|/norm)?)?"
+    pattern = rf"({stem}|{block}/({part}|{mbconv}|attention)|norm|head/(hidden1|logits))/({leaf})"
+    assert [name for name in names if not re.fullmatch(pattern, name)] == []
+    if not name.startswith("convnext"):
+        assert any(name.endswith("block1/attention/query/kernel") for name in names)

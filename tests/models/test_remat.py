@@ -59,7 +59,9 @@ def test_computing_stages_again_changes_what_is_kept_and_nothing_else(name: str)
         assert make_table(staged(name, "stage"), (8, 8, 1)) == make_table(staged(name, "none"), (8, 8, 1))
 
 
-STAGED = ("stage1/block1/conv1/conv", "stage1/block1/depthwise/conv", "block1/conv1", "group1/conv1")
+STAGED = (
+    "stage1/block1/conv1/conv", "stage1/block1/depthwise", "block1/conv1", "group1/conv1", "block1/attention/query",
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("name", MODELS)

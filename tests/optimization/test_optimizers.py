@@ -68,6 +68,26 @@ def test_decay_spares_biases_and_normalisation_unless_told(name: str) -> None:
     assert all(moved(weight_decay=0.1, decay_bias_and_norm=True).values())
 
 
+@pytest.mark.parametrize("name", ["adamw", "muon"])
+def test_positions_are_no_kernels(name: str) -> None:
+    """Tables of them are not decayed (as in timm), and muon does not orthogonalise them: adam has them."""
+    w = {
+        "stem": {"conv": {"kernel": jnp.ones((2, 2, 3, 4))}, "position_embedding": jnp.ones((2, 2, 4))},
+        "block1": {"attention": {"relative_position_bias": jnp.ones((3, 3, 2)), "out": {"kernel": jnp.ones((4, 4))}}},
+    }
+    zeros = jax.tree.map(jnp.zeros_like, w)
+    optimizer = make(name, weight_decay=0.1)
+    updates, _ = optimizer.update(zeros, optimizer.init(w), w)
+    names = parameter_names(w)
+    decayed = {name for name, update in zip(*map(jax.tree.leaves, (names, updates)), strict=True) if update.any()}
+    assert decayed == {name for name in jax.tree.leaves(names) if name.endswith("kernel")}
+    if name == "muon":
+        still = make(name, adam_learning_rate=1e-12)
+        updates, _ = still.update(w, still.init(w), w)
+        assert jnp.abs(updates["block1"]["attention"]["relative_position_bias"]).max() < 1e-9
+        assert jnp.abs(updates["stem"]["conv"]["kernel"]).max() > 1e-9
+
+
 @pytest.mark.parametrize("name", ["adamw", "lion", "muon"])  # lamb rescales it to the weights
 def test_decoupled_decay_is_rate_times_weight(name: str) -> None:
     w = params()

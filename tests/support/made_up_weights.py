@@ -1,5 +1,6 @@
 """Weights and images that PyTorch's side and ours make alike from names and shapes: nothing but logits is recorded."""
 
+import re
 import zlib
 from collections.abc import Mapping
 
@@ -30,7 +31,7 @@ def _made_up(key: str, shape: tuple[int, ...], keys: Mapping[str, tuple[int, ...
         values = draw.uniform(0.004, 0.02, shape)
     elif kind == "running_mean":
         values = 0.1 * draw.normal(size=shape)
-    elif kind == "weight" and len(shape) > 1:
+    elif kind.endswith("weight") and len(shape) > 1:
         values = draw.normal(size=shape) * np.sqrt(2 / np.prod(shape[1:]))
     elif kind == "weight":
         values = (0.1 if is_norm else 1.0) * (1 + 0.2 * draw.normal(size=shape))
@@ -38,4 +39,12 @@ def _made_up(key: str, shape: tuple[int, ...], keys: Mapping[str, tuple[int, ...
         values = draw.normal(size=shape)
     else:
         values = 0.3 * draw.normal(size=shape)
-    return np.asarray(values, np.float32)
+    return np.asarray(_small_before_layer_norm(key, values, keys), np.float32)
+
+
+def _small_before_layer_norm(key: str, values: np.ndarray, keys: Mapping[str, tuple[int, ...]]) -> np.ndarray:
+    """So that its epsilon shows: tokens of transformers, and depthwise convolutions with a bias (ConvNeXt's)."""
+    module = key.rpartition(".")[0]
+    is_depthwise = keys.get(f"{module}.weight", ())[1:2] == (1,) and f"{module}.bias" in keys
+    is_token = re.search(r"patch_embed|pos_embed|(cls|class)_token|conv_proj", key) is not None
+    return 0.03 * values if is_depthwise or is_token else values

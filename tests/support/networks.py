@@ -4,6 +4,7 @@ from typing import Any
 
 from cnn_jax.config.model_keys import MODELS
 from cnn_jax.models import Classifier
+from cnn_jax.models.coatnet import MBConv, TransformerBlock
 
 
 def family(name: str) -> str:
@@ -19,6 +20,9 @@ REPRESENTATIVES = tuple({family(name): name for name in reversed(MODELS)}.values
 _SHALLOW: dict[str, dict[str, Any]] = {
     "ResNet": {"blocks": (2, 1, 1, 1)},
     "MobileNetV2": {"stages": ((1, 16, 1, 1), (6, 24, 2, 2))},
+    "ConvNeXt": {"depths": (1, 1), "widths": (16, 32)},
+    "ViT": {"depth": 1, "width": 32, "heads": 2},
+    "CoAtNet": {"depths": (1, 2), "widths": (32, 64), "blocks": (MBConv, TransformerBlock), "hidden": 8},
     "EfficientNet": {"stages": ((1, 3, 1, 16, 1), (6, 5, 2, 24, 2))},
 }
 
@@ -29,3 +33,8 @@ def shallow(model: Classifier) -> Classifier:
     if kind == "MobileNetV3":
         return model.clone(stages=(model.stages[0], model.stages[2][:2]))  # type: ignore[attr-defined]
     return model.clone(**_SHALLOW.get(kind, {}))
+
+
+def image_size(name: str) -> int:
+    """A side that is large enough for the network, and not much more."""
+    return {"ViT": 32, "CoAtNet": 32}.get(family(name), 16)

@@ -37,26 +37,48 @@ RECORDED: dict[str, tuple[str, dict[str, Any]]] = {
     "timm_tf_efficientnet_lite1": ("efficientnet_lite1", {}),
     "timm_tf_efficientnet_lite2": ("efficientnet_lite2", {}),
     "lukemelas_efficientnet-lite0": ("efficientnet_lite0", {}),
+    "timm_convnext_atto": ("convnext_atto", {}),
+    "timm_convnext_femto": ("convnext_femto", {}),
+    "timm_convnext_pico": ("convnext_pico", {}),
+    "timm_convnext_nano": ("convnext_nano", {}),
+    "timm_convnext_tiny": ("convnext_tiny", {}),
+    "torchvision_convnext_tiny": ("convnext_tiny", {}),
+    "timm_vit_tiny_patch16_224": ("vit_tiny", {}),
+    "timm_vit_small_patch16_224": ("vit_small", {}),
+    "torchvision_vit_b_16": ("vit_base", {}),
+    "timm_coatnet_0_224": ("coatnet_0", {}),
+    "timm_coatnet_0_rw_224": ("coatnet_0_rw", {}),
 }
+
+
+# Their blocks are those of others.
+SLOW = (
+    "timm_convnext_femto", "timm_convnext_pico", "timm_convnext_nano", "timm_convnext_tiny",
+    "timm_vit_small_patch16_224",
+)  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True)
 class Recorded:
-    """Logits [2, 16] of made-up images; the state dict; torch's count of multiply-adds with 1000 classes."""
+    """Keys and shapes of the state dict; logits [2, 16] of made-up images; torch's multiply-adds with 1000 classes."""
 
-    state_dict: dict[str, np.ndarray]
+    shapes: dict[str, tuple[int, ...]]
     size: int
     logits: np.ndarray
     counted_size: int
     multiply_adds: int
 
+    @property
+    def state_dict(self) -> dict[str, np.ndarray]:
+        return made_up_state_dict(self.shapes)
+
 
 def recorded(file: str) -> Recorded:
     with np.load(FOLDER / f"{file}.npz", allow_pickle=False) as found:
         sizes = [tuple(int(size) for size in shape.split("x") if size) for shape in found["shapes"].tolist()]
-        made_up = made_up_state_dict(dict(zip(found["keys"].tolist(), sizes, strict=True)))
+        shapes = dict(zip(found["keys"].tolist(), sizes, strict=True))
         counts = [int(found[name]) for name in ("size", "counted_size", "multiply_adds")]
-        return Recorded(made_up, counts[0], found["logits"], *counts[1:])
+        return Recorded(shapes, counts[0], found["logits"], *counts[1:])
 
 
 def network(name: str, arguments: dict[str, Any], num_classes: int) -> Classifier:
@@ -64,7 +86,7 @@ def network(name: str, arguments: dict[str, Any], num_classes: int) -> Classifie
     return make_model(block, num_classes)
 
 
-def shapes_of(model: Classifier, channels: int = 3) -> Any:
+def shapes_of(model: Classifier, channels: int = 3, size: int = 96) -> Any:
     """Of its variables for images that need not be large."""
-    shapes = jax.eval_shape(lambda: model.init(jax.random.key(0), jnp.zeros((1, 32, 32, channels))))
+    shapes = jax.eval_shape(lambda: model.init(jax.random.key(0), jnp.zeros((1, size, size, channels))))
     return {"params": shapes["params"], "batch_stats": shapes.get("batch_stats", {})}

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 ROOT = Path(__file__).parents[2]
@@ -33,11 +34,13 @@ def make(library, network, size, **arguments):
     if library == "torchvision":
         import torchvision
 
-        model = torchvision.models.get_model(network, **arguments)
+        sizes = {"image_size": size} if network.startswith("vit") else {}
+        model = torchvision.models.get_model(network, **sizes, **arguments)
     elif library == "timm":
         import timm
 
-        model = timm.create_model(network, pretrained=False, **arguments)
+        sizes = {"img_size": size} if network.startswith(("vit", "coatnet")) else {}
+        model = timm.create_model(network, pretrained=False, **sizes, **arguments)
     else:
         from efficientnet_lite_pytorch import EfficientNet
 
@@ -56,7 +59,8 @@ def record_made_up(library, network, size, counted_size):
     shapes = {key: tuple(value.shape) for key, value in own.items() if value.is_floating_point() or value.ndim == 0}
     made = {key: torch.from_numpy(value) for key, value in made_up_state_dict(shapes).items()}
     model.load_state_dict({**own, **made})
-    with FlopCounterMode(display=False) as counter:
+    torch.backends.mha.set_fastpath_enabled(False)  # fused attention is not counted on CPUs
+    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
         run(make(library, network, counted_size), made_up_images(1, counted_size))
     multiply_adds = counter.get_total_flops() // 2
     logits = run(model, made_up_images(2, size))

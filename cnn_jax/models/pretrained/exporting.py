@@ -13,7 +13,7 @@ from safetensors.numpy import save_file
 
 from cnn_jax.models.layers import Classifier
 from cnn_jax.models.pretrained.importing import name_map
-from cnn_jax.models.pretrained.naming import arrays_of
+from cnn_jax.models.pretrained.naming import Array, arrays_of, joined
 
 
 def to_state_dict(name: str, variables: Mapping[str, Any], library: str) -> dict[str, np.ndarray]:
@@ -29,12 +29,13 @@ def to_state_dict(name: str, variables: Mapping[str, Any], library: str) -> dict
       InputError: the names of the library are not known for this network.
     """
     leaves = traverse_util.flatten_dict(dict(variables))
-    made: dict[str, np.ndarray] = {}
+    pieces: dict[str, list[tuple[Array, np.ndarray]]] = {}
+    counters: dict[str, np.ndarray] = {}
     for path, array in arrays_of(name_map(name, library, variables), variables).items():
-        made[array.key] = np.ascontiguousarray(array.rule.to_torch(np.asarray(leaves[path])))
+        pieces.setdefault(array.key, []).append((array, array.rule.to_torch(np.asarray(leaves[path]))))
         if path[-1] == "var":
-            made[array.key.removesuffix("running_var") + "num_batches_tracked"] = np.zeros((), np.int64)
-    return made
+            counters[array.key.removesuffix("running_var") + "num_batches_tracked"] = np.zeros((), np.int64)
+    return {key: np.ascontiguousarray(joined(parts)) for key, parts in pieces.items()} | counters
 
 
 def export_safetensors(

@@ -1,5 +1,6 @@
 """A library's state dict as the variables of a network here: all of it, or none."""
 
+import contextlib
 import dataclasses
 import re
 from collections.abc import Collection, Iterable, Mapping
@@ -9,6 +10,7 @@ import numpy as np
 from flax import traverse_util
 
 from cnn_jax.errors import InputError
+from cnn_jax.models.pretrained.interpolation import Resize
 from cnn_jax.models.pretrained.layouts import LAYOUTS
 from cnn_jax.models.pretrained.naming import Array, NameMap, arrays_of, module_paths
 
@@ -40,6 +42,7 @@ def from_state_dict(
     *,
     other_classes: bool = False,
     other_channels: bool = False,
+    other_sizes: bool = False,
 ) -> Imported:
     """The variables of a network with the values of a PyTorch state dict.
 
@@ -53,6 +56,8 @@ def from_state_dict(
       other_classes: where the last layer has another number of classes, it stays as it is in `variables`.
       other_channels: where the images have not the three channels of the file, the first kernel is fitted to them by
         timm's rule: for one channel the sum over the three, for others the three repeated, times 3 / channels.
+      other_sizes: where the images have another size than those of the file, what a transformer knows of positions is
+        interpolated as the library does it; the file's images are then taken to be square.
 
     Raises:
       InputError: the network has no published names, the keys are not of such a network, or arrays are missing,
@@ -72,13 +77,15 @@ def from_state_dict(
             continue
         module = "/".join(path[1:-1])
         may_differ = other_classes and module == names.last, other_channels and module == names.first
-        value, note = _fitted(given[array.key], array, leaves[path], *may_differ)
+        resize = names.resizes.get("/".join(path[1:])) if other_sizes else None
+        value, note = _fitted(given[array.key], array, leaves[path], *may_differ, resize)
         if value is None:
             reshaped.append(f"{array.key} {tuple(given[array.key].shape)} for {array.shape}")
         else:
             made[path] = np.array(value, leaves[path].dtype, order="C")
         if note:
-            notes[module] = f"{module} {note}"
+            subject = module if resize is None else path[-1]  # once for all positions
+            notes[subject] = f"{subject} {note}"
     _refuse_rest(name, library, arrays.values(), given, reshaped)
     return Imported(
         traverse_util.unflatten_dict(made), library, tuple(notes.values()), names.last if names.last in notes else None
@@ -86,16 +93,20 @@ def from_state_dict(
 
 
 def _fitted(
-    value: np.ndarray, array: Array, leaf: Any, other_classes: bool, other_channels: bool
+    value: np.ndarray, array: Array, leaf: Any, other_classes: bool, other_channels: bool, resize: Resize | None
 ) -> tuple[np.ndarray | None, str]:
     """The value of a leaf, and what is to be said about it; None where it does not fit."""
     there, here = tuple(value.shape), array.shape
+    if resize is not None and there[-1:] == here[-1:] and (there != here or not _is_square(leaf.shape)):
+        with contextlib.suppress(ValueError):  # the file has no square map
+            fitted = resize(array.to_flax(value), leaf.shape[:2])
+            return fitted, "" if len(leaf.shape) == 1 else "is interpolated for images of this size"
     if there == here:
-        return array.rule.to_flax(value), ""
+        return array.to_flax(value).reshape(leaf.shape), ""
     if other_classes and there[1:] == here[1:]:
         return np.asarray(leaf), f"is new: the weights are for {there[0]} classes, the network for {here[0]}"
     if other_channels and there == (here[0], 3, *here[2:]):
-        fitted = _with_channels(array.rule.to_flax(value), here[1])
+        fitted = _with_channels(array.to_flax(value), here[1])
         return fitted, f"is made for images of {here[1]} channels from weights for 3"
     return None, ""
 
@@ -134,6 +145,10 @@ def _keys(name: str, library: str, variables: Mapping[str, Any]) -> set[str]:
     return {array.key for array in arrays_of(name_map(name, library, variables), variables).values()}
 
 
+def _is_square(shape: tuple[int, ...]) -> bool:
+    return len(shape) < 2 or shape[0] == shape[1]
+
+
 def _with_channels(kernel: np.ndarray, channels: int) -> np.ndarray:
     """[height, width, 3, out] -> [height, width, channels, out]."""
     if channels == 1:
@@ -145,11 +160,11 @@ def _with_channels(kernel: np.ndarray, channels: int) -> np.ndarray:
 def _refuse_rest(
     name: str, library: str, arrays: Collection[Array], given: Mapping[str, Any], reshaped: list[str]
 ) -> None:
-    known = [array.key for array in arrays]
+    known = dict.fromkeys(array.key for array in arrays)
     kinds = {
         "missing": [key for key in known if key not in given],
         "unexpected": sorted(set(given) - set(known)),
-        "of another shape": reshaped,
+        "of another shape": [*dict.fromkeys(reshaped)],
     }
     wrong = [
         f"{len(found)} {kind} ({', '.join(found[:_SHOWN])}{', ...' if len(found) > _SHOWN else ''})"

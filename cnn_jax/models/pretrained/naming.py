@@ -6,14 +6,15 @@ the library calls each module; what the arrays of a module are called, and how t
 
 import dataclasses
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from flax import traverse_util
 
 from cnn_jax.models.pretrained import rules
-from cnn_jax.models.pretrained.rules import Rule
+from cnn_jax.models.pretrained.interpolation import Resize
+from cnn_jax.models.pretrained.rules import Part, Rule
 
 # A parameter's name here: its name in PyTorch.
 _NAMES = {"kernel": "weight", "scale": "weight", "bias": "bias", "mean": "running_mean", "var": "running_var"}
@@ -28,6 +29,8 @@ class NameMap:
       modules: a path here ("stage1/block1/expand/conv"): the module's key there ("features.2.conv.0.0").
       kernels: the same paths: the rule of a kernel that is not simply that of a convolution or of a dense layer.
       leaves: a parameter's path here: its key there and its rule, where it belongs to no module of `modules`.
+      parts: the paths of modules or parameters here that are a part of an array there.
+      resizes: a parameter's path here that is a map of positions: how the library makes one of another size.
       no_weights: a pattern of keys there (matched as a whole) that hold nothing to load.
       first, last: the paths of what other images and other classes change: the first convolution, the last layer.
     """
@@ -35,6 +38,8 @@ class NameMap:
     modules: Mapping[str, str]
     kernels: Mapping[str, Rule] = dataclasses.field(default_factory=dict)
     leaves: Mapping[str, tuple[str, Rule]] = dataclasses.field(default_factory=dict)
+    parts: Mapping[str, Part] = dataclasses.field(default_factory=dict)
+    resizes: Mapping[str, Resize] = dataclasses.field(default_factory=dict)
     no_weights: str = r".*\.num_batches_tracked"
     first: str = "stem/conv"
     last: str = "head/logits"
@@ -44,11 +49,22 @@ Layout = Callable[[Collection[str]], NameMap]
 
 
 class Array(NamedTuple):
-    """One array of a state dict: its key there, how it is turned, and its shape there."""
+    """One array of a state dict, or a part of one.
+
+    Attributes:
+      key, shape: of the whole array there.
+      rule: how the part is turned.
+      part: which it is; None: it is the whole array.
+    """
 
     key: str
     rule: Rule
     shape: tuple[int, ...]
+    part: Part | None = None
+
+    def to_flax(self, array: np.ndarray) -> np.ndarray:
+        """Raises ValueError where the array cannot be divided into its parts."""
+        return self.rule.to_flax(array if self.part is None else self.part.divide(array)[self.part.number])
 
 
 def module_paths(variables: Mapping[str, Any]) -> list[str]:
@@ -68,12 +84,28 @@ def arrays_of(names: NameMap, variables: Mapping[str, Any]) -> dict[tuple[str, .
     """
     leaves = traverse_util.flatten_dict(dict(variables))
     found = {path: _array(names, path, leaf.shape) for path, leaf in leaves.items()}
-    if len({array.key for array in found.values()}) < len(found):
-        raise ValueError("two parameters have the same key")
-    return found
+    pieces: dict[str, list[tuple[Array, np.ndarray]]] = {}
+    for array in found.values():
+        pieces.setdefault(array.key, []).append((array, np.broadcast_to(np.float32(0), array.shape)))
+    whole = {key: joined(parts).shape for key, parts in pieces.items()}
+    return {path: array._replace(shape=whole[array.key]) for path, array in found.items()}
+
+
+def joined(pieces: Sequence[tuple[Array, np.ndarray]]) -> np.ndarray:
+    """The array of a state dict of its parts, in any order; the only piece, where it is the whole.
+
+    Raises:
+      ValueError: they are not all parts of it, or not once each.
+    """
+    ordered = sorted(pieces, key=lambda piece: piece[0].part.number if piece[0].part else 0)
+    if [array.part.number if array.part else 0 for array, _ in ordered] != list(range(len(ordered))):
+        raise ValueError(f"two parameters have the same key, {ordered[0][0].key}")
+    part = ordered[0][0].part
+    return ordered[0][1] if part is None else part.join([value for _, value in ordered])
 
 
 def _array(names: NameMap, path: tuple[str, ...], shape: tuple[int, ...]) -> Array:
+    """With the shape of the part."""
     module, leaf = "/".join(path[1:-1]), path[-1]
     whole = "/".join(path[1:])
     if whole in names.leaves:
@@ -84,5 +116,6 @@ def _array(names: NameMap, path: tuple[str, ...], shape: tuple[int, ...]) -> Arr
             rule = names.kernels.get(module) or _KERNELS[len(shape)]
     else:
         raise ValueError(f"no name is known for {whole}")
+    part = names.parts.get(whole) or names.parts.get(module)
     # Nothing is stored: all elements are the same one.
-    return Array(key, rule, rule.to_torch(np.broadcast_to(np.float32(0), shape)).shape)
+    return Array(key, rule, rule.to_torch(np.broadcast_to(np.float32(0), shape)).shape, part)

@@ -1,6 +1,6 @@
 """The libraries whose state dicts are known, for each network by the name that `config.model_keys.MODELS` gives it."""
 
-from cnn_jax.models.pretrained.layouts import mobile
+from cnn_jax.models.pretrained.layouts import coatnet, convnext, mobile, vit
 from cnn_jax.models.pretrained.naming import Layout
 
 _MOBILENET_V2: dict[str, Layout] = {"torchvision": mobile.torchvision_v2, "timm": mobile.timm}
@@ -12,6 +12,8 @@ _EFFICIENTNET: dict[str, Layout] = {
 }
 _EFFICIENTNET_LITE: dict[str, Layout] = {"timm": mobile.timm, "lukemelas": mobile.lukemelas}
 
+_VIT: dict[str, Layout] = {"torchvision": vit.torchvision, "timm": vit.timm}
+
 LAYOUTS: dict[str, dict[str, Layout]] = {
     "mobilenet_v2": _MOBILENET_V2,
     "mobilenet_v3_small": _MOBILENET_V3,
@@ -22,4 +24,14 @@ LAYOUTS: dict[str, dict[str, Layout]] = {
     "efficientnet_lite0": _EFFICIENTNET_LITE,
     "efficientnet_lite1": _EFFICIENTNET_LITE,
     "efficientnet_lite2": _EFFICIENTNET_LITE,
+    "convnext_atto": {"timm": convnext.timm_convolutions},
+    "convnext_femto": {"timm": convnext.timm_convolutions},
+    "convnext_pico": {"timm": convnext.timm_convolutions},
+    "convnext_nano": {"timm": convnext.timm_convolutions},
+    "convnext_tiny": {"torchvision": convnext.torchvision, "timm": convnext.timm},
+    "vit_tiny": _VIT,
+    "vit_small": _VIT,
+    "vit_base": _VIT,
+    "coatnet_0": {"timm": coatnet.timm},
+    "coatnet_0_rw": {"timm": coatnet.timm},
 }
