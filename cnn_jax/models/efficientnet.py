@@ -4,8 +4,10 @@ The Lite networks are those of tensorflow/tpu, models/official/efficientnet/lite
 neither stem nor head grow with the rest.
 """
 
+import dataclasses
 import math
 from functools import partial
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -84,6 +86,10 @@ class EfficientNet(Classifier):
             stages.append(tuple(blocks))
             before += depth
         return stages
+
+    @property
+    def conventions(self) -> dict[str, Any]:
+        return dataclasses.asdict(ORIGINS[self.origin])
 
     def backbone(self, x: jax.Array, train: bool) -> jax.Array:
         width = self.width_multiplier if self.scales_ends else 1.0

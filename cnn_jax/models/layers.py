@@ -271,6 +271,11 @@ class Classifier(nn.Module):
         """
         return {}
 
+    @property
+    def conventions(self) -> dict[str, Any]:
+        """What published weights need beside their arrays, such as the epsilon of norms; {} where there are none."""
+        return {}
+
     def embed(self, images: jax.Array, train: bool = False) -> jax.Array:
         """The feature vector [B, D]."""
         return self(images, train, features_only=True)

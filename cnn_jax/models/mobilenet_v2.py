@@ -1,5 +1,6 @@
 """MobileNetV2 (Sandler, Howard, Zhu, Zhmoginov & Chen 2018): inverted residuals with linear bottlenecks."""
 
+import dataclasses
 from functools import partial
 from typing import Any
 
@@ -36,6 +37,10 @@ class MobileNetV2(Classifier):
     origin: str = "torchvision"
     width_multiplier: float = 1.0
     dropout: float = 0.2
+
+    @property
+    def conventions(self) -> dict[str, Any]:
+        return dataclasses.asdict(ORIGINS[self.origin])
 
     def backbone(self, x: jax.Array, train: bool) -> jax.Array:
         unit: dict[str, Any] = {"activation": relu6, "origin": ORIGINS[self.origin]}

@@ -1,7 +1,8 @@
 """MobileNetV3 (Howard et al. 2019, "Searching for MobileNetV3"), tables 1 and 2."""
 
+import dataclasses
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
@@ -87,6 +88,10 @@ class MobileNetV3(Classifier):
                 compute=self.compute,
             ),
         )
+
+    @property
+    def conventions(self) -> dict[str, Any]:
+        return dataclasses.asdict(ORIGINS[self.origin])
 
     def backbone(self, x: jax.Array, train: bool) -> jax.Array:
         return mobile_backbone(

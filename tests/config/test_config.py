@@ -22,6 +22,7 @@ from cnn_jax.errors import InputError
 from cnn_jax.models import activations, initializers
 from cnn_jax.optimization import schedules
 from tests.support.helpers import ROOT, refusal
+from tests.support.networks import family
 
 
 def defaults(callable_: Any, skip: tuple[str, ...]) -> dict[str, Any]:
@@ -31,7 +32,12 @@ def defaults(callable_: Any, skip: tuple[str, ...]) -> dict[str, Any]:
 
 @pytest.mark.parametrize("name", k.MODELS)
 def test_models_arguments_are_the_keys_with_the_same_defaults(name: str) -> None:
-    parts = ("blocks", "widths", "block", "stem") if name.startswith("resnet") else ()
+    """But for the parts that make one network of a family another."""
+    parts = {"ResNet": ("blocks", "widths", "block", "stem"), "MobileNetV2": ("stages",),
+             "MobileNetV3": ("stages", "hidden"),
+             "EfficientNet": ("stages", "width_multiplier", "depth_multiplier", "activation", "squeezes", "scales_ends")
+             }.get(family(name), ())  # fmt: skip
+    parts += ("origin",) if "lite" in name else ()
     ours = defaults(k.MODELS[name].load(), ("num_classes", "compute", "parent", "name", *parts))
     functions = {"activation": activations.ACTIVATIONS, "initialization": initializers.INITIALIZATIONS}
     keys = {key: functions.get(key, {}).get(entry.default, entry.default) for key, entry in k.MODELS[name].items()}

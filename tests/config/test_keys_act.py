@@ -22,6 +22,7 @@ from cnn_jax.models import make_model
 from cnn_jax.optimization.optimizers import make_optimizer
 from cnn_jax.optimization.schedules import make_momentum, make_schedule, plateau_arguments, plateau_start, plateau_step
 from tests.support.helpers import ROOT, optimizer_block, tiny_config
+from tests.support.networks import REPRESENTATIVES
 from tests.support.seen_in_runs import SEEN_IN_RUNS
 
 # Values for a key that another one must go with: (value, companions).
@@ -30,9 +31,10 @@ MODEL_VALUES: dict[str, Any] = {
     "padding_mode": "extend", "filters": (8, 16), "convs_per_block": 2, "kernel_size": (5, 5), "stride": 2,
     "pool_window": 3, "pool_stride": 1, "norm": "group", "norm_groups": 4, "global_pool": "global_mean",
     "small_images": True, "zero_init_residual": False, "stem": (4, (3, 3), 1), "convs_per_group": 3,
-    "logit_scale": 0.5, "norm_momentum": 0.5,
+    "logit_scale": 0.5, "norm_momentum": 0.5, "origin": "tensorflow", "width_multiplier": 0.5, "stochastic_depth": 0.5,
     "pool_last": False,
 }  # fmt: skip
+DEEP = ("resnet18", "mobilenet_v2", "mobilenet_v3_small", "efficientnet_b0")
 MODEL_COMPANIONS = {"norm_groups": {"norm": "group"}}
 OPTIMIZER_VALUES: dict[str, Any] = {
     "learning_rate": 0.3, "momentum": 0.5, "nesterov": True, "weight_decay": 0.3, "decay_bias_and_norm": True,
@@ -73,7 +75,7 @@ def blocks(table: dict[str, dict[str, Any]]) -> list[tuple[str, str]]:
 
 @functools.cache
 def model_outcome(name: str, pairs: tuple[tuple[str, Any], ...]) -> tuple[Any, bytes | str]:
-    """Shapes of the parameters, and what the network makes of an image in training mode; of a ResNet the program."""
+    """Shapes of the parameters, and what the network makes of an image in training mode; of deep ones the program."""
     block = override(default_config(name), [(f"model.{key}", value) for key, value in pairs]).model
     model = make_model(block, 10)
     images = jax.random.normal(jax.random.key(0), (2, 32, 32, 1))
@@ -85,7 +87,7 @@ def model_outcome(name: str, pairs: tuple[tuple[str, Any], ...]) -> tuple[Any, b
         )
         return variables, (logits, updated)
 
-    if name == "resnet18":  # which takes seconds to compile
+    if name in DEEP:  # which take seconds to compile
         return None, str(jax.make_jaxpr(run)(images))
     variables, made = jax.jit(run)(images)
     leaves = jax.tree.leaves((variables["params"], made))
@@ -94,7 +96,7 @@ def model_outcome(name: str, pairs: tuple[tuple[str, Any], ...]) -> tuple[Any, b
 
 @pytest.mark.parametrize(
     ("name", "key"),
-    [(name, key) for name, key in blocks(MODELS) if name not in ("resnet34", "resnet50") and key != "whitening"],
+    [(name, key) for name, key in blocks(MODELS) if name in REPRESENTATIVES and key != "whitening"],
 )
 def test_model_keys(name: str, key: str) -> None:
     """`whitening` acts where data are: models/test_speednet.py::test_the_first_kernel_is_made_of_the_data."""
@@ -104,12 +106,11 @@ def test_model_keys(name: str, key: str) -> None:
     assert plain[0] != changed[0] or plain[1] != changed[1]
 
 
-def test_all_resnets_read_the_same_keys() -> None:
-    for key in MODELS["resnet18"]:
-        value = MODEL_VALUES[key]
-        for name in ("resnet34", "resnet50"):
-            block = override(default_config(name), [(f"model.{key}", value)]).model
-            assert getattr(make_model(block, 10), key) == value
+def test_networks_of_a_family_read_the_same_keys() -> None:
+    for name in set(MODELS) - set(REPRESENTATIVES):
+        for key in MODELS[name]:
+            block = override(default_config(name), [(f"model.{key}", MODEL_VALUES[key])]).model
+            assert getattr(make_model(block, 10), key) == MODEL_VALUES[key]
 
 
 @pytest.mark.parametrize(("name", "key"), blocks(OPTIMIZERS))

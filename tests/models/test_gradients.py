@@ -13,21 +13,20 @@ import numpy as np
 import pytest
 
 from cnn_jax.config import default_config
-from cnn_jax.config.model_keys import MODELS
 from cnn_jax.models import make_model
 from tests.support.helpers import ROOT
+from tests.support.networks import REPRESENTATIVES
 
-NAMES = [
-    pytest.param(name, marks=pytest.mark.slow if name.startswith(("resnet", "speednet")) else ())
-    for name in sorted(MODELS)
-    if name != "resnet34"  # resnet18's blocks, a few more of them
-]
+# One of each family, and what has other blocks.
+ALL = sorted({*REPRESENTATIVES, "resnet50", "efficientnet_lite0"})
+LARGE = ("resnet", "speednet", "mobilenet", "efficientnet")
+NAMES = [pytest.param(name, marks=pytest.mark.slow if name.startswith(LARGE) else ()) for name in ALL]
 WITHOUT_YNN = {"xla_cpu_experimental_ynn_fusion_type": "", "xla_backend_optimization_level": 0}
 
 
 def gradient(name: str, precision: str, options: dict[str, Any] | None = None) -> Any:
     """Of the loss of 8 made-up images with respect to all parameters, drawn in float64; to be called within x64."""
-    size, channels = (32, 3) if name.startswith(("resnet", "speednet")) else (28, 1)
+    size, channels = (32, 3) if name.startswith(LARGE) else (28, 1)
     draw = np.random.default_rng(0)
     images, labels = draw.normal(size=(8, size, size, channels)), np.arange(8)
     exact = make_model(default_config(model=name).model, 10, "float64")

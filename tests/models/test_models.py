@@ -13,8 +13,11 @@ from cnn_jax.config.tree import default_config
 from cnn_jax.models import make_model
 from cnn_jax.models.cnn import CNN
 from cnn_jax.models.compute_config import ComputeConfig
+from cnn_jax.models.parameter_names import parameter_names
 from cnn_jax.models.resnet import ResNet18
 from tests.support.helpers import QUICK
+from tests.support.networks import REPRESENTATIVES, shallow
+from tests.support.torch_logits import shapes_of
 
 EMBEDDING = {
     "linear": 3072,
@@ -25,6 +28,15 @@ EMBEDDING = {
     "resnet34": 512,
     "resnet50": 2048,
     "speednet": 256,
+    "mobilenet_v2": 1280,
+    "mobilenet_v3_small": 576,
+    "mobilenet_v3_large": 960,
+    "efficientnet_b0": 1280,
+    "efficientnet_b1": 1280,
+    "efficientnet_b2": 1408,
+    "efficientnet_lite0": 1280,
+    "efficientnet_lite1": 1280,
+    "efficientnet_lite2": 1280,
 }
 
 
@@ -59,11 +71,10 @@ def test_every_model(name: str, precision: str) -> None:
     assert set(variables) <= {"params", "batch_stats"}
     assert {leaf.dtype for leaf in jax.tree.leaves(variables)} == {jnp.dtype("float32")}
 
-    if name.startswith("resnet") and precision == "bfloat16":
-        return  # test_precision.py computes a small one in it
-    # Stages repeat their second block: few of them tell as much, and compile in a fraction of the time.
-    shallow = model.clone(blocks=(2, 1, 1, 1)) if name.startswith("resnet") else model
-    _, gradients, *outputs = jax.jit(partial(run, shallow), compiler_options=QUICK)(images[:, :16, :16])
+    if name not in REPRESENTATIVES or (name.startswith("resnet") and precision == "bfloat16"):
+        return  # test_precision.py computes a small ResNet in it
+    # Few blocks tell as much as many, and compile in a fraction of the time.
+    _, gradients, *outputs = jax.jit(partial(run, shallow(model)), compiler_options=QUICK)(images[:, :16, :16])
     assert all(bool(jnp.isfinite(output).all()) for output in outputs)
     for path, gradient in jax.tree_util.tree_leaves_with_path(gradients):
         assert float(jnp.abs(gradient).max()) > 0, f"no gradient for {jax.tree_util.keystr(path)}"
@@ -86,4 +97,15 @@ def test_names_that_a_person_can_guess() -> None:
     assert "stage1/block2/conv1/conv/kernel" in names
     assert "stage2/block1/shortcut/norm/scale" in names
     pattern = r"(stem|head/logits|stage[1-4]/block[12]/(conv[12]|shortcut))(/(conv|norm))?/(kernel|scale|bias)"
+    assert all(re.fullmatch(pattern, name) for name in names)
+
+
+@pytest.mark.parametrize("name", [name for name in MODELS if name.startswith(("resnet", "mobilenet", "efficientnet"))])
+def test_the_backbone_is_stem_and_stages(name: str) -> None:
+    """freeze='^(stem|stage)' leaves the head alone to train."""
+    params = shapes_of(make_model(default_config(name).model, 3))["params"]
+    assert {part for part in params if not re.match("stem|stage", part)} == {"head"}
+    names = jax.tree.leaves(parameter_names(params))
+    part = r"expand|depthwise|project|squeeze_excite|conv[123]|shortcut"
+    pattern = rf"(stem|stage\d|stage\d/block\d+/({part})|head)(/(conv|norm|reduce|expand|hidden1|logits))?/\w+"
     assert all(re.fullmatch(pattern, name) for name in names)

@@ -14,6 +14,7 @@ from cnn_jax.errors import InputError
 from cnn_jax.models import make_model, make_table
 from cnn_jax.models.cnn import CNN
 from cnn_jax.models.compute_config import ComputeConfig
+from cnn_jax.models.mobilenet_v2 import MobileNetV2
 from cnn_jax.models.resnet import ResNet
 from tests.support.helpers import QUICK
 
@@ -22,10 +23,12 @@ def staged(name: str, remat: str) -> Any:
     compute = ComputeConfig(jnp.float64, remat=remat)
     if name == "cnn":
         return CNN(3, compute, filters=(4, 8), convs_per_block=2, hidden=())
+    if name == "mobilenet_v2":
+        return MobileNetV2(3, compute, stages=((1, 8, 2, 1), (2, 16, 3, 2)), dropout=0.0)
     return ResNet(3, compute, blocks=(2, 1), small_images=True)
 
 
-@pytest.mark.parametrize("name", ["cnn", "resnet"])
+@pytest.mark.parametrize("name", ["cnn", "resnet", "mobilenet_v2"])
 def test_computing_stages_again_changes_what_is_kept_and_nothing_else(name: str) -> None:
     with jax.enable_x64(True):
         images = jax.random.normal(jax.random.key(0), (4, 8, 8, 1), jnp.float64)
@@ -59,6 +62,9 @@ def test_computing_stages_again_changes_what_is_kept_and_nothing_else(name: str)
         assert make_table(staged(name, "stage"), (8, 8, 1)) == make_table(staged(name, "none"), (8, 8, 1))
 
 
+STAGED = ("stage1/block1/conv1/conv", "stage1/block1/depthwise/conv", "block1/conv1", "group1/conv1")
+
+
 @pytest.mark.parametrize("name", MODELS)
 def test_only_models_with_stages_take_remat(name: str) -> None:
     config = default_config(name)
@@ -68,4 +74,4 @@ def test_only_models_with_stages_take_remat(name: str) -> None:
             validate(config)
     else:
         table = make_table(make_model(validate(config).model, 10, remat="stage"), (32, 32, 3))
-        assert any(name in str(table) for name in ("stage1/block1/conv1/conv", "block1/conv1", "group1/conv1"))
+        assert any(name in str(table) for name in STAGED)

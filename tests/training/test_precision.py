@@ -10,7 +10,7 @@ import numpy as np
 import optax
 import pytest
 
-from cnn_jax.config.keys import MODELS, OPTIMIZERS
+from cnn_jax.config.keys import OPTIMIZERS
 from cnn_jax.config.tree import default_config
 from cnn_jax.data.normalize import Normalization, normalize
 from cnn_jax.errors import InputError
@@ -21,10 +21,10 @@ from cnn_jax.models.resnet import ResNet
 from cnn_jax.optimization.losses import cross_entropy
 from cnn_jax.optimization.optimizers import make_optimizer
 from tests.support.helpers import tiny_config
+from tests.support.networks import REPRESENTATIVES, shallow
 
 QUICK = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
-# All ResNets are made of the same blocks.
-KINDS = [*(name for name in MODELS if not name.startswith("resnet")), "resnet"]
+KINDS = [*(name for name in REPRESENTATIVES if not name.startswith("resnet")), "resnet"]
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def program(name: str, precision: str) -> Callable[[jax.Array], dict[str, Any]]:
         block = default_config(name).model
         if name == "speednet":
             block.filters = (8, 8)  # a third group would leave one pixel, whose norm over two images is +1 or -1
-        model = make_model(block, 7, precision)
+        model = shallow(make_model(block, 7, precision))
     labels = jnp.array([1, 5], jnp.int32)
 
     def run(images: jax.Array) -> dict[str, Any]:

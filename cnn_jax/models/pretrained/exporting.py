@@ -1,19 +1,30 @@
 """Variables of a network here as a library's state dict, and as a file that PyTorch reads with strict=True."""
 
+import json
+import os
+import tempfile
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from flax import traverse_util
 
+from cnn_jax.models.layers import Classifier
 from cnn_jax.models.pretrained.importing import name_map
 from cnn_jax.models.pretrained.naming import arrays_of
 
+_DTYPES = {"float32": "F32", "float64": "F64", "int64": "I64"}
 
-def to_state_dict(name: str, variables: Mapping[str, Any], library: str = "torchvision") -> dict[str, np.ndarray]:
-    """The library's names and shapes, in its order; `importing.from_state_dict` of it gives the same bits.
+
+def to_state_dict(name: str, variables: Mapping[str, Any], library: str) -> dict[str, np.ndarray]:
+    """Arrays under the library's names and in its shapes; `importing.from_state_dict` of it gives the same bits.
 
     Each BatchNorm gets the `num_batches_tracked` that PyTorch expects: 0.
+
+    Args:
+      name: the network's, as in `model.name`.
+      variables: {"params", "batch_stats"} of arrays.
 
     Raises:
       InputError: the names of the library are not known for this network.
@@ -25,3 +36,56 @@ def to_state_dict(name: str, variables: Mapping[str, Any], library: str = "torch
         if path[-1] == "var":
             made[array.key.removesuffix("running_var") + "num_batches_tracked"] = np.zeros((), np.int64)
     return made
+
+
+def export_safetensors(
+    path: str | os.PathLike[str],
+    name: str,
+    model: Classifier,
+    variables: Mapping[str, Any],
+    library: str,
+    preprocessing: Mapping[str, Any] | None = None,
+) -> None:
+    """Writes `to_state_dict` as a safetensors file, whole or not at all.
+
+    Its metadata say what the arrays do not: the network, whose names they have, the model's `conventions` (epsilon and
+    padding), and, as JSON, what is done to images before (`preprocessing`).
+
+    Raises:
+      InputError: the names of the library are not known for this network.
+    """
+    metadata = {"format": "pt", "network": name, "library": library}
+    metadata |= {key: str(value) for key, value in model.conventions.items()}
+    metadata["preprocessing"] = json.dumps(dict(preprocessing or {}))
+    _write_whole(Path(path), _safetensors(to_state_dict(name, variables, library), metadata))
+
+
+def _safetensors(arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> list[bytes | memoryview]:
+    """The pieces of the file: the length of the header, the header as JSON, the arrays in a row.
+
+    https://huggingface.co/docs/safetensors, section "Format". Wide elements come first, so that all are aligned.
+    """
+    ordered = dict(sorted(arrays.items(), key=lambda item: -item[1].itemsize))
+    header: dict[str, Any] = {"__metadata__": dict(metadata)}
+    end = 0
+    for key, array in ordered.items():
+        start, end = end, end + array.nbytes
+        header[key] = {"dtype": _DTYPES[array.dtype.name], "shape": list(array.shape), "data_offsets": [start, end]}
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    little = [array.astype(array.dtype.newbyteorder("<"), copy=False) for array in ordered.values()]
+    return [len(text).to_bytes(8, "little"), text, *(array.data for array in little)]
+
+
+def _write_whole(path: Path, pieces: list[bytes | memoryview]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            for piece in pieces:
+                file.write(piece)
+        os.chmod(temporary, 0o644)  # a temporary file is private
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise

@@ -62,27 +62,38 @@ def from_state_dict(
     arrays = arrays_of(names, variables)
     given = {key: array for key, array in state_dict.items() if not re.fullmatch(names.no_weights, key)}
     leaves = traverse_util.flatten_dict(dict(variables))
-    notes: list[str] = []
     made: dict[tuple[str, ...], np.ndarray] = {}
+    notes: dict[str, str] = {}  # of a module
     reshaped: list[str] = []
     for path, array in arrays.items():
         if array.key not in given:
             continue
-        value, module, want = given[array.key], "/".join(path[1:-1]), leaves[path]
-        if tuple(value.shape) == array.shape:
-            made[path] = np.ascontiguousarray(array.rule.to_flax(value), want.dtype)
-        elif other_classes and module == names.last and tuple(value.shape[1:]) == array.shape[1:]:
-            made[path] = np.asarray(want)
-            if path[-1] == "kernel":
-                notes.append(f"{module} is new: the file has {value.shape[0]} classes, the network {array.shape[0]}")
-        elif other_channels and module == names.first and _differ_in_channels(value.shape, array.shape):
-            kernel = _with_channels(array.rule.to_flax(value), want.shape[-2])
-            made[path] = np.ascontiguousarray(kernel, want.dtype)
-            notes.append(f"{module} was fitted to images of {want.shape[-2]} channels; the file is for 3")
+        module = "/".join(path[1:-1])
+        may_differ = other_classes and module == names.last, other_channels and module == names.first
+        value, note = _fitted(given[array.key], array, leaves[path], *may_differ)
+        if value is None:
+            reshaped.append(f"{array.key} {tuple(given[array.key].shape)} for {array.shape}")
         else:
-            reshaped.append(f"{array.key} {tuple(value.shape)} for {array.shape}")
+            made[path] = np.ascontiguousarray(value, leaves[path].dtype)
+        if note:
+            notes[module] = f"{module} {note}"
     _refuse_rest(name, library, arrays.values(), given, reshaped)
-    return Imported(traverse_util.unflatten_dict(made), library, tuple(notes))
+    return Imported(traverse_util.unflatten_dict(made), library, tuple(notes.values()))
+
+
+def _fitted(
+    value: np.ndarray, array: Array, leaf: Any, other_classes: bool, other_channels: bool
+) -> tuple[np.ndarray | None, str]:
+    """The value of a leaf, and what is to be said about it; None where it does not fit."""
+    there, here = tuple(value.shape), array.shape
+    if there == here:
+        return array.rule.to_flax(value), ""
+    if other_classes and there[1:] == here[1:]:
+        return np.asarray(leaf), f"is new: the weights are for {there[0]} classes, the network for {here[0]}"
+    if other_channels and there == (here[0], 3, *here[2:]):
+        fitted = _with_channels(array.rule.to_flax(value), here[1])
+        return fitted, f"is made for images of {here[1]} channels from weights for 3"
+    return None, ""
 
 
 def recognised(name: str, variables: Mapping[str, Any], keys: Iterable[str]) -> str:
@@ -117,11 +128,6 @@ def _layouts(name: str) -> Mapping[str, Any]:
 
 def _keys(name: str, library: str, variables: Mapping[str, Any]) -> set[str]:
     return {array.key for array in arrays_of(name_map(name, library, variables), variables).values()}
-
-
-def _differ_in_channels(there: tuple[int, ...], here: tuple[int, ...]) -> bool:
-    """[out, 3, height, width] and [out, another number, height, width]."""
-    return len(there) == 4 and there[1] == 3 and (there[0], *there[2:]) == (here[0], *here[2:])
 
 
 def _with_channels(kernel: np.ndarray, channels: int) -> np.ndarray:

@@ -53,7 +53,7 @@ class Array(NamedTuple):
 
 def module_paths(variables: Mapping[str, Any]) -> list[str]:
     """Of all modules that have parameters or statistics, block2 before block10."""
-    paths = {"/".join(path[1:-1]) for path in traverse_util.flatten_dict(variables)}
+    paths = {"/".join(path[1:-1]) for path in traverse_util.flatten_dict(dict(variables))}
     return sorted(paths, key=lambda path: [(text, int(number or 0)) for text, number in _WORDS.findall(path)])
 
 
@@ -61,20 +61,13 @@ _WORDS = re.compile(r"([^0-9]+)([0-9]*)")
 
 
 def arrays_of(names: NameMap, variables: Mapping[str, Any]) -> dict[tuple[str, ...], Array]:
-    """The path of each leaf of `variables` (arrays or their shapes), and what it is in the state dict; in its order.
+    """The path of each leaf of `variables` (arrays or their shapes), and what it is in the state dict.
 
     Raises:
       ValueError: the map names no such module, or two leaves alike: it is not of this network.
     """
-    leaves = traverse_util.flatten_dict(variables)
-    order = {path: number for number, path in enumerate(names.modules)}
-    kinds = list(_NAMES)
-
-    def place(path: tuple[str, ...]) -> tuple[int, int]:
-        kind = path[-1]
-        return order.get("/".join(path[1:-1]), len(order)), kinds.index(kind) if kind in kinds else len(kinds)
-
-    found = {path: _array(names, path, leaves[path].shape) for path in sorted(leaves, key=place)}
+    leaves = traverse_util.flatten_dict(dict(variables))
+    found = {path: _array(names, path, leaf.shape) for path, leaf in leaves.items()}
     if len({array.key for array in found.values()}) < len(found):
         raise ValueError("two parameters have the same key")
     return found

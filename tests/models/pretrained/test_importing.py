@@ -1,0 +1,158 @@
+"""A state dict is taken whole or not at all; what another task changes is said."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from cnn_jax.models.pretrained import rules
+from cnn_jax.models.pretrained.exporting import export_safetensors, to_state_dict
+from cnn_jax.models.pretrained.importing import from_state_dict
+from cnn_jax.models.pretrained.layouts import LAYOUTS
+from cnn_jax.models.pretrained.naming import arrays_of, module_paths
+from tests.support.helpers import refusal
+from tests.support.torch_logits import network, shapes_of
+
+FIRST, LAST = "features.0.0.weight", "classifier.1.weight"
+
+
+@pytest.fixture(scope="module")
+def shapes() -> Any:
+    return shapes_of(network("mobilenet_v2", {}, 5))
+
+
+@pytest.fixture(scope="module")
+def state_dict(shapes: Any) -> dict[str, np.ndarray]:
+    draw = np.random.default_rng(0)
+    made = jax.tree.map(lambda leaf: draw.normal(size=leaf.shape).astype(np.float32), shapes)
+    return to_state_dict("mobilenet_v2", made, "torchvision")
+
+
+def test_all_that_does_not_fit_is_listed(shapes: Any, state_dict: dict[str, np.ndarray]) -> None:
+    keys = [key for key in state_dict if "num_batches" not in key]
+    wrong = {key: state_dict[key] for key in keys[5:]} | {"fc.weight": np.zeros(3), LAST: np.zeros((1000, 1280))}
+    line = refusal(from_state_dict, "mobilenet_v2", shapes, wrong)
+    assert f"5 missing ({keys[0]}, {keys[1]}, {keys[2]}, ...)" in line
+    assert "1 unexpected (fc.weight)" in line
+    assert f"1 of another shape ({LAST} (1000, 1280) for (5, 1280))" in line
+    assert "none is loaded" in line
+
+
+def test_weights_of_other_networks_are_told_apart(shapes: Any, state_dict: dict[str, np.ndarray]) -> None:
+    line = refusal(from_state_dict, "mobilenet_v2", shapes, {"layer1.0.conv1.weight": np.zeros(1)})
+    assert "they have 'layer1.0.conv1.weight'; known are those of torchvision ('classifier.1.bias'), timm (" in line
+    assert "they have no arrays at all" in refusal(from_state_dict, "mobilenet_v2", shapes, {})
+    assert "'keras' are not known; there are torchvision, timm" in refusal(
+        from_state_dict, "mobilenet_v2", shapes, state_dict, "keras"
+    )
+    assert "no published weights are known for 'lenet5'" in refusal(from_state_dict, "lenet5", shapes, state_dict)
+
+
+def test_counters_of_batches_may_be_missing(shapes: Any, state_dict: dict[str, np.ndarray]) -> None:
+    """Files of PyTorch before 0.4.1 have none; half precision is widened."""
+    old = {key: value.astype(np.float16) for key, value in state_dict.items() if "num_batches" not in key}
+    imported = from_state_dict("mobilenet_v2", shapes, old)
+    assert {leaf.dtype.name for leaf in jax.tree.leaves(imported.variables)} == {"float32"}
+    kernel = imported.variables["params"]["stem"]["conv"]["kernel"]
+    assert np.array_equal(kernel, old[FIRST].transpose(2, 3, 1, 0).astype(np.float32))
+
+
+def test_another_number_of_classes(shapes: Any, state_dict: dict[str, np.ndarray]) -> None:
+    """The last layer is the network's own, all before it is the file's; said once."""
+    variables = jax.tree.map(lambda leaf: np.full(leaf.shape, 7, leaf.dtype), shapes_of(network("mobilenet_v2", {}, 3)))
+    assert "2 of another shape" in refusal(from_state_dict, "mobilenet_v2", variables, state_dict)
+    imported = from_state_dict("mobilenet_v2", variables, state_dict, other_classes=True)
+    assert imported.notes == ("head/logits is new: the weights are for 5 classes, the network for 3",)
+    params = imported.variables["params"]
+    assert (params["head"]["logits"]["kernel"] == 7).all()
+    assert np.array_equal(params["stem"]["conv"]["kernel"], state_dict[FIRST].transpose(2, 3, 1, 0))
+    other_width = {**state_dict, LAST: np.zeros((5, 640), np.float32)}
+    assert "(5, 640) for (3, 1280)" in refusal(
+        from_state_dict, "mobilenet_v2", variables, other_width, other_classes=True
+    )
+
+
+@pytest.mark.parametrize("channels", [1, 2, 5])
+def test_another_number_of_channels(channels: int, state_dict: dict[str, np.ndarray]) -> None:
+    """timm's rule: the sum for one, so that gray images count as three equal channels; else repeated and scaled."""
+    shapes = shapes_of(network("mobilenet_v2", {}, 5), channels)
+    assert FIRST in refusal(from_state_dict, "mobilenet_v2", shapes, state_dict)
+    imported = from_state_dict("mobilenet_v2", shapes, state_dict, other_channels=True)
+    assert imported.notes == (f"stem/conv is made for images of {channels} channels from weights for 3",)
+    ours, theirs = imported.variables["params"]["stem"]["conv"]["kernel"], state_dict[FIRST]
+    want = theirs.sum(1, keepdims=True) if channels == 1 else np.tile(theirs, (1, 2, 1, 1))[:, :channels] * 3 / channels
+    np.testing.assert_allclose(ours.transpose(3, 2, 0, 1), want, rtol=1e-6, atol=1e-6)
+    only_two = {**state_dict, FIRST: state_dict[FIRST][:, :2]}
+    if channels != 2:
+        assert FIRST in refusal(from_state_dict, "mobilenet_v2", shapes, only_two, other_channels=True)
+
+
+def test_flattened_maps_have_another_order_there() -> None:
+    """A dense layer of PyTorch, applied to flattened NCHW maps, against its kernel here on flattened NHWC maps."""
+    draw = np.random.default_rng(0)
+    maps, weight = draw.normal(size=(4, 2, 3, 5)), draw.normal(size=(7, 5 * 2 * 3))
+    theirs = maps.transpose(0, 3, 1, 2).reshape(4, -1) @ weight.T
+    rule = rules.flattened(5, 2, 3)
+    kernel = rule.to_flax(weight)
+    np.testing.assert_allclose(maps.reshape(4, -1) @ kernel, theirs, rtol=1e-12)
+    assert np.array_equal(rule.to_torch(kernel), weight)
+    as_convolution = rules.flattened(5, 2, 3, is_convolution=True)
+    assert np.array_equal(as_convolution.to_flax(weight.reshape(7, 5, 2, 3)), kernel)
+    assert np.array_equal(as_convolution.to_torch(kernel), weight.reshape(7, 5, 2, 3))
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_layouts_name_every_module_and_no_other(name: str) -> None:
+    shapes = shapes_of(network(name, {}, 3))
+    for layout in LAYOUTS[name].values():
+        names = layout(module_paths(shapes))
+        assert set(names.modules) == {*module_paths(shapes)} - {path.rpartition("/")[0] for path in names.leaves}
+        assert set(names.kernels) <= set(names.modules)
+        assert {names.first, names.last} <= set(names.modules)
+        assert len(arrays_of(names, shapes)) == len(jax.tree.leaves(shapes))
+
+
+def test_safetensors_hold_the_arrays_and_what_they_do_not_say(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shapes: Any, state_dict: dict[str, np.ndarray]
+) -> None:
+    """The format's own description: a length, a JSON header, arrays in a row. A failure leaves what was there."""
+    model = network("mobilenet_v2", {"origin": "tensorflow"}, 5)
+    variables = from_state_dict("mobilenet_v2", shapes, state_dict).variables
+    path = tmp_path / "new" / "model.safetensors"
+    export_safetensors(path, "mobilenet_v2", model, variables, "torchvision", {"size": 224})
+    raw = path.read_bytes()
+    start = 8 + int.from_bytes(raw[:8], "little")
+    header = json.loads(raw[8:start])
+    metadata = header.pop("__metadata__")
+    assert metadata["format"] == "pt"
+    assert (metadata["network"], metadata["library"]) == ("mobilenet_v2", "torchvision")
+    assert (float(metadata["epsilon"]), metadata["padding_mode"]) == (1e-3, "same")
+    assert json.loads(metadata["preprocessing"]) == {"size": 224}
+    assert set(header) == set(state_dict)
+    spans = sorted(entry["data_offsets"] for entry in header.values())
+    assert [end for _, end in spans] == [*(begin for begin, _ in spans[1:]), len(raw) - start]
+    for key, entry in header.items():
+        begin, end = entry["data_offsets"]
+        dtype = {"F32": np.float32, "I64": np.int64}[entry["dtype"]]
+        assert np.array_equal(
+            np.frombuffer(raw[start + begin : start + end], dtype).reshape(entry["shape"]), state_dict[key]
+        )
+
+    def fails(*paths: Any) -> None:
+        raise OSError("no space left")
+
+    monkeypatch.setattr("os.replace", fails)
+    with pytest.raises(OSError, match="no space left"):
+        export_safetensors(path, "mobilenet_v2", model, variables, "timm")
+    assert [*path.parent.iterdir()] == [path]
+    assert path.read_bytes() == raw
+
+
+def test_exported_arrays_of_jax_are_taken(shapes: Any, state_dict: dict[str, np.ndarray]) -> None:
+    variables = jax.tree.map(jnp.asarray, from_state_dict("mobilenet_v2", shapes, state_dict).variables)
+    again = to_state_dict("mobilenet_v2", variables, "torchvision")
+    assert all(np.array_equal(again[key], value) for key, value in state_dict.items())

@@ -1,0 +1,59 @@
+"""Weights under the names of other libraries give the logits that those libraries give, and come back to the bit."""
+
+from typing import Any
+
+import jax
+import numpy as np
+import pytest
+
+from cnn_jax.models import make_table
+from cnn_jax.models.pretrained.exporting import to_state_dict
+from cnn_jax.models.pretrained.importing import from_state_dict
+from tests.support.helpers import QUICK
+from tests.support.made_up_weights import made_up_images
+from tests.support.torch_logits import FOLDER, RECORDED, network, recorded, shapes_of
+
+
+def logits(model: Any, variables: Any, images: np.ndarray) -> np.ndarray:
+    return np.asarray(jax.jit(model.apply, compiler_options=QUICK)(variables, images))
+
+
+@pytest.mark.parametrize("file", RECORDED)
+def test_logits_are_the_librarys(file: str) -> None:
+    """And the state dict is the same again: its keys and values; and its multiply-adds are torch's."""
+    name, arguments = RECORDED[file]
+    truth, model = recorded(file), network(name, arguments, 16)
+    imported = from_state_dict(name, shapes_of(model), truth.state_dict)
+    assert (imported.library, imported.notes) == (file.partition("_")[0], ())
+    ours = logits(model, imported.variables, made_up_images(2, truth.size))
+    scale = np.abs(truth.logits).max()
+    assert np.abs(ours - truth.logits).max() < 1e-4 * scale
+    assert np.abs(truth.logits[0] - truth.logits[1]).max() > 1e-2 * scale  # they depend on the images
+
+    again = to_state_dict(name, imported.variables, imported.library)
+    assert set(again) == set(truth.state_dict)
+    assert all(again[key].dtype == value.dtype for key, value in truth.state_dict.items())
+    assert all(np.array_equal(again[key], value) for key, value in truth.state_dict.items())
+    size = truth.counted_size
+    assert make_table(network(name, arguments, 1000), (size, size, 3)).multiply_adds == truth.multiply_adds
+
+
+@pytest.mark.parametrize(
+    ("file", "origin"),
+    [
+        ("timm_mobilenetv2_100", "tensorflow"),
+        ("torchvision_mobilenet_v3_small", "timm"),
+        ("torchvision_mobilenet_v3_small", "tensorflow"),
+        ("timm_tf_efficientnet_b0", "torchvision"),
+    ],
+)
+def test_another_origin_gives_other_logits(file: str, origin: str) -> None:
+    truth, name = recorded(file), RECORDED[file][0]
+    model = network(name, {"origin": origin}, 16)
+    imported = from_state_dict(name, shapes_of(model), truth.state_dict)
+    ours = logits(model, imported.variables, made_up_images(2, truth.size))
+    assert np.abs(ours - truth.logits).max() > 1e-2 * np.abs(truth.logits).max()
+
+
+def test_what_is_recorded_is_compared() -> None:
+    assert {path.stem for path in FOLDER.glob("*.npz") if not path.stem.startswith("photographs_")} == set(RECORDED)

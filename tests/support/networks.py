@@ -1,0 +1,31 @@
+"""Of each family of networks one, with few blocks: what does not depend on the depth is tested with it."""
+
+from typing import Any
+
+from cnn_jax.config.model_keys import MODELS
+from cnn_jax.models import Classifier
+
+
+def family(name: str) -> str:
+    """The class that a name of the table makes."""
+    target = MODELS[name].load()
+    return getattr(target, "func", target).__name__
+
+
+# The first name of each class.
+REPRESENTATIVES = tuple({family(name): name for name in reversed(MODELS)}.values())[::-1]
+
+# What makes a deep network shallow.
+_SHALLOW: dict[str, dict[str, Any]] = {
+    "ResNet": {"blocks": (2, 1, 1, 1)},
+    "MobileNetV2": {"stages": ((1, 16, 1, 1), (6, 24, 2, 2))},
+    "EfficientNet": {"stages": ((1, 3, 1, 16, 1), (6, 5, 2, 24, 2))},
+}
+
+
+def shallow(model: Classifier) -> Classifier:
+    """The same network with few blocks, or itself."""
+    kind = type(model).__name__
+    if kind == "MobileNetV3":
+        return model.clone(stages=model.stages[:3])  # type: ignore[attr-defined]
+    return model.clone(**_SHALLOW.get(kind, {}))
