@@ -18,6 +18,11 @@ REPRESENTATIVES = tuple({family(name): name for name in reversed(MODELS)}.values
 # What makes a deep network shallow.
 _SHALLOW: dict[str, dict[str, Any]] = {
     "ResNet": {"blocks": (2, 1, 1, 1)},
+    "ResNetCifar": {"blocks": 1},
+    "RegNet": {"depth": 3},
+    "AlexNet": {"hidden": (8, 8)},
+    "AlexNet2012": {"hidden": (8, 8)},
+    "VGG": {"blocks": (2, 1, 1, 1, 1), "widths": (8, 8, 8, 8, 8), "hidden": (8, 8)},
     "MobileNetV2": {"stages": ((1, 16, 1, 1), (6, 24, 2, 2))},
     "EfficientNet": {"stages": ((1, 3, 1, 16, 1), (6, 5, 2, 24, 2))},
 }
@@ -29,3 +34,8 @@ def shallow(model: Classifier) -> Classifier:
     if kind == "MobileNetV3":
         return model.clone(stages=model.stages[:3])  # type: ignore[attr-defined]
     return model.clone(**_SHALLOW.get(kind, {}))
+
+
+def image_size(name: str) -> int:
+    """A side that is large enough for the network, and not much more."""
+    return {"AlexNet": 67, "AlexNet2012": 67, "VGG": 32}.get(family(name), 16)

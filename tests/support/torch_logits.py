@@ -1,4 +1,4 @@
-"""What `tests/tools/record_torch_logits.py` recorded of networks with made-up weights, and what they are called here."""
+"""What `tests/tools/record_torch_logits.py` recorded of networks with made-up weights, and what they are here."""
 
 import dataclasses
 from typing import Any
@@ -13,6 +13,7 @@ from tests.support.helpers import ROOT
 from tests.support.made_up_weights import made_up_state_dict
 
 FOLDER = ROOT / "tests/fixtures/torch_logits"
+RESNETS = ("resnet18", "resnet34", "resnet50", "resnet101", "resnet152", "resnext50_32x4d")
 TIMM, TENSORFLOW = {"origin": "timm"}, {"origin": "tensorflow"}
 
 # A file's name without its ending: the name and the arguments of the network here.
@@ -37,26 +38,55 @@ RECORDED: dict[str, tuple[str, dict[str, Any]]] = {
     "timm_tf_efficientnet_lite1": ("efficientnet_lite1", {}),
     "timm_tf_efficientnet_lite2": ("efficientnet_lite2", {}),
     "lukemelas_efficientnet-lite0": ("efficientnet_lite0", {}),
+    **{f"torchvision_{name}": (name, {}) for name in RESNETS},
+    "timm_resnet50": ("resnet50", {}),
+    **{f"torchvision_regnet_{name}": (f"regnet_{name}", {}) for name in ("x_400mf", "x_800mf", "y_400mf", "y_800mf")},
+    "timm_regnetx_004": ("regnet_x_400mf", TIMM),
+    "timm_regnetx_004_tv": ("regnet_x_400mf", {}),
+    "timm_regnetx_008": ("regnet_x_800mf", TIMM),
+    "timm_regnety_004": ("regnet_y_400mf", TIMM),
+    "timm_regnety_008": ("regnet_y_800mf", TIMM),
+    "timm_regnety_008_tv": ("regnet_y_800mf", {}),
+    "torchvision_alexnet": ("alexnet", {}),
+    **{f"torchvision_vgg{layers}": (f"vgg{layers}", {}) for layers in (11, 13, 16, 19)},
+    **{f"torchvision_vgg{layers}_bn": (f"vgg{layers}_bn", {}) for layers in (11, 13, 16, 19)},
+    "timm_vgg11": ("vgg11", {}),
+    "timm_vgg16_bn": ("vgg16_bn", {}),
 }
+
+
+# 0.5 GB and more of weights: names and shapes alone are compared.
+HUGE = tuple(file for file in RECORDED if "vgg" in file and file not in ("torchvision_vgg11", "timm_vgg16_bn"))
+# Their blocks are those of others, or they are large.
+SLOW = (
+    "torchvision_resnet34", "torchvision_resnet101", "torchvision_resnet152", "torchvision_resnext50_32x4d",
+    "torchvision_resnet50", "torchvision_regnet_x_400mf", "torchvision_regnet_x_800mf", "torchvision_regnet_y_800mf",
+    "timm_regnetx_004_tv", "timm_regnetx_008", "timm_regnety_008", "timm_regnety_008_tv", "torchvision_alexnet",
+    "torchvision_vgg11", "timm_vgg16_bn", *HUGE,
+)  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True)
 class Recorded:
-    """Logits [2, 16] of made-up images; the state dict; torch's count of multiply-adds with 1000 classes."""
+    """Keys and shapes of the state dict; logits [2, 16] of made-up images; torch's multiply-adds with 1000 classes."""
 
-    state_dict: dict[str, np.ndarray]
+    shapes: dict[str, tuple[int, ...]]
     size: int
     logits: np.ndarray
     counted_size: int
     multiply_adds: int
 
+    @property
+    def state_dict(self) -> dict[str, np.ndarray]:
+        return made_up_state_dict(self.shapes)
+
 
 def recorded(file: str) -> Recorded:
     with np.load(FOLDER / f"{file}.npz", allow_pickle=False) as found:
         sizes = [tuple(int(size) for size in shape.split("x") if size) for shape in found["shapes"].tolist()]
-        made_up = made_up_state_dict(dict(zip(found["keys"].tolist(), sizes, strict=True)))
+        shapes = dict(zip(found["keys"].tolist(), sizes, strict=True))
         counts = [int(found[name]) for name in ("size", "counted_size", "multiply_adds")]
-        return Recorded(made_up, counts[0], found["logits"], *counts[1:])
+        return Recorded(shapes, counts[0], found["logits"], *counts[1:])
 
 
 def network(name: str, arguments: dict[str, Any], num_classes: int) -> Classifier:
@@ -66,5 +96,5 @@ def network(name: str, arguments: dict[str, Any], num_classes: int) -> Classifie
 
 def shapes_of(model: Classifier, channels: int = 3) -> Any:
     """Of its variables for images that need not be large."""
-    shapes = jax.eval_shape(lambda: model.init(jax.random.key(0), jnp.zeros((1, 32, 32, channels))))
+    shapes = jax.eval_shape(lambda: model.init(jax.random.key(0), jnp.zeros((1, 96, 96, channels))))
     return {"params": shapes["params"], "batch_stats": shapes.get("batch_stats", {})}
