@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from cnn_jax import ops
 from cnn_jax.models import variable_shapes
 from cnn_jax.models.alexnet import AlexNet, AlexNet2012
 from cnn_jax.models.blocks import PlainConv
@@ -60,6 +61,17 @@ def test_response_norm_stands_between_relu_and_maximum() -> None:
     windows = np.lib.stride_tricks.sliding_window_view(divided, (3, 3), (1, 2))[:, ::2, ::2]
     y = jax.jit(block.apply, static_argnums=2, compiler_options=QUICK)(variables, x, False)
     np.testing.assert_allclose(y, windows.max((4, 5)), rtol=1e-5)
+
+
+def test_response_norm_of_half_precision_is_float32s() -> None:
+    """Rounded once, at the end; float64 stays float64."""
+    draw = np.random.default_rng(0).normal(size=(1, 4, 4, 16)) * 100
+    half = jnp.asarray(draw, jnp.bfloat16)
+    y = ops.local_response_norm(half)
+    assert y.dtype == jnp.bfloat16
+    np.testing.assert_array_equal(y, ops.local_response_norm(half.astype(jnp.float32)).astype(jnp.bfloat16))
+    with jax.enable_x64(True):
+        assert ops.local_response_norm(jnp.asarray(draw)).dtype == jnp.float64
 
 
 @pytest.mark.parametrize("make", [partial(AlexNet, hidden=(4,)), partial(VGG11, hidden=(4,))])

@@ -51,8 +51,14 @@ EMBEDDING = {
 }
 
 
-@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-@pytest.mark.parametrize("name", MODELS)
+DEEP = tuple(name for name in MODELS if MODELS[name].stages and name not in ("cnn", "speednet"))
+CASES = [
+    *[pytest.param(name, "float32") for name in MODELS],
+    *[pytest.param(name, "bfloat16", marks=pytest.mark.slow if name in DEEP else ()) for name in MODELS],
+]
+
+
+@pytest.mark.parametrize(("name", "precision"), CASES)
 def test_every_model(name: str, precision: str) -> None:
     block = default_config(name).model
     if family(name) == "ResNet":
@@ -62,7 +68,12 @@ def test_every_model(name: str, precision: str) -> None:
     size = image_size(name)
     images = jax.random.normal(jax.random.key(0), (2, max(32, size), max(32, size), 3))
 
-    def run(model: Any, images: jax.Array) -> tuple[jax.Array, ...]:
+    def applied(model: Any, images: jax.Array) -> tuple[jax.Array, ...]:
+        variables = model.init(jax.random.key(1), images)
+        features = model.apply(variables, images, method="embed")
+        return variables, features, model.apply(variables, images)
+
+    def trained(model: Any, images: jax.Array) -> tuple[jax.Array, ...]:
         variables = model.init(jax.random.key(1), images)
 
         def loss(params: object) -> tuple[jax.Array, jax.Array]:
@@ -72,21 +83,20 @@ def test_every_model(name: str, precision: str) -> None:
             )  # fmt: skip
             return (logits * jnp.arange(7).reshape(1, 7)).sum(), logits
 
-        gradients, logits = jax.grad(loss, has_aux=True)(variables["params"])
-        features = model.apply(variables, images, method="embed")
-        return variables, gradients, logits, features, model.apply(variables, images)
+        return *jax.grad(loss, has_aux=True)(variables["params"]), model.apply(variables, images)
 
-    variables, _, logits, features, evaluated = jax.eval_shape(partial(run, model), images)
-    assert logits.shape == evaluated.shape == (2, 7)
-    assert logits.dtype == evaluated.dtype == features.dtype == jnp.float32
+    variables, features, logits = jax.eval_shape(partial(applied, model), images)
+    assert logits.shape == (2, 7)
+    assert logits.dtype == features.dtype == jnp.float32
     assert features.shape == (2, EMBEDDING[name])
     assert set(variables) <= {"params", "batch_stats"}
     assert {leaf.dtype for leaf in jax.tree.leaves(variables)} == {jnp.dtype("float32")}
 
-    if name not in REPRESENTATIVES or (name.startswith("resnet") and precision == "bfloat16"):
-        return  # test_precision.py computes a small ResNet in it
+    if name not in REPRESENTATIVES:
+        return
     # Few blocks tell as much as many, and compile in a fraction of the time.
-    _, gradients, *outputs = jax.jit(partial(run, shallow(model)), compiler_options=QUICK)(images[:, :size, :size])
+    gradients, *outputs = jax.jit(partial(trained, shallow(model)), compiler_options=QUICK)(images[:, :size, :size])
+    assert all(output.dtype == jnp.float32 for output in outputs)
     assert all(bool(jnp.isfinite(output).all()) for output in outputs)
     for path, gradient in jax.tree_util.tree_leaves_with_path(gradients):
         assert float(jnp.abs(gradient).max()) > 0, f"no gradient for {jax.tree_util.keystr(path)}"
@@ -112,7 +122,7 @@ def test_names_that_a_person_can_guess() -> None:
     assert all(re.fullmatch(pattern, name) for name in names)
 
 
-@pytest.mark.parametrize("name", [name for name in MODELS if MODELS[name].stages and name not in ("cnn", "speednet")])
+@pytest.mark.parametrize("name", DEEP)
 def test_the_backbone_is_stem_and_stages(name: str) -> None:
     """freeze='^(stem|stage)' leaves the head alone to train."""
     params = shapes_of(make_model(default_config(name).model, 3))["params"]

@@ -32,7 +32,7 @@ def shallow(model: Classifier) -> Classifier:
     """The same network with few blocks, or itself."""
     kind = type(model).__name__
     if kind == "MobileNetV3":
-        return model.clone(stages=model.stages[:3])  # type: ignore[attr-defined]
+        return model.clone(stages=(model.stages[0], model.stages[2][:2]))  # type: ignore[attr-defined]
     return model.clone(**_SHALLOW.get(kind, {}))
 
 

@@ -1,4 +1,4 @@
-"""The 20 labelled photographs in the package foolbox, as published networks see them; Pillow and NumPy alone."""
+"""The 20 labelled photographs of the package foolbox, as published networks want to see them; no JAX in here."""
 
 import re
 from collections.abc import Callable

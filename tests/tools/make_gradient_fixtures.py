@@ -1,4 +1,4 @@
-"""Records norms and projections of every model's gradient in float64; see tests/models/test_gradients.py.
+"""Records norms and projections of gradients in float64, one model of each family; see tests/models/test_gradients.py.
 
 python tests/tools/make_gradient_fixtures.py
 """
@@ -14,11 +14,10 @@ ROOT = Path(__file__).parents[2]
 
 def main() -> None:
     sys.path.insert(0, str(ROOT))
-    from cnn_jax.config.model_keys import MODELS
-    from tests.models.test_gradients import WITHOUT_YNN, gradient, summary
+    from tests.models.test_gradients import ALL, WITHOUT_YNN, gradient, summary
 
     with jax.enable_x64(True):
-        found = {name: summary(gradient(name, "float64", WITHOUT_YNN)) for name in sorted(MODELS)}
+        found = {name: summary(gradient(name, "float64", WITHOUT_YNN)) for name in ALL}
     np.savez(ROOT / "tests/fixtures/gradients.npz", **found)
 
 

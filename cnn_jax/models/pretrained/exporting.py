@@ -9,12 +9,11 @@ from typing import Any
 
 import numpy as np
 from flax import traverse_util
+from safetensors.numpy import save_file
 
 from cnn_jax.models.layers import Classifier
 from cnn_jax.models.pretrained.importing import name_map
 from cnn_jax.models.pretrained.naming import arrays_of
-
-_DTYPES = {"float32": "F32", "float64": "F64", "int64": "I64"}
 
 
 def to_state_dict(name: str, variables: Mapping[str, Any], library: str) -> dict[str, np.ndarray]:
@@ -57,33 +56,13 @@ def export_safetensors(
     metadata = {"format": "pt", "network": name, "library": library}
     metadata |= {key: str(value) for key, value in model.conventions.items()}
     metadata["preprocessing"] = json.dumps(dict(preprocessing or {}))
-    _write_whole(Path(path), _safetensors(to_state_dict(name, variables, library), metadata))
-
-
-def _safetensors(arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> list[bytes | memoryview]:
-    """The pieces of the file: the length of the header, the header as JSON, the arrays in a row.
-
-    https://huggingface.co/docs/safetensors, section "Format". Wide elements come first, so that all are aligned.
-    """
-    ordered = dict(sorted(arrays.items(), key=lambda item: -item[1].itemsize))
-    header: dict[str, Any] = {"__metadata__": dict(metadata)}
-    end = 0
-    for key, array in ordered.items():
-        start, end = end, end + array.nbytes
-        header[key] = {"dtype": _DTYPES[array.dtype.name], "shape": list(array.shape), "data_offsets": [start, end]}
-    text = json.dumps(header, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % 8)
-    little = [array.astype(array.dtype.newbyteorder("<"), copy=False) for array in ordered.values()]
-    return [len(text).to_bytes(8, "little"), text, *(array.data for array in little)]
-
-
-def _write_whole(path: Path, pieces: list[bytes | memoryview]) -> None:
+    state_dict = to_state_dict(name, variables, library)
+    path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    os.close(handle)
     try:
-        with os.fdopen(handle, "wb") as file:
-            for piece in pieces:
-                file.write(piece)
+        save_file(state_dict, temporary, metadata)
         os.chmod(temporary, 0o644)  # a temporary file is private
         os.replace(temporary, path)
     except BaseException:

@@ -74,7 +74,7 @@ def from_state_dict(
         if value is None:
             reshaped.append(f"{array.key} {tuple(given[array.key].shape)} for {array.shape}")
         else:
-            made[path] = np.ascontiguousarray(value, leaves[path].dtype)
+            made[path] = np.array(value, leaves[path].dtype, order="C")
         if note:
             notes[module] = f"{module} {note}"
     _refuse_rest(name, library, arrays.values(), given, reshaped)

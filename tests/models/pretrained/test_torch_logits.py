@@ -1,6 +1,8 @@
 """Weights under the names of other libraries give the logits that those libraries give, and come back to the bit."""
 
+import dataclasses
 import re
+import sys
 from typing import Any
 
 import jax
@@ -61,20 +63,31 @@ def test_logits_are_the_librarys(file: str) -> None:
     assert count_multiply_adds(file, truth.counted_size) == truth.multiply_adds
 
 
-@pytest.mark.parametrize(
-    ("file", "origin"),
-    [
-        ("timm_mobilenetv2_100", "tensorflow"),
-        ("torchvision_mobilenet_v3_small", "timm"),
-        ("torchvision_mobilenet_v3_small", "tensorflow"),
-        ("timm_tf_efficientnet_b0", "torchvision"),
-    ],
-)
-def test_another_origin_gives_other_logits(file: str, origin: str) -> None:
-    truth, name = recorded(file), RECORDED[file][0]
-    model = network(name, {"origin": origin}, 16)
+WRONG: dict[str, tuple[str, dict[str, Any]]] = {
+    "padding of v2": ("torchvision_mobilenet_v2", {"padding_mode": "same"}),
+    "epsilon of v2": ("torchvision_mobilenet_v2", {"epsilon": 1e-3}),
+    "order of colours": ("torchvision_mobilenet_v2", {}),
+    "padding of lite0": ("timm_tf_efficientnet_lite0", {"padding_mode": "zero"}),
+    "epsilon of lite0": ("timm_tf_efficientnet_lite0", {"epsilon": 1e-5}),
+    "activation of lite0": ("timm_tf_efficientnet_lite0", {}),
+    "epsilon of v3": ("torchvision_mobilenet_v3_small", {"epsilon": 1e-5}),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+def test_a_wrong_choice_gives_other_logits(wrong: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a file of weights does not say: each of these is seen, so that the agreement above means something."""
+    file, changes = WRONG[wrong]
+    truth, (name, arguments) = recorded(file), RECORDED[file]
+    model: Any = network(name, arguments, 16)
     imported = from_state_dict(name, shapes_of(model), truth.state_dict)
-    ours = logits(model, imported.variables, made_up_images(2, truth.size))
+    origins = sys.modules[type(model).__module__].ORIGINS
+    monkeypatch.setitem(origins, "wrong", dataclasses.replace(origins[model.origin], **changes))
+    model = model.clone(origin="wrong")
+    if wrong.startswith("activation"):
+        model = model.clone(activation=jax.nn.relu)
+    images = made_up_images(2, truth.size)
+    ours = logits(model, imported.variables, images[..., ::-1] if wrong.startswith("order") else images)
     assert np.abs(ours - truth.logits).max() > 1e-2 * np.abs(truth.logits).max()
 
 
