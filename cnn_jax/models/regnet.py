@@ -1,15 +1,17 @@
 """RegNet (Radosavovic et al. 2020, "Designing network design spaces"): bottlenecks whose widths follow a line."""
 
+import dataclasses
 import itertools
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import flax.linen as nn
 import jax
 import numpy as np
 from jax.nn.initializers import ones
 
-from cnn_jax.models.blocks import NORMAL_001, ConvNorm, SqueezeExcite, apply_stages, make_divisible
+from cnn_jax.models.blocks import NORMAL_001, ConvNorm, Origin, SqueezeExcite, apply_stages, make_divisible
 from cnn_jax.models.layers import Classifier, Head, maybe_remat
 from cnn_jax.models.resnet import Bottleneck
 
@@ -49,6 +51,10 @@ class RegNet(Classifier):
     squeezes: bool = False
     origin: str = "torchvision"
     dropout: float = 0.0
+
+    @property
+    def conventions(self) -> dict[str, Any]:
+        return dataclasses.asdict(Origin())
 
     def _stages(self, entering: int) -> list[tuple[Callable[..., nn.Module], ...]]:
         stages: list[tuple[Callable[..., nn.Module], ...]] = []

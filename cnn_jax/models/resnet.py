@@ -3,6 +3,7 @@
 ResNeXt (Xie et al. 2017, "Aggregated residual transformations") has groups in the 3x3.
 """
 
+import dataclasses
 from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
@@ -11,7 +12,7 @@ import flax.linen as nn
 import jax
 from jax.nn.initializers import Initializer, ones, zeros
 
-from cnn_jax.models.blocks import ConvNorm, SqueezeExcite, apply_stages
+from cnn_jax.models.blocks import ConvNorm, Origin, SqueezeExcite, apply_stages
 from cnn_jax.models.compute_config import ComputeConfig
 from cnn_jax.models.initializers import INITIALIZATIONS
 from cnn_jax.models.layers import Classifier, Head, Pool, maybe_remat
@@ -102,6 +103,10 @@ class ResNet(Classifier):
     small_images: bool = False
     zero_init_residual: bool = True
     dropout: float = 0.0
+
+    @property
+    def conventions(self) -> dict[str, Any]:
+        return dataclasses.asdict(Origin())
 
     def backbone(self, x: jax.Array, train: bool) -> jax.Array:
         unit = partial(maybe_remat(ConvNorm, self.compute), compute=self.compute)

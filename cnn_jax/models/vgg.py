@@ -1,11 +1,13 @@
 """VGG (Simonyan & Zisserman 2015): convolutions of 3x3 in five stages, then two large dense layers."""
 
+import dataclasses
 from functools import partial
+from typing import Any
 
 import jax
 
 from cnn_jax import ops
-from cnn_jax.models.blocks import NORMAL_001, PlainConv, apply_stages
+from cnn_jax.models.blocks import NORMAL_001, Origin, PlainConv, apply_stages
 from cnn_jax.models.layers import Classifier, Head, Pool, flatten
 
 
@@ -21,6 +23,10 @@ class VGG(Classifier):
     hidden: tuple[int, ...] = (4096, 4096)
     norm: str = "none"
     dropout: float = 0.5
+
+    @property
+    def conventions(self) -> dict[str, Any]:
+        return dataclasses.asdict(Origin()) if self.norm == "batch" else {}
 
     def backbone(self, x: jax.Array, train: bool) -> jax.Array:
         block, pool = partial(PlainConv, norm=self.norm, compute=self.compute), partial(Pool, "max")
