@@ -51,7 +51,7 @@ _mobilenet_v3 = {
     "width_multiplier": _width_multiplier,
     "dropout": _last_dropout,
 }
-_regnet = {
+_regnet = {  # of those that have such widths
     "origin": Key(
         "torchvision",
         choice("torchvision", "timm"),
@@ -126,10 +126,10 @@ MODELS: dict[str, Variant] = {
     "resnet44": Variant("cnn_jax.models.resnet_cifar:ResNet44", _resnet_cifar, stages=True),
     "resnet56": Variant("cnn_jax.models.resnet_cifar:ResNet56", _resnet_cifar, stages=True),
     "resnet110": Variant("cnn_jax.models.resnet_cifar:ResNet110", _resnet_cifar, stages=True),
-    "regnet_y_400mf": Variant("cnn_jax.models.regnet:RegNetY400MF", _regnet, stages=True),
     "regnet_y_800mf": Variant("cnn_jax.models.regnet:RegNetY800MF", _regnet, stages=True),
+    "regnet_y_400mf": Variant("cnn_jax.models.regnet:RegNetY400MF", {"dropout": _dropout}, stages=True),
+    "regnet_x_800mf": Variant("cnn_jax.models.regnet:RegNetX800MF", {"dropout": _dropout}, stages=True),
     "regnet_x_400mf": Variant("cnn_jax.models.regnet:RegNetX400MF", _regnet, stages=True),
-    "regnet_x_800mf": Variant("cnn_jax.models.regnet:RegNetX800MF", _regnet, stages=True),
     "alexnet": Variant("cnn_jax.models.alexnet:AlexNet", _alexnet, stages=True),
     "alexnet_2012": Variant("cnn_jax.models.alexnet:AlexNet2012", _alexnet, stages=True),
     "vgg11": Variant("cnn_jax.models.vgg:VGG11", _alexnet, stages=True),

@@ -39,7 +39,7 @@ def test_models_arguments_are_the_keys_with_the_same_defaults(name: str) -> None
              "AlexNet": ("hidden",), "AlexNet2012": ("hidden",), "VGG": ("blocks", "widths", "hidden", "norm"),
              "EfficientNet": ("stages", "width_multiplier", "depth_multiplier", "activation", "squeezes", "scales_ends")
              }.get(family(name), ())  # fmt: skip
-    parts += ("origin",) if "lite" in name else ()
+    parts += ("origin",) if "origin" not in k.MODELS[name] else ()
     ours = defaults(k.MODELS[name].load(), ("num_classes", "compute", "parent", "name", *parts))
     functions = {"activation": activations.ACTIVATIONS, "initialization": initializers.INITIALIZATIONS}
     keys = {key: functions.get(key, {}).get(entry.default, entry.default) for key, entry in k.MODELS[name].items()}
