@@ -2,12 +2,13 @@
 
 import functools
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 
-from cnn_jax.ops import patches, planes, rows, winograd
+from cnn_jax.ops import depthwise, grouped, patches, planes, pointwise, rows, winograd
 from cnn_jax.ops.geometry import Geometry, Padding, same_padding, size_of, spans_of, strided_padding
 
 # Edge handling by the names of the course notes -> the mode of `jnp.pad` ("crop" pads nothing).
@@ -77,6 +78,8 @@ def conv(
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
 def _conv(images: jax.Array, kernel: jax.Array, geometry: Geometry, pooled: bool) -> jax.Array:
     by_xla = functools.partial(_xla_conv, geometry=geometry)
+    if (way := _way_of_channels(kernel, geometry)) is not None:
+        return lax.platform_dependent(images, kernel, cpu=functools.partial(way, geometry=geometry), default=by_xla)
     outputs = jax.eval_shape(by_xla, images, kernel).shape
     faster = _as_product(outputs, kernel, geometry)
     if faster is None and geometry.is_dense and winograd.is_profitable(images.shape, kernel, geometry.strides):
@@ -86,6 +89,23 @@ def _conv(images: jax.Array, kernel: jax.Array, geometry: Geometry, pooled: bool
         return by_xla(images, kernel)
     by_product = functools.partial(faster, padding=geometry.padding)
     return lax.platform_dependent(images, kernel, cpu=by_product, default=by_xla)
+
+
+def _special(kernel: jax.Array, geometry: Geometry) -> Any:
+    """The module, with a value and both gradients, that has a way of its own for such a kernel on CPU; or None."""
+    return next((way for way in (depthwise, pointwise) if way.is_profitable(kernel, geometry)), None)
+
+
+def _way_of_channels(kernel: jax.Array, geometry: Geometry) -> Callable[..., jax.Array] | None:
+    """The way that pays on CPU whatever the size of the maps."""
+    if (special := _special(kernel, geometry)) is not None:
+        return special.conv
+    return functools.partial(grouped.conv, dense=_dense_conv) if geometry.groups > 1 else None
+
+
+def _dense_conv(images: jax.Array, kernel: jax.Array, geometry: Geometry) -> jax.Array:
+    outputs: jax.Array = _conv(images, kernel, geometry, False)
+    return outputs
 
 
 def _as_product(outputs: tuple[int, ...], kernel: jax.Array, geometry: Geometry) -> Callable[..., jax.Array] | None:
@@ -117,19 +137,25 @@ def _conv_backward(
 
 
 def _images_gradient(shape: tuple[int, ...], kernel: jax.Array, gradient: jax.Array, geometry: Geometry) -> jax.Array:
-    def by_xla(g: jax.Array, k: jax.Array) -> jax.Array:
+    def pulled(conv: Callable[..., jax.Array], g: jax.Array, k: jax.Array) -> jax.Array:
         like = jnp.zeros(shape, g.dtype)  # only its shape counts: a convolution is linear in the images
-        return jax.vjp(lambda x: _xla_conv(x, k, geometry), like)[1](g)[0]
+        return jax.vjp(lambda x: conv(x, k), like)[1](g)[0]
 
+    by_xla = functools.partial(pulled, functools.partial(_xla_conv, geometry=geometry))
+    faster: Callable[..., jax.Array]
+    size = (shape[1], shape[2])
     # The platform is asked in here: asked before it is derived, what both ways keep would be kept.
-    if geometry.is_dense and rows.is_profitable_for_images(gradient.shape, kernel, geometry.strides):
-        faster = rows.images_gradient
+    if (special := _special(kernel, geometry)) is not None:
+        faster = functools.partial(special.images_gradient, geometry=geometry, size=size)
+    elif (way := _way_of_channels(kernel, geometry)) is not None:
+        faster = functools.partial(pulled, functools.partial(way, geometry=geometry))
+    elif geometry.is_dense and rows.is_profitable_for_images(gradient.shape, kernel, geometry.strides):
+        faster = functools.partial(rows.images_gradient, padding=geometry.padding, size=size)
     elif geometry.is_dense and winograd.is_profitable(shape, kernel, geometry.strides):
-        faster = winograd.images_gradient
+        faster = functools.partial(winograd.images_gradient, padding=geometry.padding, size=size)
     else:
         return by_xla(gradient, kernel)
-    by_product = functools.partial(faster, padding=geometry.padding, size=(shape[1], shape[2]))
-    return lax.platform_dependent(gradient, kernel, cpu=by_product, default=by_xla)
+    return lax.platform_dependent(gradient, kernel, cpu=faster, default=by_xla)
 
 
 def _kernel_gradient(images: jax.Array, kernel: jax.Array, gradient: jax.Array, geometry: Geometry) -> jax.Array:
@@ -137,11 +163,15 @@ def _kernel_gradient(images: jax.Array, kernel: jax.Array, gradient: jax.Array, 
         return jax.vjp(lambda k: conv(x, k), kernel)[1](g)[0]
 
     by_xla = functools.partial(pulled, functools.partial(_xla_conv, geometry=geometry))
-    if (way := _as_product(gradient.shape, kernel, geometry)) is not None:
+    if (special := _special(kernel, geometry)) is not None:
+        faster = functools.partial(special.kernel_gradient, kernel=kernel, geometry=geometry)
+    elif (way := _way_of_channels(kernel, geometry)) is not None:
+        faster = functools.partial(pulled, functools.partial(way, geometry=geometry))
+    elif (way := _as_product(gradient.shape, kernel, geometry)) is not None:
         faster = functools.partial(pulled, functools.partial(way, padding=geometry.padding))
     elif geometry.is_dense and winograd.is_profitable_for_kernels(images.shape, kernel, geometry.strides):
         faster = functools.partial(winograd.kernel_gradient, padding=geometry.padding)
-    elif patches.is_profitable(gradient.shape, kernel, geometry.groups):
+    elif patches.is_profitable(gradient.shape, kernel):
         faster = functools.partial(patches.kernel_gradient, kernel=kernel, geometry=geometry)
     else:
         return by_xla(images, gradient)

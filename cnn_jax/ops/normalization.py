@@ -9,6 +9,7 @@ from jax import lax
 
 from cnn_jax.ops.outline import outline
 from cnn_jax.ops.pooling import max_and_argmax, to_argmax
+from cnn_jax.ops.sums import sums_of_images
 
 Statistics = tuple[jax.Array, jax.Array]
 
@@ -127,11 +128,11 @@ batch_norm.defvjp(_forward, _backward)
 # Sums of each image first, then of those: where XLA adds 200,000 numbers in a row, a variance is off by 1e-5.
 def _moments(x: jax.Array) -> tuple[jax.Array, jax.Array]:
     """[B, H, W, C] -> sums and sums of squares [B, C]."""
-    return x.sum((1, 2)), (x * x).sum((1, 2))
+    return sums_of_images(x), sums_of_images(x * x)
 
 
 def _products(dy: jax.Array, x: jax.Array) -> tuple[jax.Array, jax.Array]:
-    return dy.sum((1, 2)), (dy * x).sum((1, 2))
+    return sums_of_images(dy), sums_of_images(dy * x)
 
 
 def _row(channels: jax.Array) -> jax.Array:

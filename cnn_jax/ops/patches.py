@@ -1,7 +1,5 @@
 """The gradient of a kernel as products of patches with the gradient of the outputs, a few images at a time."""
 
-import functools
-
 import jax
 import jax.numpy as jnp
 from jax import lax
@@ -14,16 +12,16 @@ _PATCH_BYTES = 3 * 2**19
 _MAX_KERNEL_BYTES = 2**22
 
 
-def is_profitable(outputs: tuple[int, ...], kernel: jax.Array, groups: int = 1) -> bool:
+def is_profitable(outputs: tuple[int, ...], kernel: jax.Array) -> bool:
     """Whether this beats XLA on CPU for outputs [B, H', W', out]."""
-    return chunk_of(outputs, kernel, groups) is not None
+    return chunk_of(outputs, kernel) is not None
 
 
-def chunk_of(output_shape: tuple[int, ...], kernel: jax.Array, groups: int = 1) -> int | None:
+def chunk_of(output_shape: tuple[int, ...], kernel: jax.Array) -> int | None:
     """How many images to take at once: the largest divisor of the batch whose patches fit; None: leave it to XLA."""
     batch, height, width, _ = output_shape
     size = kernel.dtype.itemsize
-    per_image = height * width * groups * kernel.size // kernel.shape[3] * size
+    per_image = height * width * kernel.size // kernel.shape[3] * size
     fitting = [n for n in range(1, batch + 1) if batch % n == 0 and n * per_image <= _PATCH_BYTES]
     chunk = max(fitting, default=1)
     if kernel.size * size > _MAX_KERNEL_BYTES or chunk * per_image > 2 * _PATCH_BYTES or chunk * height * width < 64:
@@ -32,11 +30,11 @@ def chunk_of(output_shape: tuple[int, ...], kernel: jax.Array, groups: int = 1) 
 
 
 def kernel_gradient(images: jax.Array, gradient: jax.Array, kernel: jax.Array, geometry: Geometry) -> jax.Array:
-    """[B, H, W, in], [B, H', W', out] -> [height, width, in / groups, out], where it pays.
+    """[B, H, W, in], [B, H', W', out] -> [height, width, in, out], where it pays.
 
     The sum over images and positions of patch x output gradient: a matrix product for as many images as fit.
     """
-    chunk = chunk_of(gradient.shape, kernel, geometry.groups)
+    chunk = chunk_of(gradient.shape, kernel)
     assert chunk is not None
     height, width, channels, features = kernel.shape
     images = jnp.pad(images, ((0, 0), *geometry.padding, (0, 0)))
@@ -51,12 +49,8 @@ def kernel_gradient(images: jax.Array, gradient: jax.Array, kernel: jax.Array, g
         return jnp.concatenate(slices, axis=-1)
 
     def product(x: jax.Array, g: jax.Array) -> jax.Array:
-        multiply = functools.partial(jnp.einsum, preferred_element_type=dtype)
-        if geometry.groups == 1:  # the same, but XLA would copy about what a group of one has
-            return multiply("np,no->po", patches(x).reshape(-1, len(places) * channels), g.reshape(-1, features))
-        of_groups = patches(x).reshape(-1, len(places), geometry.groups, channels)
-        sums = multiply("npgi,ngo->pigo", of_groups, g.reshape(-1, geometry.groups, features // geometry.groups))
-        return sums.reshape(-1, features)
+        flat = patches(x).reshape(-1, len(places) * channels)
+        return jnp.einsum("np,no->po", flat, g.reshape(-1, features), preferred_element_type=dtype)
 
     # Half precision would lose digits over many additions.
     dtype = jnp.promote_types(kernel.dtype, jnp.float32)

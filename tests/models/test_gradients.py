@@ -20,7 +20,7 @@ from tests.support.networks import REPRESENTATIVES, image_size, shallow
 # One of each family, and what has other blocks.
 ALL = sorted({*REPRESENTATIVES, "resnet50", "efficientnet_lite0"})
 LARGE = ("resnet", "speednet", "mobilenet", "efficientnet", "regnet", "alexnet", "vgg")
-MADE_SMALL = ("alexnet", "vgg", "regnet")
+SHALLOW = ("mobilenet", "efficientnet", "alexnet", "vgg", "regnet")
 NAMES = [pytest.param(name, marks=pytest.mark.slow if name.startswith(LARGE) else ()) for name in ALL]
 WITHOUT_YNN = {"xla_cpu_experimental_ynn_fusion_type": "", "xla_backend_optimization_level": 0}
 
@@ -28,15 +28,19 @@ WITHOUT_YNN = {"xla_cpu_experimental_ynn_fusion_type": "", "xla_backend_optimiza
 def gradient(name: str, precision: str, options: dict[str, Any] | None = None) -> Any:
     """Of the loss of 8 made-up images with respect to all parameters, drawn in float64; to be called within x64.
 
-    AlexNet and VGG have small heads, and RegNet has few blocks: a map of one pixel in float32 is all rounding.
+    AlexNet and VGG have small heads, the other deep networks few blocks: a norm over 8 single pixels is all rounding.
     """
     size, channels = (max(32, image_size(name)), 3) if name.startswith(LARGE) else (28, 1)
     draw = np.random.default_rng(0)
     images, labels = draw.normal(size=(8, size, size, channels)), np.arange(8)
-    lighter = shallow if name.startswith(MADE_SMALL) else lambda model: model
-    exact = lighter(make_model(default_config(model=name).model, 10, "float64"))
+
+    def made(precision: str) -> Any:
+        model = make_model(default_config(model=name).model, 10, precision)
+        return shallow(model) if name.startswith(SHALLOW) else model
+
+    exact = made("float64")
     drawn = jax.jit(lambda: exact.init(jax.random.key(0), jnp.asarray(images[:1])))()
-    model = lighter(make_model(default_config(model=name).model, 10, precision))
+    model = made(precision)
     images, variables = jax.tree.map(lambda x: jnp.asarray(x, precision), (images, drawn))
 
     def loss(params: Any) -> jax.Array:

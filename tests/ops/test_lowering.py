@@ -84,6 +84,7 @@ def test_outside_of_jit_nothing_is_compiled_twice() -> None:
     x, k, scale = jnp.ones((8, 12, 12, 4)), jnp.ones((3, 3, 4, 8)), jnp.ones(4)
     for call in (
         lambda x: ops.conv(x, k), lambda x: ops.conv(jnp.tile(x, (2, 8, 1, 1)), k),
+        lambda x: ops.conv(x, k[:, :, :1, :4], groups=4), lambda x: ops.conv(x, k[:, :, :2], groups=2),
         lambda x: ops.max_pool(x, (2, 2), (2, 2)),
         lambda x: ops.batch_norm(x, scale, scale, 1e-5, None, (2, 2))[0],
     ):  # fmt: skip

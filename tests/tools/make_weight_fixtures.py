@@ -87,8 +87,14 @@ def old() -> OrderedDict:
     def parameter(values):
         return Rebuilt(torch.nn.parameter.Parameter, (tensor(values),), (True, False, OrderedDict()))
 
+    # A state of five holds the data itself; what was called before is replaced.
+    older = (tensor(torch.tensor([3.0, 4.0])), None, OrderedDict(), True, False)
     return OrderedDict(
-        {"fc.weight": parameter(torch.arange(6.0).reshape(2, 3)), "fc.running_mean": tensor(torch.ones(2))}
+        {
+            "fc.weight": parameter(torch.arange(6.0).reshape(2, 3)),
+            "fc.bias": Rebuilt(torch.nn.parameter.Parameter, (tensor(torch.zeros(2)),), older),
+            "fc.running_mean": tensor(torch.ones(2)),
+        }
     )
 
 

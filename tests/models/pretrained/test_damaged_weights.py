@@ -33,7 +33,8 @@ def test_cut_at_every_byte(name: str, tmp_path: Path) -> None:
     path.write_bytes(content(name))
     for length in reversed(range(len(content(name)))):
         os.truncate(path, length)
-        refusal(read_state_dict, path)
+        line = refusal(read_state_dict, path)
+        assert "cut short" in line or length < len(content(name)) - 1
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -111,4 +112,4 @@ def test_a_record_that_was_changed(tmp_path: Path) -> None:
 def test_compressed_archives_are_not_unpacked(tmp_path: Path) -> None:
     """A record of zeros would unpack to a thousand times its size."""
     rewritten(tmp_path / "weights.pth", zipfile.ZIP_DEFLATED, **{"data/0": bytes(10_000_000)})
-    assert "compressed" in refusal(read_state_dict, tmp_path / "weights.pth")
+    assert "is a compressed or encrypted" in refusal(read_state_dict, tmp_path / "weights.pth")

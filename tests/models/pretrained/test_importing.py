@@ -13,7 +13,7 @@ from cnn_jax.models.pretrained import rules
 from cnn_jax.models.pretrained.exporting import export_safetensors, to_state_dict
 from cnn_jax.models.pretrained.importing import from_state_dict
 from cnn_jax.models.pretrained.layouts import LAYOUTS
-from cnn_jax.models.pretrained.naming import arrays_of, module_paths
+from cnn_jax.models.pretrained.naming import NameMap, arrays_of, module_paths
 from tests.support.helpers import refusal
 from tests.support.torch_logits import network, shapes_of
 
@@ -169,3 +169,18 @@ def test_exported_arrays_of_jax_are_taken(shapes: Any, state_dict: dict[str, np.
     variables = jax.tree.map(jnp.asarray, from_state_dict("mobilenet_v2", shapes, state_dict).variables)
     again = to_state_dict("mobilenet_v2", variables, "torchvision")
     assert all(np.array_equal(again[key], value) for key, value in state_dict.items())
+
+
+def test_a_parameter_may_stand_alone_there() -> None:
+    """A layer scale [C] that is [C, 1, 1] there; a module without a name, and a name given twice, are refused."""
+    variables = {"params": {"stage1": {"layer_scale": np.arange(4.0)}, "stem": {"conv": {"bias": np.zeros(2)}}}}
+    path = ("params", "stage1", "layer_scale")
+    scale = {"stage1/layer_scale": ("features.1.0.layer_scale", rules.PER_CHANNEL)}
+    found = arrays_of(NameMap({"stem/conv": "features.0.0"}, leaves=scale), variables)[path]
+    assert (found.key, found.shape) == ("features.1.0.layer_scale", (4, 1, 1))
+    assert np.array_equal(found.rule.to_flax(found.rule.to_torch(np.arange(4.0))), np.arange(4.0))
+    with pytest.raises(ValueError, match="no name is known for stem/conv/bias"):
+        arrays_of(NameMap({}, leaves=scale), variables)
+    twice = {"stage1/layer_scale": ("features.0.0.bias", rules.AS_IT_IS)}
+    with pytest.raises(ValueError, match="same key"):
+        arrays_of(NameMap({"stem/conv": "features.0.0"}, leaves=twice), variables)
