@@ -1,5 +1,6 @@
 """The table of layers: published counts, and counts by hand."""
 
+import functools
 from functools import partial
 from typing import Any
 
@@ -7,11 +8,16 @@ import jax
 import pytest
 
 from cnn_jax.config.tree import default_config
-from cnn_jax.models import make_model, make_table
+from cnn_jax.models import Table, make_model, make_table
 from cnn_jax.models.layers import Pool
 from cnn_jax.models.lenet import LeNet5
 from cnn_jax.models.resnet import Bottleneck, ResNet, conv_shortcut
 from cnn_jax.models.speednet import SpeedNet
+
+
+@functools.cache
+def table_of(name: str, shape: tuple[int, int, int], classes: int) -> Table:
+    return make_table(make_model(default_config(name).model, classes), shape)
 
 
 @pytest.mark.parametrize(
@@ -68,7 +74,7 @@ from cnn_jax.models.speednet import SpeedNet
     ],
 )  # fmt: skip
 def test_published_parameter_counts(name: str, shape: tuple[int, int, int], classes: int, parameters: int) -> None:
-    assert make_table(make_model(default_config(name).model, classes), shape).parameters == parameters
+    assert table_of(name, shape, classes).parameters == parameters
 
 
 def deep_stem(x: Any, train: bool, unit: Any, pool: Any, small_images: bool) -> Any:
@@ -111,8 +117,7 @@ def test_published_counts_of_resnet_variants(parts: dict[str, Any], parameters: 
 )  # fmt: skip
 def test_published_multiply_adds(name: str, size: int, billions: float) -> None:
     """torchvision's model pages, to their last digit; they count convolutions and dense layers, as we do."""
-    table = make_table(make_model(default_config(name).model, 1000), (size, size, 3))
-    assert round(table.multiply_adds / 1e9, 3) == billions
+    assert round(table_of(name, (size, size, 3), 1000).multiply_adds / 1e9, 3) == billions
 
 
 @pytest.mark.parametrize("choices", [{}, {"activation": jax.nn.relu, "pooling": "max"}])

@@ -30,13 +30,12 @@ def count_multiply_adds(file: str, size: int) -> int:
 
 @pytest.mark.parametrize("file", SLOW)
 def test_keys_and_shapes_are_the_librarys(file: str) -> None:
-    """Of those whose logits take long; and multiply-adds are torch's."""
+    """Of those whose logits take long."""
     name, arguments = RECORDED[file]
     truth, shapes = recorded(file), shapes_of(network(name, arguments, 16))
     names = name_map(name, file.partition("_")[0], shapes)
     ours = {array.key: array.shape for array in arrays_of(names, shapes).values()}
     assert ours == {key: shape for key, shape in truth.shapes.items() if not re.fullmatch(names.no_weights, key)}
-    assert count_multiply_adds(file, truth.counted_size) == truth.multiply_adds
 
 
 @pytest.mark.parametrize(
