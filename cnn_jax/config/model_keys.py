@@ -51,6 +51,20 @@ _mobilenet_v3 = {
     "width_multiplier": _width_multiplier,
     "dropout": _last_dropout,
 }
+_regnet = {  # of those that have such widths
+    "origin": Key(
+        "torchvision",
+        choice("torchvision", "timm"),
+        "whose weights fit: widths half-way between two multiples of the groups' are rounded up, or to the even one as"
+        " in the paper",
+    ),
+    "dropout": _dropout,
+}
+_resnet_cifar = {
+    "zero_init_residual": dataclasses.replace(_resnet["zero_init_residual"], default=False),
+    "dropout": _dropout,
+}
+_alexnet = {"dropout": Key(0.5, number(0, below=1), "share of features dropped before two of the head's dense layers")}
 _efficientnet_lite = {"dropout": _last_dropout, "stochastic_depth": _stochastic_depth}
 _efficientnet = {
     "origin": _origin("torchvision", "tensorflow", rest="; of timm's, those called tf_ are tensorflow's"),
@@ -116,6 +130,28 @@ MODELS: dict[str, Variant] = {
     "resnet18": Variant("cnn_jax.models.resnet:ResNet18", _resnet, stages=True),
     "resnet34": Variant("cnn_jax.models.resnet:ResNet34", _resnet, stages=True),
     "resnet50": Variant("cnn_jax.models.resnet:ResNet50", _resnet, stages=True),
+    "resnet101": Variant("cnn_jax.models.resnet:ResNet101", _resnet, stages=True),
+    "resnet152": Variant("cnn_jax.models.resnet:ResNet152", _resnet, stages=True),
+    "resnext50_32x4d": Variant("cnn_jax.models.resnet:ResNeXt50", _resnet, stages=True),
+    "resnet20": Variant("cnn_jax.models.resnet_cifar:ResNet20", _resnet_cifar, stages=True),
+    "resnet32": Variant("cnn_jax.models.resnet_cifar:ResNet32", _resnet_cifar, stages=True),
+    "resnet44": Variant("cnn_jax.models.resnet_cifar:ResNet44", _resnet_cifar, stages=True),
+    "resnet56": Variant("cnn_jax.models.resnet_cifar:ResNet56", _resnet_cifar, stages=True),
+    "resnet110": Variant("cnn_jax.models.resnet_cifar:ResNet110", _resnet_cifar, stages=True),
+    "regnet_y_800mf": Variant("cnn_jax.models.regnet:RegNetY800MF", _regnet, stages=True),
+    "regnet_y_400mf": Variant("cnn_jax.models.regnet:RegNetY400MF", {"dropout": _dropout}, stages=True),
+    "regnet_x_800mf": Variant("cnn_jax.models.regnet:RegNetX800MF", {"dropout": _dropout}, stages=True),
+    "regnet_x_400mf": Variant("cnn_jax.models.regnet:RegNetX400MF", _regnet, stages=True),
+    "alexnet": Variant("cnn_jax.models.alexnet:AlexNet", _alexnet, stages=True),
+    "alexnet_2012": Variant("cnn_jax.models.alexnet:AlexNet2012", _alexnet, stages=True),
+    "vgg11": Variant("cnn_jax.models.vgg:VGG11", _alexnet, stages=True),
+    "vgg13": Variant("cnn_jax.models.vgg:VGG13", _alexnet, stages=True),
+    "vgg16": Variant("cnn_jax.models.vgg:VGG16", _alexnet, stages=True),
+    "vgg19": Variant("cnn_jax.models.vgg:VGG19", _alexnet, stages=True),
+    "vgg11_bn": Variant("cnn_jax.models.vgg:VGG11BN", _alexnet, stages=True),
+    "vgg13_bn": Variant("cnn_jax.models.vgg:VGG13BN", _alexnet, stages=True),
+    "vgg16_bn": Variant("cnn_jax.models.vgg:VGG16BN", _alexnet, stages=True),
+    "vgg19_bn": Variant("cnn_jax.models.vgg:VGG19BN", _alexnet, stages=True),
     "speednet": Variant("cnn_jax.models.speednet:SpeedNet", {
         "filters": Key((64, 256, 256), several(integer(1), least=1), "channels of each group; each halves the map"),
         "convs_per_group": Key(2, integer(2, 3), "3: and what enters the last two is added to what leaves them"),

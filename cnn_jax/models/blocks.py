@@ -1,7 +1,7 @@
 """The blocks of published networks, and what differs between the libraries that trained them."""
 
 import dataclasses
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any
 
@@ -9,10 +9,11 @@ import flax.linen as nn
 import jax
 from jax.nn.initializers import Initializer, normal, ones, variance_scaling
 
+from cnn_jax import ops
 from cnn_jax.models.activations import Activation
 from cnn_jax.models.compute_config import ComputeConfig
 from cnn_jax.models.initializers import Initialization
-from cnn_jax.models.layers import Conv, Dense, conv_norm_act, make_norm, maybe_remat
+from cnn_jax.models.layers import Conv, Dense, Pool, conv_norm_act, make_norm, maybe_remat
 
 # The gradient keeps its size on the way back (He et al. 2015, section 2.2), as in torchvision.
 FAN_OUT = Initialization(variance_scaling(2.0, "fan_out", "normal"))
@@ -138,12 +139,60 @@ class Stage(nn.Module):
         return x
 
 
+class PlainConv(nn.Module):
+    """Convolution with bias, BatchNorm if asked for, ReLU, maximum if asked for: what networks without shortcuts have.
+
+    Attributes:
+      response_norm: whether `ops.local_response_norm`, as in its paper, stands behind the ReLU.
+      pool: makes the maximum.
+    """
+
+    features: int
+    kernel_size: int = 3
+    stride: int = 1
+    padding_mode: str = "zero"
+    groups: int = 1
+    norm: str = "none"
+    response_norm: bool = False
+    pool: Callable[..., Pool] | None = None
+    initialization: Initialization = FAN_OUT
+    compute: ComputeConfig = ComputeConfig()
+
+    @nn.compact
+    def __call__(self, x: jax.Array, train: bool) -> jax.Array:
+        conv = Conv(
+            self.features,
+            kernel_size=(self.kernel_size, self.kernel_size),
+            stride=self.stride,
+            padding_mode=self.padding_mode,
+            groups=self.groups,
+            initialization=self.initialization,
+            compute=self.compute,
+            name="conv",
+        )
+        norm = make_norm(self.norm, self.compute, name="norm")
+        pool = None if self.pool is None else self.pool(name="pool")
+        if not self.response_norm:
+            return conv_norm_act(x, conv, norm, nn.relu, pool, train=train)
+        y = ops.local_response_norm(conv_norm_act(x, conv, norm, nn.relu, train=train))
+        return y if pool is None else pool(y)
+
+
+def apply_stages(
+    x: jax.Array, train: bool, stages: Iterable[tuple[Callable[..., nn.Module], ...]], compute: ComputeConfig
+) -> jax.Array:
+    """Stages in a row, named stage1, stage2 and so on; each is given as what makes its blocks, given a name."""
+    for number, blocks in enumerate(stages, start=1):
+        x = maybe_remat(Stage, compute)(blocks, name=f"stage{number}")(x, train)
+    return x
+
+
 def mobile_backbone(
     x: jax.Array,
     train: bool,
     *,
     stem: int,
-    stages: Iterable[tuple[Callable[..., nn.Module], ...]],
+    stages: Sequence[tuple[Callable[..., nn.Module], ...]],
     last: int,
     compute: ComputeConfig,
     **unit: Any,
@@ -157,10 +206,8 @@ def mobile_backbone(
       unit: further arguments of the first and the last `ConvNorm`.
     """
     conv_norm = partial(maybe_remat(ConvNorm, compute), compute=compute, **unit)
-    x, number = conv_norm(stem, 3, stride=2, name="stem")(x, train), 0
-    for number, blocks in enumerate(stages, start=1):
-        x = maybe_remat(Stage, compute)(blocks, name=f"stage{number}")(x, train)
-    return conv_norm(last, 1, name=f"stage{number + 1}")(x, train).mean(axis=(1, 2))
+    x = apply_stages(conv_norm(stem, 3, stride=2, name="stem")(x, train), train, stages, compute)
+    return conv_norm(last, 1, name=f"stage{len(stages) + 1}")(x, train).mean(axis=(1, 2))
 
 
 def make_divisible(channels: float, divisor: int = 8) -> int:

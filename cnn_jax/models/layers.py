@@ -224,16 +224,17 @@ class Head(nn.Module):
     activation: Activation = nn.relu
     use_bias: bool = True
     initialization: Initialization = INITIALIZATIONS["he_normal"]
+    hidden_initialization: Initialization | None = None  # of the hidden layers, where it is another
     compute: ComputeConfig = ComputeConfig()
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool) -> jax.Array:
         dense = partial(Dense, initialization=self.initialization, compute=self.compute)
-        layers = len(self.hidden) + 1
-        *before, last = self.dropout if isinstance(self.dropout, tuple) else (self.dropout,) * layers
+        *before, last = self.dropout if isinstance(self.dropout, tuple) else (self.dropout,) * (len(self.hidden) + 1)
         for i, (units, rate) in enumerate(zip(self.hidden, before, strict=True), start=1):
             x = nn.Dropout(rate, deterministic=not train)(x)
-            x = self.activation(dense(units, name=f"hidden{i}")(x))
+            initialization = self.hidden_initialization or self.initialization
+            x = self.activation(dense(units, initialization=initialization, name=f"hidden{i}")(x))
         x = nn.Dropout(last, deterministic=not train)(x)
         return dense(self.num_classes, use_bias=self.use_bias, name="logits")(x)
 

@@ -5,11 +5,11 @@ Models call these and nothing below them, so that how an operation is lowered st
 
 from cnn_jax.ops.convolution import PAD_MODES, conv, pad
 from cnn_jax.ops.geometry import Padding, same_padding, strided_padding
-from cnn_jax.ops.normalization import batch_norm, normalized
-from cnn_jax.ops.pooling import is_tiling, max_pool, mean_pool
+from cnn_jax.ops.normalization import batch_norm, local_response_norm, normalized
+from cnn_jax.ops.pooling import adaptive_mean_pool, is_tiling, max_pool, mean_pool
 from cnn_jax.ops.winograd import takes_tiles
 
 __all__ = [
-    "PAD_MODES", "Padding", "batch_norm", "conv", "is_tiling", "max_pool", "mean_pool", "normalized", "pad",
-    "same_padding", "strided_padding", "takes_tiles",
+    "PAD_MODES", "Padding", "adaptive_mean_pool", "batch_norm", "conv", "is_tiling", "local_response_norm", "max_pool",
+    "mean_pool", "normalized", "pad", "same_padding", "strided_padding", "takes_tiles",
 ]  # fmt: skip

@@ -50,6 +50,27 @@ def normalized(images: jax.Array, scale: jax.Array, bias: jax.Array, epsilon: fl
     return (wide * _row(factor) + _row(bias - mean * factor)).astype(images.dtype)
 
 
+def local_response_norm(
+    images: jax.Array, window: int = 5, k: float = 2.0, alpha: float = 1e-4, beta: float = 0.75
+) -> jax.Array:
+    """x / (k + alpha * sum of x^2 over the `window` channels around x)^beta (Krizhevsky et al. 2012, section 3.3).
+
+    As in the paper, alpha is a factor of the sum. In PyTorch and Caffe it is a factor of the mean: theirs is `window`
+    times this one.
+
+    Args:
+      images: [B, H, W, C]; half precision is computed in float32.
+
+    Returns:
+      The same shape and type.
+    """
+    wide = images.astype(jnp.promote_types(images.dtype, jnp.float32))
+    channels = images.shape[3]
+    squares = jnp.pad(wide * wide, ((0, 0), (0, 0), (0, 0), (window // 2, (window - 1) // 2)))
+    total = sum((squares[..., i : i + channels] for i in range(1, window)), squares[..., :channels])
+    return (wide * (k + alpha * total) ** -beta).astype(images.dtype)
+
+
 def _forward(
     images: jax.Array,
     scale: jax.Array,

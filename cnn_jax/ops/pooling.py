@@ -71,6 +71,29 @@ def mean_pool(
     return _pool(images, window, strides, operator.add, dilation) / (window[0] * window[1])
 
 
+def adaptive_mean_pool(images: jax.Array, size: tuple[int, int]) -> jax.Array:
+    """Means over windows that cover any map: [B, H, W, C] -> [B, *size, C], as PyTorch's AdaptiveAvgPool2d.
+
+    Window i of n reaches from floor(i * H / n) to ceil((i + 1) * H / n): windows overlap where n does not divide H, and
+    a map that is smaller is repeated.
+    """
+    if images.shape[1:3] == size:
+        return images
+    rows, columns = (
+        jnp.asarray(_window_means(there, here), images.dtype)
+        for there, here in zip(images.shape[1:3], size, strict=True)
+    )
+    return jnp.einsum("bhwc,ih,jw->bijc", images, rows, columns)
+
+
+def _window_means(size: int, windows: int) -> np.ndarray:
+    """[windows, size]: each row takes the mean over its window."""
+    places, window = np.arange(size), np.arange(windows)[:, None]
+    inside = (places >= window * size // windows) & (places < -(-(window + 1) * size // windows))
+    means: np.ndarray = inside / inside.sum(axis=1, keepdims=True)
+    return means
+
+
 def _padded(images: jax.Array, padding: tuple[int, int], value: float) -> jax.Array:
     if not any(padding):
         return images

@@ -34,12 +34,14 @@ def defaults(callable_: Any, skip: tuple[str, ...]) -> dict[str, Any]:
 def test_models_arguments_are_the_keys_with_the_same_defaults(name: str) -> None:
     """But for the parts that make one network of a family another."""
     parts = {"ResNet": ("blocks", "widths", "block", "stem"), "MobileNetV2": ("stages",),
-             "MobileNetV3": ("stages", "hidden"),
+             "MobileNetV3": ("stages", "hidden"), "ResNetCifar": ("blocks", "widths"),
              "ConvNeXt": ("depths", "widths"), "ViT": ("width", "heads", "depth"),
              "CoAtNet": ("depths", "widths", "stem", "blocks", "activation", "hidden"),
+             "RegNet": ("depth", "initial_width", "slope", "multiplier", "group_width", "squeezes"),
+             "AlexNet": ("hidden",), "AlexNet2012": ("hidden",), "VGG": ("blocks", "widths", "hidden", "norm"),
              "EfficientNet": ("stages", "width_multiplier", "depth_multiplier", "activation", "squeezes", "scales_ends")
              }.get(family(name), ())  # fmt: skip
-    parts += ("origin",) if "lite" in name else ()
+    parts += ("origin",) if "origin" not in k.MODELS[name] else ()
     ours = defaults(k.MODELS[name].load(), ("num_classes", "compute", "parent", "name", *parts))
     functions = {"activation": activations.ACTIVATIONS, "initialization": initializers.INITIALIZATIONS}
     keys = {key: functions.get(key, {}).get(entry.default, entry.default) for key, entry in k.MODELS[name].items()}

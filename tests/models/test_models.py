@@ -16,7 +16,7 @@ from cnn_jax.models.compute_config import ComputeConfig
 from cnn_jax.models.parameter_names import is_kernel, parameter_names
 from cnn_jax.models.resnet import ResNet18
 from tests.support.helpers import QUICK
-from tests.support.networks import REPRESENTATIVES, image_size, shallow
+from tests.support.networks import REPRESENTATIVES, family, image_size, shallow
 from tests.support.torch_logits import shapes_of
 
 EMBEDDING = {
@@ -47,24 +47,36 @@ EMBEDDING = {
     "vit_base": 768,
     "coatnet_0": 768,
     "coatnet_0_rw": 768,
+    "resnet101": 2048,
+    "resnet152": 2048,
+    "resnext50_32x4d": 2048,
+    **dict.fromkeys(("resnet20", "resnet32", "resnet44", "resnet56", "resnet110"), 64),
+    "regnet_x_400mf": 400,
+    "regnet_x_800mf": 672,
+    "regnet_y_400mf": 440,
+    "regnet_y_800mf": 784,
+    "alexnet": 9216,
+    "alexnet_2012": 256,  # of images of 67x67
+    **{f"vgg{layers}{norm}": 25_088 for layers in (11, 13, 16, 19) for norm in ("", "_bn")},
 }
 
 
-DEEP = ("resnet", "mobilenet", "efficientnet", "convnext", "vit", "coatnet")
+DEEP = tuple(name for name in MODELS if MODELS[name].stages and name not in ("cnn", "speednet"))
 CASES = [
     *[pytest.param(name, "float32") for name in MODELS],
-    *[pytest.param(name, "bfloat16", marks=pytest.mark.slow if name.startswith(DEEP) else ()) for name in MODELS],
+    *[pytest.param(name, "bfloat16", marks=pytest.mark.slow if name in DEEP else ()) for name in MODELS],
 ]
 
 
 @pytest.mark.parametrize(("name", "precision"), CASES)
 def test_every_model(name: str, precision: str) -> None:
     block = default_config(name).model
-    if name.startswith("resnet"):
+    if family(name) == "ResNet":
         block.small_images = True
         block.zero_init_residual = False  # else the first gradient of what is before the zeros is zero
     model = make_model(block, 7, precision)
-    images = jax.random.normal(jax.random.key(0), (2, 32, 32, 3))
+    size = image_size(name)
+    images = jax.random.normal(jax.random.key(0), (2, max(32, size), max(32, size), 3))
 
     def applied(model: Any, images: jax.Array) -> tuple[jax.Array, ...]:
         variables = model.init(jax.random.key(1), images)
@@ -96,8 +108,7 @@ def test_every_model(name: str, precision: str) -> None:
     if name not in REPRESENTATIVES:
         return
     # Few blocks tell as much as many, and compile in a fraction of the time.
-    small = images[:, : image_size(name), : image_size(name)]
-    gradients, *outputs = jax.jit(partial(trained, shallow(model)), compiler_options=QUICK)(small)
+    gradients, *outputs = jax.jit(partial(trained, shallow(model)), compiler_options=QUICK)(images[:, :size, :size])
     assert all(output.dtype == jnp.float32 for output in outputs)
     assert all(bool(jnp.isfinite(output).all()) for output in outputs)
     for path, gradient in jax.tree_util.tree_leaves_with_path(gradients):
@@ -126,14 +137,15 @@ def test_names_that_a_person_can_guess() -> None:
     assert all(re.fullmatch(pattern, name) for name in names)
 
 
-@pytest.mark.parametrize("name", [name for name in MODELS if name.startswith(("resnet", "mobilenet", "efficientnet"))])
+# Transformers and ConvNeXts have more parts: see the next test.
+@pytest.mark.parametrize("name", [name for name in DEEP if not name.startswith(("convnext", "vit", "coatnet"))])
 def test_the_backbone_is_stem_and_stages(name: str) -> None:
     """freeze='^(stem|stage)' leaves the head alone to train."""
     params = shapes_of(make_model(default_config(name).model, 3))["params"]
     assert {part for part in params if not re.match("stem|stage", part)} == {"head"}
     names = jax.tree.leaves(parameter_names(params))
     part = r"expand|depthwise|project|squeeze_excite|conv[123]|shortcut"
-    pattern = rf"(stem|stage\d|stage\d/block\d+/({part})|head)(/(conv|norm|reduce|expand|hidden1|logits))?/\w+"
+    pattern = rf"(stem|stage\d|stage\d/block\d+(/({part}))?|head)(/(conv|norm|reduce|expand|hidden[12]|logits))?/\w+"
     assert all(re.fullmatch(pattern, name) for name in names)
 
 

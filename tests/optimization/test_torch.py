@@ -102,6 +102,24 @@ def test_pooling(torch_results: dict[str, np.ndarray], name: str) -> None:
     assert_close(nchw(pull_back(nhwc(t["c"]))[0]), t["dx"])
 
 
+@pytest.mark.parametrize("size", [3, 7])
+def test_adaptive_pooling(torch_results: dict[str, np.ndarray], size: int) -> None:
+    """Of a map of 8x5: windows overlap, and of 5 columns 7 are made."""
+    t = part(torch_results, f"adaptive/{size}")
+    y, pull_back = jax.vjp(lambda x: ops.adaptive_mean_pool(x, (size, size)), nhwc(t["x"]))
+    assert_close(nchw(y), t["y"])
+    assert_close(nchw(pull_back(nhwc(t["c"]))[0]), t["dx"])
+
+
+def test_local_response_norm(torch_results: dict[str, np.ndarray]) -> None:
+    """Recorded with five times the alpha, which PyTorch divides by the five channels; the first and last see three."""
+    t = part(torch_results, "response_norm")
+    assert np.abs(t["y"] * 2**0.75 / t["x"] - 1).max() > 0.1  # the sum, not k alone
+    y, pull_back = jax.vjp(ops.local_response_norm, nhwc(t["x"]))
+    assert_close(nchw(y), t["y"])
+    assert_close(nchw(pull_back(nhwc(t["c"]))[0]), t["dx"])
+
+
 @pytest.mark.parametrize(
     ("name", "smoothing"), [("hard", 0.0), ("hard_smooth", 0.1), ("soft", 0.0), ("soft_smooth", 0.2)]
 )

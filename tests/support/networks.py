@@ -19,6 +19,11 @@ REPRESENTATIVES = tuple({family(name): name for name in reversed(MODELS)}.values
 # What makes a deep network shallow.
 _SHALLOW: dict[str, dict[str, Any]] = {
     "ResNet": {"blocks": (2, 1, 1, 1)},
+    "ResNetCifar": {"blocks": 1},
+    "RegNet": {"depth": 3},
+    "AlexNet": {"hidden": (8, 8)},
+    "AlexNet2012": {"hidden": (8, 8)},
+    "VGG": {"blocks": (2, 1, 1, 1, 1), "widths": (8, 8, 8, 8, 8), "hidden": (8, 8)},
     "MobileNetV2": {"stages": ((1, 16, 1, 1), (6, 24, 2, 2))},
     "ConvNeXt": {"depths": (1, 1), "widths": (16, 32)},
     "ViT": {"depth": 1, "width": 32, "heads": 2},
@@ -37,4 +42,4 @@ def shallow(model: Classifier) -> Classifier:
 
 def image_size(name: str) -> int:
     """A side that is large enough for the network, and not much more."""
-    return {"ViT": 32, "CoAtNet": 32}.get(family(name), 16)
+    return {"AlexNet": 67, "AlexNet2012": 67, "VGG": 32, "ViT": 32, "CoAtNet": 32}.get(family(name), 16)

@@ -13,6 +13,7 @@ from tests.support.helpers import ROOT
 from tests.support.made_up_weights import made_up_state_dict
 
 FOLDER = ROOT / "tests/fixtures/torch_logits"
+RESNETS = ("resnet18", "resnet34", "resnet50", "resnet101", "resnet152", "resnext50_32x4d")
 TIMM, TENSORFLOW = {"origin": "timm"}, {"origin": "tensorflow"}
 
 # A file's name without its ending: the name and the arguments of the network here.
@@ -48,11 +49,31 @@ RECORDED: dict[str, tuple[str, dict[str, Any]]] = {
     "torchvision_vit_b_16": ("vit_base", {}),
     "timm_coatnet_0_224": ("coatnet_0", {}),
     "timm_coatnet_0_rw_224": ("coatnet_0_rw", {}),
+    **{f"torchvision_{name}": (name, {}) for name in RESNETS},
+    "timm_resnet50": ("resnet50", {}),
+    **{f"torchvision_regnet_{name}": (f"regnet_{name}", {}) for name in ("x_400mf", "x_800mf", "y_400mf", "y_800mf")},
+    "timm_regnetx_004": ("regnet_x_400mf", TIMM),
+    "timm_regnetx_004_tv": ("regnet_x_400mf", {}),
+    "timm_regnetx_008": ("regnet_x_800mf", {}),
+    "timm_regnety_004": ("regnet_y_400mf", {}),
+    "timm_regnety_008": ("regnet_y_800mf", TIMM),
+    "timm_regnety_008_tv": ("regnet_y_800mf", {}),
+    "torchvision_alexnet": ("alexnet", {}),
+    **{f"torchvision_vgg{layers}": (f"vgg{layers}", {}) for layers in (11, 13, 16, 19)},
+    **{f"torchvision_vgg{layers}_bn": (f"vgg{layers}_bn", {}) for layers in (11, 13, 16, 19)},
+    "timm_vgg11": ("vgg11", {}),
+    "timm_vgg16_bn": ("vgg16_bn", {}),
 }
 
 
-# Their blocks are those of others.
+# 0.5 GB and more of weights: names and shapes alone are compared.
+HUGE = tuple(file for file in RECORDED if "vgg" in file and file not in ("torchvision_vgg11", "timm_vgg16_bn"))
+# Their blocks are those of others, or they are large.
 SLOW = (
+    "torchvision_resnet34", "torchvision_resnet101", "torchvision_resnet152", "torchvision_resnext50_32x4d",
+    "torchvision_resnet50", "torchvision_regnet_x_400mf", "torchvision_regnet_x_800mf", "torchvision_regnet_y_800mf",
+    "timm_regnetx_004_tv", "timm_regnetx_008", "timm_regnety_008", "timm_regnety_008_tv", "torchvision_alexnet",
+    "torchvision_vgg11", "timm_vgg16_bn", *HUGE,
     "timm_convnext_femto", "timm_convnext_pico", "timm_convnext_nano", "timm_convnext_tiny",
     "timm_vit_small_patch16_224",
 )  # fmt: skip

@@ -131,6 +131,20 @@ def record_optimizers(keep):
         keep(f"small/{name}", gradient=small, path=torch.stack(path))
 
 
+def record_layers_of_old_networks(keep):
+    x = (draw(2, 7, 3, 4) * 30).requires_grad_()
+    y = F.local_response_norm(x, 5, alpha=5 * 1e-4, beta=0.75, k=2.0)  # which divides alpha by 5
+    c = draw(*y.shape)
+    (y * c).sum().backward()
+    keep("response_norm", x=x, y=y, c=c, dx=x.grad)
+    for size in (3, 7):
+        x = draw(2, 3, 8, 5, grad=True)
+        y = F.adaptive_avg_pool2d(x, size)
+        c = draw(*y.shape)
+        (y * c).sum().backward()
+        keep(f"adaptive/{size}", x=x, y=y, c=c, dx=x.grad)
+
+
 def make() -> dict[str, np.ndarray]:
     """All results by name. They draw from one stream of random numbers: the order is part of what is recorded."""
     out: dict[str, np.ndarray] = {}
@@ -138,7 +152,8 @@ def make() -> dict[str, np.ndarray]:
     def keep(prefix, **tensors):
         out.update({f"{prefix}/{name}": tensor.detach().numpy() for name, tensor in tensors.items()})
 
-    for record in (record_convolutions, record_batch_norm, record_pools, record_losses, record_optimizers):
+    for record in (record_convolutions, record_batch_norm, record_pools, record_losses, record_optimizers,
+                   record_layers_of_old_networks):  # fmt: skip
         record(keep)
     return out
 

@@ -24,8 +24,9 @@ from tests.support.helpers import tiny_config
 from tests.support.networks import REPRESENTATIVES, shallow
 
 QUICK = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
-# MobileNets are made of the blocks that EfficientNets are made of, and CoAtNet of theirs and a transformer's.
-KINDS = [*(name for name in REPRESENTATIVES if not name.startswith(("resnet", "mobilenet", "coatnet"))), "resnet"]
+# The others are made of the blocks of these.
+OTHERS = ("resnet", "mobilenet", "regnet", "alexnet", "vgg", "coatnet")
+KINDS = [*(name for name in REPRESENTATIVES if not name.startswith(OTHERS)), "resnet"]
 
 
 @pytest.fixture

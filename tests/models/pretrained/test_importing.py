@@ -105,6 +105,19 @@ def test_flattened_maps_have_another_order_there() -> None:
     assert np.array_equal(as_convolution.to_torch(kernel), weight.reshape(7, 5, 2, 3))
 
 
+@pytest.mark.parametrize(
+    ("name", "library", "channels", "size"),
+    [("alexnet", "torchvision", 256, 6), ("vgg11", "torchvision", 512, 7), ("vgg16_bn", "timm", 512, 7)],
+)
+def test_heads_take_flattened_maps(name: str, library: str, channels: int, size: int) -> None:
+    """One unit of the first hidden layer, on maps in NCHW there, in NHWC here."""
+    rule = LAYOUTS[name][library](module_paths(shapes_of(network(name, {}, 3)))).kernels["head/hidden1"]
+    draw = np.random.default_rng(0)
+    maps, weight = draw.normal(size=(1, channels, size, size)), draw.normal(size=(1, channels, size, size))
+    kernel = rule.to_flax(weight if library == "timm" else weight.reshape(1, -1))
+    np.testing.assert_allclose(maps.transpose(0, 2, 3, 1).reshape(1, -1) @ kernel, (maps * weight).sum(), rtol=1e-9)
+
+
 @pytest.mark.parametrize("name", LAYOUTS)
 def test_layouts_name_every_module_and_no_other(name: str) -> None:
     shapes = shapes_of(network(name, {}, 3))
