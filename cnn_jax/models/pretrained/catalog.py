@@ -4,6 +4,7 @@ import dataclasses
 
 _IMAGENET_MEAN, _IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 _HALF = (0.5, 0.5, 0.5)
+_OWN_NAMES = {"vit_b_16": "vit_base"}  # of networks that torchvision calls otherwise
 _TIMM_RESULTS = "results/results-imagenet.csv of huggingface/pytorch-image-models"
 
 
@@ -62,7 +63,7 @@ def _torchvision(
     """Figures and preprocessing of `torchvision.models.get_model_weights` (0.29.1); `.v2` is its IMAGENET1K_V2."""
     return PublishedWeights(
         name=name,
-        network=name.removesuffix(".v2"),
+        network=_OWN_NAMES.get(name, name.removesuffix(".v2")),
         layout="torchvision",
         url=f"https://download.pytorch.org/models/{file}",
         sha256=file.removesuffix(".pth").rpartition("-")[2],  # torch.hub checks these eight digits

@@ -4,7 +4,9 @@ import re
 
 import pytest
 
+from cnn_jax.config.model_keys import MODELS
 from cnn_jax.models.pretrained.catalog import WEIGHTS, PublishedWeights
+from cnn_jax.models.pretrained.layouts import LAYOUTS
 
 pytestmark = pytest.mark.parametrize("weights", WEIGHTS.values(), ids=WEIGHTS)
 
@@ -12,7 +14,9 @@ pytestmark = pytest.mark.parametrize("weights", WEIGHTS.values(), ids=WEIGHTS)
 def test_names(weights: PublishedWeights) -> None:
     assert WEIGHTS[weights.name] is weights
     assert weights.layout in ("torchvision", "timm", "lukemelas")
-    assert re.fullmatch(r"[a-z0-9_]+", weights.network)
+    assert weights.layout in LAYOUTS[weights.network]
+    origins = MODELS[weights.network].get("origin")
+    assert weights.origin is None or origins is None or origins.default == weights.origin  # its name is enough
     assert re.fullmatch(r"[a-z0-9_.]+", weights.name)
     assert weights.licence in ("BSD-3-Clause", "Apache-2.0")
 
