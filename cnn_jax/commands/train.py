@@ -1,6 +1,7 @@
 """Trains what a config describes, in a run directory.
 
-  cnn_jax train                                              handwritten digits, no download
+  cnn_jax train --config=finetune --config.data.dir=photos --workdir=runs/photos    your own images, a folder per class
+  cnn_jax train                                                                     handwritten digits, no download
   cnn_jax train --config=mnist_cnn --workdir=runs/first --config.optimizer.learning_rate=0.05
 
 The same command again resumes an interrupted run; a larger num_epochs extends a finished one. On several hosts the

@@ -1,5 +1,6 @@
 """The keys of a config in words, for `--help`: the usual ones, those of a topic, or all."""
 
+import re
 import textwrap
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -16,6 +17,7 @@ USUAL = (
 )  # fmt: skip
 _INDENT = 45
 _WIDTH = 120
+_MANY = 20
 
 
 def topics() -> list[str]:
@@ -60,7 +62,7 @@ def describe_usual(flat: Mapping[str, Any], source: str) -> str:
     for key in USUAL:
         block = key.removesuffix(".name")
         if block in VARIANTS:
-            why = f"{', '.join(VARIANTS[block])}; --help={block} lists their keys"
+            why = f"{_families(VARIANTS[block])}; --help={block} lists their keys"
         else:
             entry = KEYS.get(key) or VARIANTS["optimizer"][flat["optimizer.name"]]["learning_rate"]
             why = entry.why
@@ -72,6 +74,17 @@ def describe_usual(flat: Mapping[str, Any], source: str) -> str:
         _wrapped("--help=all", "all of them"),
     ]  # fmt: skip
     return "\n".join(lines)
+
+
+def _families(names: Iterable[str]) -> str:
+    """All names; where they are many, the first of each family, which begin with the same letters."""
+    names = list(names)
+    firsts: dict[str, str] = {}
+    for name in names:
+        firsts.setdefault(re.sub(r"[\d_].*", "", name), name)
+    if len(names) <= _MANY:
+        return ", ".join(names)
+    return f"{', '.join(firsts.values())} and others, {len(names)} in all"
 
 
 def _lines(entries: Mapping[str, Key]) -> str:

@@ -229,8 +229,8 @@ def test_flags_are_checked(tmp_path: Path) -> None:
         "only": None, "configs": None, "photos": None, "networks": None, "torch_python": None, "rounds": 7, "seeds": 3,
         "output": str(tmp_path / "new"),
     }  # fmt: skip
-    settings = flags.read_settings(argparse.Namespace(**usual | {"configs": "a.py,b.py", "networks": "cnn"}))
-    assert settings.configs == settings.chosen("c.py") == ["a.py", "b.py"]
+    settings = flags.read_settings(argparse.Namespace(**usual | {"configs": "digits,mnist_cnn", "networks": "cnn"}))
+    assert settings.configs == settings.chosen("c.py") == ["digits", "mnist_cnn"]
     assert settings.networks == ("cnn",)
     assert (tmp_path / "new").is_dir()
     assert timing.Settings([], 1).chosen("digits.py") == [str(ROOT / "configs/digits.py")]

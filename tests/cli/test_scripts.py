@@ -29,7 +29,7 @@ def test_help(name: str) -> None:
     assert result.returncode == 0
     assert not result.stderr
     assert result.stdout.startswith("usage: ")
-    assert len(result.stdout.splitlines()) <= 60
+    assert len(result.stdout.splitlines()) <= 64
 
 
 def test_help_is_quick() -> None:

@@ -51,7 +51,7 @@ def test_models_arguments_are_the_keys_with_the_same_defaults(name: str) -> None
 @pytest.mark.parametrize("name", k.OPTIMIZERS)
 def test_optimizers_take_the_keys(name: str) -> None:
     taken_before = {"learning_rate", "decay_bias_and_norm", "clip_norm", "rate_multipliers"}
-    taken_before |= {"lookahead_steps", "lookahead_decay"}
+    taken_before |= {"layer_decay", "lookahead_steps", "lookahead_decay"}
     assert set(k.OPTIMIZERS[name]) - taken_before == set(defaults(k.OPTIMIZERS[name].load(), ("rate", "mask")))
 
 
