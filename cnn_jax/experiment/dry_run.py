@@ -4,9 +4,9 @@ import ml_collections
 
 from cnn_jax.experiment.compile import steps_per_call
 from cnn_jax.experiment.costs import measure_costs
-from cnn_jax.experiment.fitting import read_start
 from cnn_jax.experiment.out_of_memory import explain_out_of_memory
 from cnn_jax.experiment.setup import build
+from cnn_jax.experiment.warm_start import read_start
 from cnn_jax.runtime.sizes import describe_size
 
 

@@ -25,7 +25,7 @@ from cnn_jax.experiment.out_of_memory import explain_out_of_memory
 from cnn_jax.experiment.probe import check_probe, with_probe
 from cnn_jax.experiment.setup import Experiment, build
 from cnn_jax.experiment.summary import make_summary, write_end
-from cnn_jax.experiment.warm_start import WarmStart, read_init_from, warm_start
+from cnn_jax.experiment.warm_start import WarmStart, read_start, warm_start
 from cnn_jax.runs.checkpoints import Checkpoints, open_checkpoints
 from cnn_jax.runs.directory import (
     check_resolved,
@@ -110,21 +110,6 @@ def fit(
     start = None if begun else read_start(experiment)
     with StopSignals() as stop:
         return _train(experiment, workdir, stop, shutdown, started, profile, start, callbacks)
-
-
-def read_start(experiment: Experiment) -> WarmStart | None:
-    """What `init_from` gives, where it is set; raises InputError where it cannot give it."""
-    config, splits = experiment.config, experiment.splits
-    if config.init_from is None:
-        return None
-    return read_init_from(
-        config.init_from,
-        config.model.name,
-        experiment.model,
-        splits.image_shape,
-        splits.class_names,
-        experiment.normalization,
-    )
 
 
 def _train(
@@ -274,8 +259,7 @@ def _begin(
         return state, loop_state
     state, start = initial_state(experiment), start or read_start(experiment)
     if start is not None:
-        if config.head_init == "linear_probe":
-            start = with_probe(experiment, start)
+        start = with_probe(experiment, start)
         announce("\n".join(start.notes))
         state = warm_start(state, experiment.optimizer, start)
     return state, LoopState()

@@ -42,12 +42,14 @@ def check_probe(experiment: Experiment) -> None:
 
 
 def with_probe(experiment: Experiment, start: WarmStart) -> WarmStart:
-    """The start with the head that a linear probe on the features of its backbone gives.
+    """The start with the head that a linear probe on the features of its backbone gives, where `head_init` wants it.
 
     The features are of the training images as they are, without augmentation; the penalty is chosen on the validation
     split, where there is one. Features are kept in the cache: another training on them begins in seconds.
     """
     config, splits = experiment.config, experiment.splits
+    if config.head_init != "linear_probe":
+        return start
     run = _as_run(experiment, start)
     identity = _identity(run, experiment)
     train, held_out = _features(run, splits.train, f"train-{identity}"), None

@@ -11,6 +11,7 @@ import optax
 from cnn_jax.data.normalize import Normalization
 from cnn_jax.errors import InputError
 from cnn_jax.experiment.published import is_published, read_published, unknown
+from cnn_jax.experiment.setup import Experiment
 from cnn_jax.inference.run import Run, load_run
 from cnn_jax.models import Classifier, variable_shapes
 from cnn_jax.models.parameter_names import parameter_names
@@ -31,6 +32,21 @@ class WarmStart:
 
     variables: dict[str, Any]
     notes: tuple[str, ...]
+
+
+def read_start(experiment: Experiment) -> WarmStart | None:
+    """What `init_from` gives, where it is set; raises InputError where it cannot give it."""
+    config, splits = experiment.config, experiment.splits
+    if config.init_from is None:
+        return None
+    return read_init_from(
+        config.init_from,
+        config.model.name,
+        experiment.model,
+        splits.image_shape,
+        splits.class_names,
+        experiment.normalization,
+    )
 
 
 def read_init_from(

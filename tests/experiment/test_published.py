@@ -11,9 +11,9 @@ import pytest
 
 from cnn_jax.data.normalize import Normalization
 from cnn_jax.experiment import published
-from cnn_jax.experiment.fitting import build, read_start
+from cnn_jax.experiment.fitting import build
 from cnn_jax.experiment.published import normalization_of
-from cnn_jax.experiment.warm_start import WarmStart, read_init_from
+from cnn_jax.experiment.warm_start import WarmStart, read_init_from, read_start
 from cnn_jax.models import make_model, variable_shapes
 from cnn_jax.models.pretrained.catalog import WEIGHTS, PublishedWeights
 from cnn_jax.models.pretrained.exporting import export_safetensors

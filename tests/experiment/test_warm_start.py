@@ -12,8 +12,8 @@ import pytest
 
 from cnn_jax.errors import InputError
 from cnn_jax.experiment.compile import make_evaluation, make_training
-from cnn_jax.experiment.fitting import Experiment, build, fit, initial_state, read_start
-from cnn_jax.experiment.warm_start import WarmStart, read_init_from, warm_start
+from cnn_jax.experiment.fitting import Experiment, build, fit, initial_state
+from cnn_jax.experiment.warm_start import WarmStart, read_init_from, read_start, warm_start
 from cnn_jax.inference.run import load_run
 from cnn_jax.models import make_model
 from cnn_jax.models.parameter_names import parameter_names
@@ -83,7 +83,7 @@ def read(source: Path, **changes: Any) -> WarmStart:
     of_run = {"image_shape": run.image_shape, "class_names": run.class_names, "normalization": run.normalization}
     arguments = of_run | changes
     network = make_model(model, len(arguments["class_names"]))
-    return read_init_from(source, network, **arguments)
+    return read_init_from(source, model["name"], network, **arguments)
 
 
 def test_with_other_classes_the_head_is_new(trained: Path) -> None:

@@ -23,9 +23,10 @@ from cnn_jax.data.feeding.order import epoch_order
 from cnn_jax.data.reading.memory import free_device_bytes
 from cnn_jax.errors import InputError
 from cnn_jax.experiment.costs import compile_with_costs
-from cnn_jax.experiment.fitting import initial_state, read_start
+from cnn_jax.experiment.fitting import initial_state
 from cnn_jax.experiment.out_of_memory import explain_out_of_memory
 from cnn_jax.experiment.setup import Experiment, build
+from cnn_jax.experiment.warm_start import read_start
 from cnn_jax.runtime.sizes import describe_size
 from cnn_jax.tuning.finders.batch_report import BatchFinding, overrides, write
 from cnn_jax.tuning.finders.batch_search import first_size, largest_fitting, pays, recommend, rule_of

@@ -17,10 +17,10 @@ from cnn_jax.cli.progress import progress_bar
 from cnn_jax.config.tree import override, to_json
 from cnn_jax.errors import InputError
 from cnn_jax.experiment.compile import compile_initial_state, make_seeded_training
-from cnn_jax.experiment.fitting import read_start
 from cnn_jax.experiment.out_of_memory import explain_out_of_memory
+from cnn_jax.experiment.probe import check_probe, with_probe
 from cnn_jax.experiment.setup import Experiment, build
-from cnn_jax.experiment.warm_start import warm_start
+from cnn_jax.experiment.warm_start import read_start, warm_start
 from cnn_jax.optimization.optimizers import make_optimizer
 from cnn_jax.optimization.schedules import Schedule
 from cnn_jax.runs.directory import write_json
@@ -147,7 +147,10 @@ def sweep_config(config: ml_collections.ConfigDict, rates: np.ndarray, seeds: in
     experiment = prepare(config, rates)
     sweep = make_sweep(experiment, rates)
     init = compile_initial_state(experiment)
+    check_probe(experiment)
     start = read_start(experiment)
+    if start is not None:
+        start = with_probe(experiment, start)
     losses: dict[int, np.ndarray] = {}
     with progress_bar(seeds * len(rates), "sweeping the learning rate", "step") as bar:
         for seed in range(config.seed, config.seed + seeds):
