@@ -41,7 +41,7 @@ WRONG: dict[str, list[tuple[dict[str, Any], str]]] = {
     "combinations": [
         ({**ONE_OF_TWO, "config.optimizer.momentum": {"value": 0.9}},
          "the optimizer 'adamw' has no 'momentum'; it has name, learning_rate, b1, b2, eps, weight_decay, "
-         "decay_bias_and_norm, clip_norm, rate_multipliers (in the trial config.optimizer.name=adamw, "
+         "decay_bias_and_norm, clip_norm, rate_multipliers, layer_decay (in the trial config.optimizer.name=adamw, "
          "config.optimizer.momentum=0.9)"),
         ({"config.optimizer": {"parameters": {"name": {"values": ["adamw", "sgd"]}, "b1": {"value": 0.9}}}},
          "the optimizer 'sgd' has no 'b1'"),
