@@ -1,6 +1,13 @@
-"""A network that knows ImageNet, fine-tuned on your own folder of images: one folder per class.
+"""A network that knows ImageNet, fine-tuned on your own images: one folder per class.
 
-python scripts/train.py --config=configs/finetune.py --config.data.dir=photos --workdir=runs/photos
+    cnn_jax train --config=finetune --config.data.dir=photos --workdir=runs/photos
+
+It begins with a logistic regression on the network's features (epoch 0; with --config.num_epochs=0 that is all), then
+trains the last stages, where the features of photographs differ. The first ones stay as they are, which saves most of
+the time on a CPU. --config.freeze=None trains all of them.
+
+Another network: --config.model.name=efficientnet_lite0 --config.init_from=efficientnet_lite0
+--config.data.interpolation=bicubic; docs/pretrained.md lists the names.
 """
 
 import ml_collections
@@ -12,16 +19,17 @@ def get_config() -> ml_collections.ConfigDict:
     config = default_config(model="mobilenet_v2", optimizer="adamw", schedule="OneCycleLR")
     config.init_from = "mobilenet_v2"
     config.head_init = "linear_probe"
+    config.freeze = "^(stem|stage[1-3])/"
     config.data.source = "folder"
     config.data.image_size = 224
     config.data.channels = 3
     config.data.center_crop = 0.875
-    config.data.loading = "streamed"  # so that boxes are cut from the whole photograph
     config.data.normalization = "pretrained"
+    config.data.loading = "streamed"  # so that boxes are cut from the whole photograph
+    config.augment = (("random_resized_crop", (0.35, 1.0)), ("flip", 0.5))
     config.optimizer.learning_rate = 3e-4
     config.optimizer.layer_decay = 0.9
     config.optimizer.weight_decay = 0.02
-    config.augment = (("random_resized_crop", (0.35, 1.0)), ("flip", 0.5))
     config.ema_decay = 0.98
     config.batch_size = 32
     config.eval_batch_size = 64
