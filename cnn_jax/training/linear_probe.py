@@ -15,7 +15,7 @@ _STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 _ITERATIONS, _TOLERANCE = 200, 1e-3
 _HELD_OUT = 0.2
 _NEVER = 10.0  # a logit lower by so much
-_LEAST_DEVIATION = 1e-6
+_LEAST_DEVIATION = 0.1  # of the mean one: what is nearly constant here may not be so in training
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,7 +72,9 @@ def fit_linear_probe(
 
 def _standardised(features: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     mean = features.mean(axis=0, dtype=np.float64).astype(np.float32)
-    deviation = np.maximum(features.std(axis=0, dtype=np.float64), _LEAST_DEVIATION).astype(np.float32)
+    deviation = features.std(axis=0, dtype=np.float64)
+    least = max(_LEAST_DEVIATION * deviation.mean(), np.finfo(np.float32).tiny)
+    deviation = np.maximum(deviation, least).astype(np.float32)
     return (features - mean) / deviation, mean, deviation
 
 
