@@ -26,7 +26,9 @@ from tests.support.networks import REPRESENTATIVES, shallow
 QUICK = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
 # The others are made of the blocks of these.
 OTHERS = ("resnet", "mobilenet", "regnet", "alexnet", "vgg", "coatnet")
-KINDS = [*(name for name in REPRESENTATIVES if not name.startswith(OTHERS)), "resnet"]
+_ALL = [*(name for name in REPRESENTATIVES if not name.startswith(OTHERS)), "resnet"]
+SLOW = ("efficientnet", "convnext", "vit")  # which take longest to compile
+KINDS = [pytest.param(name, marks=pytest.mark.slow if name.startswith(SLOW) else ()) for name in _ALL]
 
 
 @pytest.fixture
