@@ -151,11 +151,13 @@ def _write(
 def _draw_overview(
     workdir: Path, run: Run, examples: data.Split, matrix: np.ndarray, evaluation: Evaluation, title: str, path: Path
 ) -> Path:
-    """With a few mistakes, and then the first images that are right."""
+    """With a few mistakes, and then images that are right, of all classes where a split is sorted by them."""
     right = [i for i, row in enumerate(evaluation.predictions) if row["label"] == row["prediction"]]
     columns, rows = overview.grid(run.class_names)
     wrong = evaluation.mistakes[: max(columns, columns * rows - len(right))]
-    drawn = [overview_example(examples, int(i), evaluation.predictions[i]) for i in [*wrong, *right][: columns * rows]]
+    room = columns * rows - len(wrong)
+    spread = [right[i] for i in np.unique(np.linspace(0, len(right) - 1, min(room, len(right))).astype(int))]
+    drawn = [overview_example(examples, int(i), evaluation.predictions[i]) for i in [*wrong, *spread]]
     log = read_rows(workdir / "metrics.jsonl")
     return overview.plot_overview(drawn, log, matrix, run.class_names, title, path)
 
