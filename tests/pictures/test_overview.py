@@ -42,7 +42,7 @@ def test_the_one_in_the_docs_is_such() -> None:
 
 
 def test_mistakes_come_first(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A row of them at most, the surest first; then the first images of the split that are right."""
+    """A row of them at most, the surest first; then images that are right, spread over the split."""
     drawn: list[Any] = []
     monkeypatch.setattr(overview, "plot_overview", lambda *arguments: drawn.extend(arguments) or arguments[-1])
     run = shutil.copytree(trained, tmp_path / "run")
