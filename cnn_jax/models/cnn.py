@@ -7,13 +7,13 @@ import flax.linen as nn
 import jax
 
 from cnn_jax.models.activations import Activation
+from cnn_jax.models.conv_norm_act import conv_norm_act
 from cnn_jax.models.initializers import INITIALIZATIONS, Initialization
 from cnn_jax.models.layers import (
     Classifier,
     Conv,
     Head,
     Pool,
-    conv_norm_act,
     flatten,
     make_norm,
     maybe_remat,
