@@ -108,6 +108,11 @@ KINDS = {
         "purpose (confident learning, Northcutt et al. 2021).",
         "Look at each, the worst first, and correct the label; some are only hard.",
     ),
+    "narrow range": Kind(
+        "warning", "These pictures have more than 8 bits a channel and use a small part of them (as 12 bits in 16 do): "
+        "they are read dark, and few levels are left.",
+        "State the largest value that the camera gives in data.white, as 4095 for 12 bits.",
+    ),
     "very dark": Kind(
         "warning", "There is hardly any light in these pictures, so that a network sees little.",
         "Look whether they show anything; delete them, or expose them anew.",
