@@ -19,7 +19,8 @@ KINDS = {
         "Fetch them again, or delete them.",
     ),
     "class without images": Kind(
-        "error", "These class folders are empty, so that the class cannot be learnt.", "Fill or delete them.",
+        "error", "No picture of these classes can be used, so that they cannot be learnt.",
+        "Add pictures of them, or take the class away: its folder, or its rows in the manifest.",
     ),
     "rows of the manifest": Kind(
         "error", "These rows are incomplete, contradict each other, or name files that are not there; training stops "
@@ -71,7 +72,7 @@ KINDS = {
     "mask beside a picture": Kind(
         "warning", "These files have two gray values and the name of a picture beside them: masks, which would be "
         "trained on as pictures of the class.",
-        "Leave them out with data.exclude, as in data.exclude='*.png', or move them out of the class folders.",
+        "Leave them out: in a folder by data.exclude, as in data.exclude='*.png'; in a manifest by deleting their rows.",
     ),
     "near duplicates with different labels": Kind(
         "warning", "These pictures show nearly the same, but have different labels; one of them may be wrong.",
