@@ -72,7 +72,7 @@ KINDS = {
     "mask beside a picture": Kind(
         "warning", "These files have two gray values and the name of a picture beside them: masks, which would be "
         "trained on as pictures of the class.",
-        "Leave them out: in a folder by data.exclude, as in data.exclude='*.png'; in a manifest by deleting their rows.",
+        "Leave them out: in a folder by data.exclude, as in data.exclude='*.png'; in a manifest by deleting the rows.",
     ),
     "near duplicates with different labels": Kind(
         "warning", "These pictures show nearly the same, but have different labels; one of them may be wrong.",
