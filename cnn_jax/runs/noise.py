@@ -114,6 +114,26 @@ def difference(
     return Difference(one - other, low <= 0 <= high, method)
 
 
+def mean_difference(first: Sequence[float], second: Sequence[float]) -> Difference:
+    """Whether the means of two configs over seeds differ by more than noise: Welch's t test (1947) of their runs.
+
+    Args:
+      first, second: figures of at least two runs each.
+    """
+    from scipy.stats import t
+
+    one, other = spread(first), spread(second)
+    errors = [(found.std or 0) ** 2 / found.runs for found in (one, other)]
+    value = one.mean - other.mean
+    if not sum(errors):
+        return Difference(value, value == 0, "no run differs from the others of its config")
+    freedom = sum(errors) ** 2 / sum(
+        error**2 / (found.runs - 1) for error, found in zip(errors, (one, other), strict=True)
+    )
+    p = 2 * float(t.sf(abs(value) / math.sqrt(sum(errors)), freedom))
+    return Difference(value, p >= 0.05, f"Welch's t test of the means, p = {p:.2g}")
+
+
 def points(share: float) -> str:
     """A difference between two shares: +1.39 points."""
     return f"{100 * share:+.2f} points"

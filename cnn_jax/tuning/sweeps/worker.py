@@ -168,8 +168,10 @@ class Worker:
         with self._store.lock():
             rows = self._store.rows()
             best = best_of(rows, self._sweep.metric.goal)
+            settings = sweep_table.settings_with_seeds(self._sweep, rows)
+            found = {"trials": rows, "best": best, **({"over_seeds": settings} if settings else {})}
             try:
-                write_json(self._folder / "sweep.json", {**self._book, "trials": rows, "best": best})
+                write_json(self._folder / "sweep.json", {**self._book, **found})
             except OSError as error:  # the storage has it all
                 self._say(f"{self._folder / 'sweep.json'}: it cannot be written ({error.strerror})")
         done = self._done(rows)
