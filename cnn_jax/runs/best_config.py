@@ -13,15 +13,17 @@ class Tried(NamedTuple):
       name: for people.
       values: one figure of each run.
       over: in what the runs differ: "seeds", "folds", or both.
+      metric: what the values are.
     """
 
     name: str
     values: tuple[float, ...]
     over: str = "seeds"
+    metric: str = ""
 
     @property
     def spread(self) -> Spread:
-        return spread(self.values, "folds" in self.over)
+        return spread(self.values, "folds" in self.over, self.metric)
 
 
 def ranked(configs: Sequence[Tried], goal: str) -> list[Tried]:

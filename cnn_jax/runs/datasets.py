@@ -52,15 +52,16 @@ class DataSet:
 
 @dataclasses.dataclass(frozen=True)
 class Repeats:
-    """Finished runs of one config, with other seeds or folds; `values` is one figure of each."""
+    """Finished runs of one config, with other seeds or folds; `values` is the metric of each."""
 
     records: Sequence[Record]
     values: tuple[float, ...]
+    metric: str
 
     @property
     def tried(self) -> Tried:
         more = f", +{len(self.records) - 1}" if len(self.records) > 1 else ""
-        return Tried(f"{self.records[0]['run']}{more}", self.values, self.over)
+        return Tried(f"{self.records[0]['run']}{more}", self.values, self.over, self.metric)
 
     @property
     def spread(self) -> Spread:
@@ -96,7 +97,7 @@ def configs_tried(records: Sequence[Record], metric: str) -> list[Repeats]:
             place = tuple(repr(record.get(key)) for key in REPEATED)
             groups.setdefault(_config(record), {}).setdefault(place, record)
     runs = [list(group.values()) for group in groups.values()]
-    return [Repeats(group, tuple(float(record[metric]) for record in group)) for group in runs]
+    return [Repeats(group, tuple(float(record[metric]) for record in group), metric) for group in runs]
 
 
 def repeats(records: Sequence[Record], metric: str) -> list[Repeats]:

@@ -89,8 +89,8 @@ def _best_lines(
     if known:
         lines.append(noise_sentence(known))
     again = repeat_command(best if config is None else config.records[0])
-    whose = "its config" if config is None else "the best config"
-    return [*lines, f"{whose} again:\n{again}"] if again else lines
+    whose = "its" if config is None else "the best" if len(configs_tried(records, _METRIC)) > 1 else "this"
+    return [*lines, f"{whose} config again:\n{again}"] if again else lines
 
 
 def best_sentences(records: Sequence[dict[str, Any]], metric: str, goal: str, best: str) -> list[str]:

@@ -125,6 +125,9 @@ def test_spread_and_noise_are_said(found: tuple[BatchFinding, list[int]], config
     wide = {size: (rate / 2, 2 * rate) for size, rate in found[0].images_per_second.items()}
     text = report(dataclasses.replace(found[0], quartiles=wide), config)
     assert "too noisy to tell: the smallest batch with 95 % of the best throughput is between 8 and 64" in text
+    assert text.splitlines()[-2] == "to train with a batch of 32 all the same, add:"
+    assert quiet.splitlines()[-2] == "to train with a batch of 32, add:"
+    assert f"no larger batch was timed: {found[0].ended}" in quiet
     assert "by the medians 32; a step's time spreads by up to 150%" in text
 
 

@@ -84,7 +84,7 @@ def _settings(sweep: Sweep, rows: Sequence[Mapping[str, Any]]) -> dict[Tried, li
         name = f"trial{'s' * (len(numbers) > 1)} {', '.join(numbers[:_MOST_NUMBERS])}"
         more = len(numbers) - _MOST_NUMBERS
         name += f" and {more} more" if more > 0 else ""
-        found[Tried(name, tuple(row["value"] for row in group))] = group
+        found[Tried(name, tuple(row["value"] for row in group), metric=sweep.metric.name)] = group
     return found
 
 
