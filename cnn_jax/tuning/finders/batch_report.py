@@ -63,9 +63,12 @@ def write(finding: BatchFinding, config: ml_collections.ConfigDict) -> None:
     """Writes the picture and the figures; raises OSError."""
     rates = finding.images_per_second
     known = {size: int(taken) for size, taken in finding.memory.items() if math.isfinite(taken)}
-    plot_batch_sizes(rates, finding.quartiles, known, finding.budget, finding.recommended, finding.picture)
+    plot_batch_sizes(
+        rates, finding.quartiles, known, finding.budget, finding.recommended, finding.picture, is_noisy(finding)
+    )
     content: Mapping[str, Any] = {
         "recommended": finding.recommended,
+        "too_noisy_to_tell": is_noisy(finding),
         "largest": finding.largest,
         "proven": finding.proven,
         "checked_by_a_step": finding.checked,
