@@ -78,7 +78,9 @@ def audit(
     with quiet():
         entries = _measure(source)
         found = find_all(entries, source.class_names, functools.partial(read_again, source.splits, entries))
-        listed = [Finding("class without images", about=source.empty)]
+        lacks = {"folder": "its folder holds no image", "csv": f"no row of {source.name} can be used"}
+        of_class = lacks.get(config.data.source, f"no image of {source.name} can be used")
+        listed = [Finding("class without images", about=tuple(f"{name}: {of_class}" for name in source.empty))]
         listed.append(Finding("rows of the manifest", about=source.skipped))
         series = series_findings(entries, source.groups, config.data.source == "folder")
         listed += [*split_findings(entries, source.class_names), crop_finding(cut_away(entries, config.data))]

@@ -19,7 +19,8 @@ KINDS = {
         "Fetch them again, or delete them.",
     ),
     "class without images": Kind(
-        "error", "These class folders are empty, so that the class cannot be learnt.", "Fill or delete them.",
+        "error", "No picture of these classes can be used, so that they cannot be learnt.",
+        "Add pictures of them, or take the class away: its folder, or its rows in the manifest.",
     ),
     "rows of the manifest": Kind(
         "error", "These rows are incomplete, contradict each other, or name files that are not there; training stops "
@@ -71,7 +72,7 @@ KINDS = {
     "mask beside a picture": Kind(
         "warning", "These files have two gray values and the name of a picture beside them: masks, which would be "
         "trained on as pictures of the class.",
-        "Leave them out with data.exclude, as in data.exclude='*.png', or move them out of the class folders.",
+        "Leave them out: in a folder by data.exclude, as in data.exclude='*.png'; in a manifest by deleting the rows.",
     ),
     "near duplicates with different labels": Kind(
         "warning", "These pictures show nearly the same, but have different labels; one of them may be wrong.",
@@ -107,6 +108,11 @@ KINDS = {
         "warning", "Models that did not see these pictures find their labels as unlikely as ones that were changed on "
         "purpose (confident learning, Northcutt et al. 2021).",
         "Look at each, the worst first, and correct the label; some are only hard.",
+    ),
+    "narrow range": Kind(
+        "warning", "These pictures have more than 8 bits a channel and use a small part of them (as 12 bits in 16 do): "
+        "they are read dark, and few levels are left.",
+        "State the largest value that the camera gives in data.white, as 4095 for 12 bits.",
     ),
     "very dark": Kind(
         "warning", "There is hardly any light in these pictures, so that a network sees little.",

@@ -12,6 +12,7 @@ import numpy as np
 from cnn_jax.audit.checks import KINDS, Kind
 from cnn_jax.audit.duplicates import Group, SecondLook, exact_groups, near_groups
 from cnn_jax.audit.quality import Entry, Record
+from cnn_jax.data.reading.levels import NARROW
 
 # Luma 0..255: the brightest hundredth of a very dark picture, the darkest of a very bright one. Digits on black are
 # not dark, nor is a product on white bright: something in them stands out.
@@ -20,7 +21,6 @@ _DARK, _BRIGHT = 50, 200
 # as the others is not blurred, but of a soft kind: portraits, clouds, X-rays.
 _BLURRED, _OF_THE_MEDIAN = 40, 0.25
 _TINY, _EXTREME_ASPECT = 32, 4.0
-_NARROW = 1 / 8  # of 16 bits: fewer than 32 gray levels are left
 _IMBALANCE, _FEW = 10, 20
 _EIGHT_BIT_MODES = ("1", "L", "P", "RGB", "RGBA", "LA", "PA", "RGBX", "La", "RGBa")
 
@@ -52,6 +52,10 @@ class Finding:
     kind: str
     suspects: tuple[Suspect, ...] = ()
     about: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise KeyError(f"no kind of finding is called {self.kind!r}")
 
     @property
     def of(self) -> Kind:
@@ -90,7 +94,7 @@ def picture_findings(entries: Sequence[Entry]) -> list[Finding]:
         "blank picture": lambda record: "one color" if record.blank and not record.hidden else None,
         "blank as it is read": lambda record: record.hidden or None,
         "narrow range": lambda record: _line(
-            not record.blank and record.range_used < _NARROW, f"uses {record.range_used:.0%} of its range"
+            not record.blank and record.range_used < NARROW, f"uses {record.range_used:.0%} of its range"
         ),
         "very dark": lambda record: _line(_light(record) == "dark", f"99 % of it below {record.bright + 1:.0f} of 255"),
         "very bright": lambda record: _line(

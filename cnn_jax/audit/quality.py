@@ -10,7 +10,7 @@ import numpy as np
 
 from cnn_jax.data.reading.image_dataset import Files, ImageDataset
 from cnn_jax.data.reading.images import examine
-from cnn_jax.data.reading.levels import OF_THE_FORMAT, Levels, UnknownLevels, is_deep
+from cnn_jax.data.reading.levels import NARROW, OF_THE_FORMAT, Levels, UnknownLevels, is_deep
 from cnn_jax.data.reading.scan import contents_or_errors, in_threads
 from cnn_jax.errors import InputError
 
@@ -37,7 +37,7 @@ class Record:
       fault: "" or a kind of finding: empty file, not an image, truncated, unknown range, ..., unreadable.
       reason: what the decoder says of it.
       complaint: what a decoder says of a picture that can be used all the same.
-      range_used: the share of its range that the largest value of a gray picture with more than 8 bits reaches.
+      range_used: the share of its range that the largest value of a picture with more than 8 bits a channel reaches.
       content_digest: of the encoded bytes; b"" where the source holds arrays.
       pixel_digest: of size, mode and pixels, as decoded here: large JPEGs at a half, a quarter or an eighth.
       height, width: of the upright picture.
@@ -174,6 +174,9 @@ def hidden_content(picture: "Image") -> str:
         values = np.asarray(picture)
         low, high = float(values.min()), float(values.max())
         return f"values from {low:g} to {high:g}" if high > low else ""
+    used = picture.info.get("range_used", 1.0)
+    if 0 < used < NARROW:
+        return f"uses {used:.1%} of its range"
     if picture.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in picture.info:
         alpha = np.asarray(picture.convert("RGBA"))[..., 3]
         return "white on transparent" if int(alpha.max()) - int(alpha.min()) > _BLANK_TOLERANCE else ""

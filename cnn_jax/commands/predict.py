@@ -27,8 +27,12 @@ def main(argv: Sequence[str]) -> int:
     if arguments.top < 1:
         parser.error(f"--top={arguments.top}: it must be at least 1")
 
-    from cnn_jax.cli.progress import progress_bar
+    import numpy as np
+
+    from cnn_jax.cli.progress import announce, progress_bar
+    from cnn_jax.data.reading.levels import darkness
     from cnn_jax.inference import load_run
+    from cnn_jax.inference.inputs import levels_of
     from cnn_jax.inference.prediction import list_images, predict_files
     from cnn_jax.inference.tables import open_table, predicted_header, predicted_row
 
@@ -44,6 +48,9 @@ def main(argv: Sequence[str]) -> int:
             if prediction.error is not None:
                 bar.write(f"{programs.own_name()}: {prediction.error}", file=sys.stderr)
     good = [prediction for prediction in predictions if prediction.error is None]
+    dark = darkness(np.array([prediction.range_used for prediction in good]), levels_of(run.config.data))
+    if dark:
+        announce(dark)
     if arguments.json:
         print(json.dumps([p.to_json() for p in predictions], indent=2))
     elif table is not None:

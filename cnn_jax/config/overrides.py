@@ -84,7 +84,7 @@ def _numbers_read(block: Mapping[Any, Any], name: str) -> dict[Any, Any]:
 def _is_text(key: str) -> bool:
     block, _, argument = key.partition(".")
     entries = [KEYS.get(key), *(keys.get(argument) for keys in VARIANTS.get(block, {}).values())]
-    return any(entry is not None and entry.rule.expects.startswith("text") for entry in entries)
+    return any(entry is not None and entry.rule.kind == "text" for entry in entries)
 
 
 def _literal(value: str) -> Any:

@@ -6,7 +6,7 @@ import math
 import numbers
 import re
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, Literal
 
 from cnn_jax.config import expressions
 
@@ -21,12 +21,22 @@ class Refusal(ValueError):
 
 @dataclasses.dataclass(frozen=True)
 class Rule:
-    """`accept` returns the canonical value or raises ValueError; `expects` completes the sentence 'it must be ...'."""
+    """What a value may be.
+
+    Attributes:
+      expects: completes the sentence 'it must be ...'.
+      accept: returns the canonical value or raises ValueError.
+      choices: the names that it may be, where they are few.
+      may_be_none: None is a value, too.
+      kind: what is typed on a command line is the value ("text"), or Python for it ("literal"): a folder may be called
+        2024.
+    """
 
     expects: str
     accept: Callable[[Any], Any]
     choices: tuple[str, ...] = ()
     may_be_none: bool = False
+    kind: Literal["text", "literal"] = "literal"
 
     def __call__(self, value: Any) -> Any:
         if value is None and self.may_be_none:
@@ -62,7 +72,10 @@ def flag() -> Rule:
 
 
 def text() -> Rule:
-    return Rule("text", lambda value: value if isinstance(value, str) and value and "\0" not in value else _refuse())
+    def accept(value: Any) -> str:
+        return value if isinstance(value, str) and value and "\0" not in value else _refuse()
+
+    return Rule("text", accept, kind="text")
 
 
 def integer(least: int, most: int = 2**31 - 1) -> Rule:
@@ -196,7 +209,7 @@ def pattern() -> Rule:
             raise Refusal(f"is no regular expression: {error}") from error
         return value
 
-    return Rule("text that is a regular expression", accept)
+    return Rule("text that is a regular expression", accept, kind="text")
 
 
 def globs() -> Rule:

@@ -12,7 +12,7 @@ from cnn_jax.config.tables import described
 from cnn_jax.data.groups import say_groups
 from cnn_jax.data.reading import cache
 from cnn_jax.data.reading.image_dataset import ImageDataset
-from cnn_jax.data.reading.levels import Levels
+from cnn_jax.data.reading.levels import Levels, darkness
 from cnn_jax.data.reading.memory import bytes_at_hand
 from cnn_jax.data.reading.scan import ScanResult, pixel_statistics, scan
 from cnn_jax.data.reading.unusable import report_unusable
@@ -148,10 +148,14 @@ def _scan_splits(source: Source, data: Any, keep: bool) -> dict[str, ScanResult]
     # Which pictures are bad depends on what they are held against.
     key = "-".join([family, source.fingerprint, *(f"own_{name}" for name in source.read_off)])
     verb = "decoding" if keep else "checking"
-    return {
+    scans = {
         split: scan(pictures, f"{key}-{split}", f"{verb} {source.name} {split}", keep, source.read_off)
         for split, pictures in source.splits.items()
     }
+    dark = darkness(np.concatenate([found.ranges_used for found in scans.values()]), levels)
+    if dark:
+        announce(f"{source.name}: {dark}")
+    return scans
 
 
 def _say_what_changed(family: str, source: Source) -> None:

@@ -6,10 +6,12 @@ from typing import Any
 
 import numpy as np
 
+from cnn_jax.cli.progress import announce
 from cnn_jax.data.labels import as_labels, number_labels
 from cnn_jax.data.reading.as_uint8 import as_uint8, check_channels, range_of
-from cnn_jax.data.reading.images import decode, fit_image, quiet, read_file
-from cnn_jax.data.reading.levels import Levels, to_8_bit
+from cnn_jax.data.reading.deep_color import cannot_be_scaled, is_halved
+from cnn_jax.data.reading.images import Decoded, decode_with_range, fit_image, quiet, read_file
+from cnn_jax.data.reading.levels import Levels, darkness, to_8_bit
 from cnn_jax.errors import InputError, shown
 
 Shape = tuple[int, int, int]
@@ -28,13 +30,27 @@ def read_inputs(inputs: Any, image_shape: Shape, data: Any) -> np.ndarray:
     Raises:
       InputError: something is not of this form, or a file cannot be read; the line names it.
     """
-    if not isinstance(inputs, list | tuple):
-        with quiet():
-            return _read(inputs, "images", image_shape, data)
-    if not inputs:
+    several = isinstance(inputs, list | tuple)
+    if several and not inputs:
         raise InputError("there are no images: the list is empty")
+    ranges_used: list[float] = []
     with quiet():
-        return np.concatenate([_read(one, f"image {i}", image_shape, data) for i, one in enumerate(inputs)])
+        named = [(one, f"image {i}") for i, one in enumerate(inputs)] if several else [(inputs, "images")]
+        read = np.concatenate([_read(one, name, image_shape, data, ranges_used) for one, name in named])
+    dark = darkness(np.array(ranges_used), levels_of(data))
+    if dark:
+        announce(dark)
+    return read
+
+
+def read_file_as(path: str | Path, image_shape: Shape, data: Any) -> Decoded:
+    """The image in a file; the arguments and errors are those of `read_inputs`."""
+    with quiet():
+        return _decode(read_file(path), shown(str(path)), image_shape, data)
+
+
+def levels_of(data: Any) -> Levels:
+    return Levels(data.black, data.white)
 
 
 def check_images(images: Any, image_shape: Shape, value_range: tuple[float, float] | None) -> np.ndarray:
@@ -58,12 +74,14 @@ def check_images(images: Any, image_shape: Shape, value_range: tuple[float, floa
     return array
 
 
-def _read(value: Any, name: str, image_shape: Shape, data: Any) -> np.ndarray:
-    """One or several images, uint8 [n, H, W, C]."""
+def _read(value: Any, name: str, image_shape: Shape, data: Any, ranges_used: list[float]) -> np.ndarray:
+    """One or several images, uint8 [n, H, W, C]; of a file, what share of its range it uses is added to the list."""
     if isinstance(value, str | Path):
-        return _decode(read_file(value), shown(str(value)), image_shape, data)
+        value, name = read_file(value), shown(str(value))
     if isinstance(value, bytes | bytearray | memoryview):
-        return _decode(bytes(value), name, image_shape, data)
+        image, used = _decode(bytes(value), name, image_shape, data)
+        ranges_used.append(used)
+        return image[None]
     if type(value).__module__.partition(".")[0] == "PIL":
         return _fit(_upright(value, name, data), image_shape, data)[None]
     return _read_array(value, name, image_shape, data)
@@ -92,17 +110,19 @@ def _upright(image: Any, name: str, data: Any) -> Any:
     from PIL import ImageOps
 
     try:
-        return to_8_bit(ImageOps.exif_transpose(image), Levels(data.black, data.white))
+        if is_halved(image) and levels_of(data).are_stated:
+            raise cannot_be_scaled(levels_of(data))
+        return to_8_bit(ImageOps.exif_transpose(image), levels_of(data))
     except Exception as error:  # a lazily opened file may be broken
         reason = " ".join(str(error).split()) or type(error).__name__
         raise InputError(f"{name}: this image cannot be read: {reason}") from error
 
 
-def _decode(content: bytes, name: str, image_shape: Shape, data: Any) -> np.ndarray:
-    levels = Levels(data.black, data.white)
-    return decode(
-        content, name, image_shape, data.resize, data.center_crop, levels=levels, interpolation=data.interpolation
-    )[None]
+def _decode(content: bytes, name: str, image_shape: Shape, data: Any) -> Decoded:
+    return decode_with_range(
+        content, name, image_shape, data.resize, data.center_crop, levels=levels_of(data),
+        interpolation=data.interpolation,
+    )  # fmt: skip
 
 
 def _fit(image: Any, image_shape: Shape, data: Any) -> np.ndarray:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from cnn_jax.data.reading.images import Decoded
 from cnn_jax.data.sources.folder import files_below
 from cnn_jax.errors import InputError, shown
 from cnn_jax.inference.metrics import softmax
@@ -17,11 +18,15 @@ from cnn_jax.inference.run import Run
 
 @dataclasses.dataclass(frozen=True)
 class Prediction:
-    """The classes of one image, the likeliest first; or the error that kept it from being read."""
+    """The classes of one image, the likeliest first; or the error that kept it from being read.
+
+    `range_used` is the share of its range that its largest value reaches; 1 with 8 bits a channel and fewer.
+    """
 
     image: str
     classes: tuple[tuple[str, float], ...] = ()
     error: str | None = None
+    range_used: float = 1.0
 
     def to_json(self) -> dict[str, Any]:
         """`{"image", "classes": [{"class", "probability"}], "error"}`; the error is None, or there are no classes."""
@@ -33,22 +38,24 @@ def predict_files(run: Run, paths: Sequence[str | Path], top: int) -> Iterator[P
     """One prediction per path, in order; images are read and predicted a batch at a time."""
     for start in range(0, len(paths), run.config.eval_batch_size):
         part = paths[start : start + run.config.eval_batch_size]
-        readable: list[np.ndarray] = []
+        readable: list[Decoded] = []
         errors: dict[int, str] = {}
         for i, path in enumerate(part):
             try:
-                readable.append(run.read(path))
+                readable.append(run.decode(path))
             except InputError as error:
                 errors[i] = str(error)
         rows: list[list[tuple[str, float]]] = []
         if readable:
-            rows = Predictions(softmax(run.logits(np.stack(readable))), run.class_names).top(top)
-        predictions = iter(rows)
+            images = np.stack([decoded.image for decoded in readable])
+            rows = Predictions(softmax(run.logits(images)), run.class_names).top(top)
+        predictions = zip(rows, readable, strict=True)
         for i, path in enumerate(part):
             if i in errors:
                 yield Prediction(str(path), error=errors[i])
             else:
-                yield Prediction(str(path), tuple(next(predictions)))
+                classes, decoded = next(predictions)
+                yield Prediction(str(path), tuple(classes), range_used=decoded.range_used)
 
 
 def list_images(paths: Sequence[str]) -> list[str]:

@@ -18,9 +18,10 @@ from cnn_jax.data.feeding.batches import padded_batches
 from cnn_jax.data.normalize import Normalization, normalize
 from cnn_jax.data.reading.as_uint8 import range_of
 from cnn_jax.data.reading.image_dataset import ImageDataset
+from cnn_jax.data.reading.images import Decoded
 from cnn_jax.data.splits import Examples, Split
 from cnn_jax.errors import InputError, reason_of, shown
-from cnn_jax.inference.inputs import check_images, label_numbers, read_inputs
+from cnn_jax.inference.inputs import check_images, label_numbers, read_file_as, read_inputs
 from cnn_jax.inference.metrics import measure, softmax
 from cnn_jax.inference.predictions import Predictions
 from cnn_jax.inference.tta import EVAL_TTA, with_tta
@@ -128,8 +129,11 @@ class Run:
 
     def read(self, path: str | Path) -> np.ndarray:
         """The image in a file as this model takes it: uint8 [H, W, C]. Raises InputError where it cannot be read."""
-        image: np.ndarray = read_inputs(path, self.image_shape, self.config.data)[0]
-        return image
+        return self.decode(path).image
+
+    def decode(self, path: str | Path) -> Decoded:
+        """As `read`, with what share of its range the picture uses."""
+        return read_file_as(path, self.image_shape, self.config.data)
 
     @functools.cached_property
     def compiled_embed(self) -> Apply:

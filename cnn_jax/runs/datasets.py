@@ -1,18 +1,20 @@
 """Runs by the data they were trained on: only figures of the same data can be compared."""
 
 import dataclasses
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from cnn_jax.runs.best_config import Tried, ranked
 from cnn_jax.runs.comparison import best_run, config_keys, differing_keys
 from cnn_jax.runs.directory import MAY_CHANGE
-from cnn_jax.runs.noise import Difference, Spread, difference, spread
+from cnn_jax.runs.noise import Difference, Spread, difference
 
 Record = dict[str, Any]
 
 # Runs that differ in these alone are one config, tried several times.
-_REPEATED = ("seed", "data.fold")
+REPEATED = ("seed", "data.fold")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,21 +47,31 @@ class DataSet:
     @property
     def is_search(self) -> bool:
         """Whether several configs were tried on these data: their test figures would choose among them."""
-        return bool([key for key in differing_keys(self.records) if key not in (*_REPEATED, *MAY_CHANGE)])
+        return bool([key for key in differing_keys(self.records) if key not in (*REPEATED, *MAY_CHANGE)])
 
 
 @dataclasses.dataclass(frozen=True)
 class Repeats:
-    """Finished runs of one config, with other seeds or folds."""
+    """Finished runs of one config, with other seeds or folds; `values` is the metric of each."""
 
     records: Sequence[Record]
-    spread: Spread
+    values: tuple[float, ...]
+    metric: str
+
+    @property
+    def tried(self) -> Tried:
+        more = f", +{len(self.records) - 1}" if len(self.records) > 1 else ""
+        return Tried(f"{self.records[0]['run']}{more}", self.values, self.over, self.metric)
+
+    @property
+    def spread(self) -> Spread:
+        return self.tried.spread
 
     @property
     def over(self) -> str:
         """'seeds', 'folds', or both."""
         return " and ".join(
-            f"{name.rpartition('.')[2]}s" for name in _REPEATED if len({r.get(name) for r in self.records}) > 1
+            f"{name.rpartition('.')[2]}s" for name in REPEATED if len({r.get(name) for r in self.records}) > 1
         )
 
 
@@ -75,15 +87,31 @@ def by_data_set(records: Sequence[Record]) -> list[DataSet]:
     return sorted(found, key=lambda one: (one.fingerprint is None, -len(one.records)))
 
 
-def repeats(records: Sequence[Record], metric: str) -> list[Repeats]:
-    """Configs of which at least two finished runs differ in their seed or fold alone, as they come in the records."""
+def configs_tried(records: Sequence[Record], metric: str) -> list[Repeats]:
+    """Every config of a finished run, with its runs that differ in seed or fold alone, as they come in the records."""
     groups: dict[str, dict[tuple[Any, ...], Record]] = {}
     for record in records:
-        if record["status"] == "finished" and isinstance(record.get(metric), int | float) and config_keys(record):
-            place = tuple(repr(record.get(key)) for key in _REPEATED)
+        value = record.get(metric)
+        able = record["status"] == "finished" and isinstance(value, int | float) and math.isfinite(value)
+        if able and config_keys(record):
+            place = tuple(repr(record.get(key)) for key in REPEATED)
             groups.setdefault(_config(record), {}).setdefault(place, record)
-    several = [list(group.values()) for group in groups.values() if len(group) > 1]
-    return [Repeats(group, _spread(group, metric)) for group in several]
+    runs = [list(group.values()) for group in groups.values()]
+    return [Repeats(group, tuple(float(record[metric]) for record in group), metric) for group in runs]
+
+
+def repeats(records: Sequence[Record], metric: str) -> list[Repeats]:
+    """Those of `configs_tried` with two runs and more."""
+    return [one for one in configs_tried(records, metric) if len(one.records) > 1]
+
+
+def best_config(records: Sequence[Record], metric: str, goal: str) -> Repeats | None:
+    """The config with the best mean; None where none was tried with several seeds or folds."""
+    found = configs_tried(records, metric)
+    if all(len(one.records) == 1 for one in found):
+        return None
+    by_tried = {one.tried: one for one in found}
+    return by_tried[ranked(list(by_tried), goal)[0]]
 
 
 def against_best(
@@ -105,13 +133,8 @@ def _range(numbers: Sequence[int]) -> str:
     return f"{numbers[0]:,}" if len(numbers) == 1 else f"{numbers[0]:,} to {numbers[-1]:,}"
 
 
-def _spread(records: Sequence[Mapping[str, Any]], metric: str) -> Spread:
-    folds = len({record.get("data.fold") for record in records}) > 1
-    return spread([float(record[metric]) for record in records], folds)
-
-
 def _config(record: Mapping[str, Any]) -> str:
     """The same text for runs of one config."""
-    left_out = (*_REPEATED, *MAY_CHANGE)
+    left_out = (*REPEATED, *MAY_CHANGE)
     kept = [(key, repr(value)) for key, value in config_keys(record).items() if key not in left_out]
     return repr(sorted((key, value) for key, value in kept if not key.startswith("tracking.")))

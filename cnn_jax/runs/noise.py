@@ -63,7 +63,7 @@ def images_of(record: Mapping[str, Any], metric: str) -> int | None:
     return count if known else None
 
 
-def spread(values: Sequence[float], folds: bool = False) -> Spread:
+def spread(values: Sequence[float], folds: bool = False, metric: str = "") -> Spread:
     """Mean, sample standard deviation and the 95 % interval of the mean, by Student's t with n - 1 degrees of freedom.
 
     Folds share most of their training images, so that their figures vary less than those of independent runs: their
@@ -73,6 +73,7 @@ def spread(values: Sequence[float], folds: bool = False) -> Spread:
     Args:
       values: of at least one run.
       folds: whether they are the folds of one division.
+      metric: what they are; the interval of an accuracy, which is a share, ends at 0 and 1.
     """
     count, mean = len(values), math.fsum(values) / len(values)
     if count == 1:
@@ -82,7 +83,10 @@ def spread(values: Sequence[float], folds: bool = False) -> Spread:
     std = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (count - 1))
     error = std * math.sqrt(1 / count + (1 / (count - 1) if folds else 0))
     half = float(t.ppf(0.975, count - 1)) * error
-    return Spread(count, mean, std, (mean - half, mean + half))
+    low, high = mean - half, mean + half
+    if metric.endswith("accuracy"):
+        low, high = max(low, 0.0), min(high, 1.0)
+    return Spread(count, mean, std, (low, high))
 
 
 def difference(
@@ -112,6 +116,26 @@ def difference(
     high = one - other + math.hypot(high1 - one, other - low2)
     method = f"unpaired, 95 % interval {points(low)} to {points(high)}"
     return Difference(one - other, low <= 0 <= high, method)
+
+
+def mean_difference(first: Sequence[float], second: Sequence[float]) -> Difference:
+    """Whether the means of two configs over seeds differ by more than noise: Welch's t test (1947) of their runs.
+
+    Args:
+      first, second: figures of at least two runs each.
+    """
+    from scipy.stats import t
+
+    one, other = spread(first), spread(second)
+    errors = [(found.std or 0) ** 2 / found.runs for found in (one, other)]
+    value = one.mean - other.mean
+    if not sum(errors):
+        return Difference(value, value == 0, "no run differs from the others of its config")
+    freedom = sum(errors) ** 2 / sum(
+        error**2 / (found.runs - 1) for error, found in zip(errors, (one, other), strict=True)
+    )
+    p = 2 * float(t.sf(abs(value) / math.sqrt(sum(errors)), freedom))
+    return Difference(value, p >= 0.05, f"Welch's t test of the means, p = {p:.2g}")
 
 
 def points(share: float) -> str:

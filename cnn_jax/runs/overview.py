@@ -6,8 +6,9 @@ from typing import Any
 
 from cnn_jax.config.rules import did_you_mean
 from cnn_jax.errors import InputError
+from cnn_jax.runs.best_config import describe_best
 from cnn_jax.runs.comparison import differing_keys, is_test_figure, repeat_command
-from cnn_jax.runs.datasets import DataSet, against_best, by_data_set, repeats
+from cnn_jax.runs.datasets import DataSet, against_best, best_config, by_data_set, configs_tried, repeats
 from cnn_jax.runs.noise import Difference, difference, interval_of, points
 from cnn_jax.runs.tables import Record, columns_of, comparison, table
 
@@ -36,14 +37,15 @@ def _part(data: DataSet, columns: list[str] | None, width: int, show_test: bool,
     hide = data.is_search and not show_test
     best, differences = against_best(data, _METRIC, folder=folder)
     best_name = None if best is None else best["run"]
-    rows = [record | derived(record, _METRIC, best_name, differences) for record in data.records]
+    several = best_config(data.records, _METRIC, "maximize") is not None
+    rows = [record | derived(record, _METRIC, best_name, differences, several) for record in data.records]
     lines = [data.title, table(rows, columns or _columns(rows, hide), width)]
     if hide and columns is None and any(is_test_figure(name) for record in rows for name in record):
         lines.append(f"several configs were tried on these data, so that test figures are hidden: choose by {_METRIC}; "
                      f"--test shows them")  # fmt: skip
     lines += repeats_lines(data.records, _METRIC, width)
     if best is not None:
-        lines += ["", *_best_lines(best, differences)]
+        lines += ["", *_best_lines(data.records, best, differences)]
     return "\n".join(lines)
 
 
@@ -56,15 +58,18 @@ def _columns(rows: Sequence[Record], hide_test: bool) -> list[str]:
 
 
 def derived(
-    record: Record, metric: str, best: str | None, differences: Mapping[str, Difference | None]
+    record: Record, metric: str, best: str | None, differences: Mapping[str, Difference | None], several: bool
 ) -> dict[str, str | None]:
-    """The columns that say what a figure is worth: its interval, and whether it differs from the best one."""
+    """The columns that say what a figure is worth: its interval, and whether it differs from the best one.
+
+    `several` says that configs were tried with several seeds: then the best run is no more than the luckiest.
+    """
     interval = interval_of(record, metric)
     said = differences.get(record["run"])
     verdict = None if said is None else "within noise" if said.is_noise else "worse"
     return {
         _INTERVAL: None if interval is None else percent(interval),
-        _VERDICT: "best" if record["run"] == best and differences else verdict,
+        _VERDICT: ("luckiest" if several else "best") if record["run"] == best and differences else verdict,
     }
 
 
@@ -73,15 +78,27 @@ def percent(interval: tuple[float, float]) -> str:
     return f"{100 * interval[0]:.1f} to {100 * interval[1]:.1f} %"
 
 
-def _best_lines(best: Record, differences: dict[str, Difference | None]) -> list[str]:
+def _best_lines(
+    records: Sequence[dict[str, Any]], best: Record, differences: dict[str, Difference | None]
+) -> list[str]:
     interval = interval_of(best, _METRIC)
     known = [one for one in differences.values() if one is not None]
     said = "" if interval is None else f", {best[_METRIC]:.2%} (95 % interval {percent(interval)})"
-    lines = [f"best {_METRIC}: {best['run']}{said}"]
+    config = best_config(records, _METRIC, "maximize")
+    lines = best_sentences(records, _METRIC, "maximize", f"{best['run']}{said}")
     if known:
         lines.append(noise_sentence(known))
-    again = repeat_command(best)
-    return [*lines, f"its config again:\n{again}"] if again else lines
+    again = repeat_command(best if config is None else config.records[0])
+    whose = "its" if config is None else "the best" if len(configs_tried(records, _METRIC)) > 1 else "this"
+    return [*lines, f"{whose} config again:\n{again}"] if again else lines
+
+
+def best_sentences(records: Sequence[dict[str, Any]], metric: str, goal: str, best: str) -> list[str]:
+    """Which config is the best, by its mean where configs were tried with several seeds; `best` is the best run."""
+    found = [one.tried for one in configs_tried(records, metric)]
+    if all(len(one.values) == 1 for one in found):
+        return [f"best {metric}: {best}"]
+    return describe_best(found, metric, goal, best)
 
 
 def noise_sentence(known: Sequence[Difference]) -> str:

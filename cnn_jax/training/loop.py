@@ -11,8 +11,9 @@ import numpy as np
 from cnn_jax.cli.progress import progress_bar, stamped, stream
 from cnn_jax.cli.signals import Shutdown
 from cnn_jax.distributed import hosts
-from cnn_jax.errors import InputError, Interrupted, NonFiniteError
+from cnn_jax.errors import Interrupted, NonFiniteError
 from cnn_jax.training.checkpointing import Checkpointer, CheckpointSchedule, check_finite
+from cnn_jax.training.data_errors import is_of_the_data, saved_error
 from cnn_jax.training.loop_state import LoopState, close_epoch, is_finished
 from cnn_jax.training.metrics import add, finalize
 from cnn_jax.training.program import EpochEnd, LoopConfig, Program
@@ -43,7 +44,7 @@ class Trainer:
         self._checkpointer, self._schedule = checkpointer, CheckpointSchedule(config)
         self._requests, self._shutdown = requests, shutdown or Shutdown()
         self._step_timer = _StepTimer()
-        self._input_error: InputError | None = None
+        self._data_error: Exception | None = None
 
     @property
     def step(self) -> int:
@@ -55,6 +56,7 @@ class Trainer:
         Raises:
           Interrupted: a signal came; everything up to that step is saved.
           InputError: an image cannot be read any more; likewise, unless there are several hosts.
+          Exception: whatever a data source of the user's own raises; likewise, with a note of the batch and the epoch.
           NonFiniteError: the loss of a step or of an evaluation, or a gradient, is not finite; checkpoints stay as they
             were.
           SaveError: the run cannot be saved, three times in a row or at its end; older checkpoints stay as they were.
@@ -81,8 +83,8 @@ class Trainer:
         if self._program.evaluate is not None:
             try:
                 figures = self._program.evaluate(self.state.variables, self._fetch_or_stop)
-            except InputError as error:
-                self._raise_saved(error)
+            except Exception as error:
+                self._raise_saved(error, "in the evaluation before the first epoch")
             check_finite(figures["loss"], "the validation loss", 0, self.state, self._program.learning_rate)
             self._log(0, {"epoch": 0, "split": "validation", **figures})
             self._bar.write(stamped(_line(0, config, {"validation": figures})), file=stream())
@@ -146,8 +148,10 @@ class Trainer:
         while step < end and self._requests.agreed is Request.NONE and self._requests.stop_signal is None:
             try:
                 batches, steps = next(self._calls)
-            except InputError as error:
-                self._input_error = error
+            except Exception as error:
+                if not is_of_the_data(error):
+                    raise
+                self._data_error = error
                 return
             with self._step_timer.dispatch(steps):
                 self.state, sums = self._program.train_step(self.state, batches)
@@ -170,8 +174,8 @@ class Trainer:
                 if program.evaluate is not None and variables is not None:
                     metrics[split] = program.evaluate(variables, self._fetch_or_stop)
                     check_finite(metrics[split]["loss"], "the validation loss", step, state, program.learning_rate)
-        except InputError as error:
-            self._raise_saved(error)
+        except Exception as error:
+            self._raise_saved(error, f"in the evaluation after epoch {epoch}")
         self.loop_state.averaged_weights = averaging.kind if averaged is not None else None
         return state, metrics
 
@@ -199,14 +203,17 @@ class Trainer:
             self._finish()
             where = f"step {self.step} of {self._config.total_steps}"
             raise Interrupted(f"stopped at {where}; everything is saved", number)
-        if self._input_error is not None:
-            self._raise_saved(self._input_error)
+        if self._data_error is not None:
+            epoch, batch = divmod(self.step, self._config.steps_per_epoch)
+            where = f"while batch {batch + 1} of {self._config.steps_per_epoch} of epoch {epoch + 1} was read"
+            self._raise_saved(self._data_error, where)
 
-    def _raise_saved(self, error: InputError) -> NoReturn:
-        if hosts.count() > 1:
-            raise error  # the other hosts are in the middle of a step: they would not come to save with this one
+    def _raise_saved(self, error: Exception, where: str) -> NoReturn:
+        # Other hosts are in the middle of a step: they would not come to save with this one.
+        if hosts.count() > 1 or not is_of_the_data(error):
+            raise error
         self._finish()
-        raise InputError(f"{error}; everything up to step {self.step} is saved")
+        raise saved_error(error, where, self.step)
 
     def _save(self) -> None:
         self._requests.saved()

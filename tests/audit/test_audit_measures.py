@@ -142,8 +142,21 @@ def test_empty_classes_are_errors(tmp_path: Path) -> None:
     (tmp_path / "set/nothing").mkdir()
     result = audit(tiny_config(data__source="folder", data__dir=str(tmp_path / "set")), tmp_path / "out")
     assert result.report["findings"][0]["kind"] == "class without images"
+    assert result.report["findings"][0]["about"] == ["nothing: its folder holds no image"]
     assert result.counts()["error"] == (1, 1)
-    assert "nothing" in result.page.read_text()
+    assert "nothing: its folder" in result.page.read_text()
+
+
+def test_empty_classes_of_a_manifest(tmp_path: Path) -> None:
+    """The manifest is named, and nothing is said of folders that play no part."""
+    for i in range(4):
+        (tmp_path / f"{i}.jpg").write_bytes(encoded(photograph(i)))
+    rows = "".join(f"{i}.jpg,{'ab'[i % 2]}\n" for i in range(4))
+    (tmp_path / "list.csv").write_text(f"path,label\n{rows}gone.jpg,nothing\n")
+    result = audit(tiny_config(data__source="csv", data__dir=str(tmp_path / "list.csv")), tmp_path / "out")
+    first = result.report["findings"][0]
+    assert (first["kind"], first["about"]) == ("class without images", ["nothing: no row of list.csv can be used"])
+    assert "its rows in the manifest" in first["what_to_do"]
 
 
 def test_manifest(tmp_path: Path) -> None:

@@ -1,6 +1,5 @@
 """The config tree: defaults, overrides, files, and one clear line for every mistake."""
 
-import contextlib
 import inspect
 import subprocess
 import sys
@@ -8,8 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from cnn_jax import ops
 from cnn_jax.config import keys as k
@@ -231,29 +228,6 @@ def test_a_dict_is_merged_key_by_key() -> None:
     assert config.optimizer.learning_rate == 0.2
     assert config.optimizer.nesterov is True
     assert config.optimizer.momentum == 0.9
-
-
-@pytest.mark.parametrize(
-    ("text", "value"),
-    [("3", 3), ("1e-3", 1e-3), ("(32, 64)", (32, 64)), ("true", True), ("False", False), ("None", None),
-     ("adam", "adam"), ("[1, 2]", [1, 2])],
-)  # fmt: skip
-def test_values_from_flags(text: str, value: Any) -> None:
-    assert parse_overrides([("x", text)]) == [("x", value)]
-
-
-def test_a_folder_may_have_a_number_for_a_name() -> None:
-    assert parse_overrides([("data.dir", "2024"), ("data.dir", "None")]) == [("data.dir", "2024"), ("data.dir", None)]
-
-
-@settings(deadline=None)
-@given(st.text(max_size=30))
-def test_no_text_breaks_the_parser(text: str) -> None:
-    config = c.default_config()
-    for key in ("optimizer.learning_rate", "model.filters", "augment", "data.dir", text):
-        with contextlib.suppress(InputError):
-            changed = c.override(config, parse_overrides([(key, text)]))
-            assert c.validate(changed).to_dict() == changed.to_dict()
 
 
 IMPORT = "from cnn_jax.config import default_config\n"

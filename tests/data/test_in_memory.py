@@ -1,6 +1,8 @@
 """Images and labels of a Python program as a source of data."""
 
 import itertools
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +13,7 @@ from cnn_jax import data as data_module
 from cnn_jax.config import default_config, override
 from cnn_jax.data import Source, source_in_memory
 from cnn_jax.errors import InputError
+from cnn_jax.experiment import fit
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (12, 5, 6, 3), np.uint8)
 LABELS = np.arange(12) % 3
@@ -71,6 +74,23 @@ def test_endless_batches_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
         source(itertools.repeat((IMAGES, LABELS)))
 
 
+def test_an_error_of_the_caller_keeps_its_own(tmp_path: Path) -> None:
+    """It is raised as it is, with a note of its place, and nothing is written."""
+
+    class Flaky:
+        def __iter__(self) -> Iterator[Any]:
+            yield from [(IMAGES, LABELS)] * 3
+            raise ConnectionError("the store is gone")
+
+    for given, words in (({"data": Flaky()}, "train"), ({"data": (IMAGES, LABELS), "test": Flaky()}, "test")):
+        with pytest.raises(ConnectionError, match="the store is gone") as caught:
+            fit(default_config(), tmp_path / "run", **given)
+        assert caught.value.__notes__[0].startswith(f"{words}: this came in place of batch 3 (the first one is 0).")
+        assert str(caught.value) == "the store is gone"
+        assert caught.traceback[-1].name == "__iter__"
+    assert not list(tmp_path.iterdir())
+
+
 def test_loading_copies_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """Images of their final size are taken as they are: no file of the cache, the same statistics as from one."""
     found = source((IMAGES, LABELS))
@@ -109,6 +129,8 @@ def test_loading_copies_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
         ((IMAGES, LABELS), {"class_names": ["a", "a", "b"]}, "must differ"),
         ((IMAGES, TEXTS), {"test": (IMAGES[:2], ["cat", "cow"])}, "test labels: cow: not among the training labels"),
         ([(IMAGES, LABELS), (IMAGES[:, :4], LABELS)], {}, r"train batch 1: its images are \[4, 6, 3\]"),
+        ([(IMAGES, LABELS), (IMAGES, TEXTS)], {}, "train batch 1: its labels are texts, those before numbers"),
+        ([(IMAGES, LABELS), (IMAGES, LABELS), IMAGES], {}, "train batch 2: it is a ndarray of 12"),
     ],
 )
 def test_source_in_memory_refuses(train: Any, more: Any, words: str) -> None:

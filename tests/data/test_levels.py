@@ -2,7 +2,6 @@
 
 from pathlib import Path
 from typing import Any
-from zlib import compress, crc32
 
 import numpy as np
 import pytest
@@ -101,21 +100,6 @@ def tiff_of_12_bits(values: np.ndarray) -> bytes:
     )
     start = b"II*\0" + np.array([8 + len(data)], "<u4").tobytes()
     return start + data + np.array([len(tags)], "<u2").tobytes() + entries + bytes(4)
-
-
-def test_color_of_16_bits_keeps_too_few(tmp_path: Path) -> None:
-    """Pillow keeps the upper 8 bits of each channel, of which 12 bits would leave 4."""
-
-    def chunk(kind: bytes, content: bytes) -> bytes:
-        body = kind + content
-        return len(content).to_bytes(4, "big") + body + crc32(body).to_bytes(4, "big")
-
-    rows = b"".join(b"\0" + np.repeat(row, 3).astype(">u2").tobytes() for row in np.rint(RAMP * 65535))
-    header = (8).to_bytes(4, "big") * 2 + b"\x10\x02\0\0\0"
-    png = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", compress(rows)) + chunk(b"IEND", b"")
-    (tmp_path / "it.png").write_bytes(png)
-    assert np.abs(np.asarray(read_image(tmp_path / "it.png"), int)[..., 0] - AS_8_BIT).max() <= 1
-    assert "16 bits a channel in color" in refusal(read_image, tmp_path / "it.png", Levels(white=4095))
 
 
 def test_transparent_16_bits_are_white(tmp_path: Path) -> None:

@@ -1,5 +1,8 @@
 """`fit` on arrays and folders that a program gives, with callbacks; and what `load_run` makes of such a run."""
 
+import re
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +12,14 @@ import pytest
 from PIL import Image
 
 import cnn_jax
+from cnn_jax.config import override
+from cnn_jax.data.reading.image_dataset import Files
 from cnn_jax.errors import InputError
-from cnn_jax.experiment import EpochEnd, fit
+from cnn_jax.experiment import EpochEnd, build, fit
 from cnn_jax.experiment.ending import describe_end
 from cnn_jax.inference import load_run
 from cnn_jax.runs.directory import read_run_file
+from tests.support.runs import assert_same_run
 
 TRAIN = np.random.default_rng(0).integers(0, 100, (60, 4, 4), np.uint8)
 LABELS = np.array(["dark", "bright"])[np.arange(60) % 2]
@@ -101,10 +107,52 @@ def test_an_error_of_a_callback_loses_nothing(tmp_path: Path) -> None:
     assert len(load_run(tmp_path / "run").history.query("split == 'train'")) == 3
 
 
-def test_data_may_be_a_folder(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("split", "note"),
+    [
+        ("train", r"while batch (\d) of 5 of epoch (\d) was read. Everything up to step (\d+) is saved"),
+        ("validation", r"in the evaluation (after) epoch (\d). Everything up to step (\d+) is saved"),
+    ],
+)
+def test_an_error_of_a_source_loses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, split: str, note: str
+) -> None:
+    """What a reader of the user's own raises in an epoch comes with a note of its place, and the same call resumes."""
+    save_photos(tmp_path / "photos")
+    keys = {"data.loading": "streamed", "batch_size": 8, "data.source": "folder", "data.dir": str(tmp_path / "photos")}
+    config = override(small(), keys.items())
+    victim, reads, read = getattr(build(config).splits, split).name(1), Counter[str](), Files.read
+
+    def fail_once(reader: Files, rows: Sequence[int]) -> list[Any]:
+        reads.update(reader.name(row) for row in rows)
+        if reads[victim] == 3:  # once before training, and in each epoch
+            reads.clear()
+            raise ConnectionError("the store is gone")
+        return read(reader, rows)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Files, "read", fail_once)
+        with pytest.raises(ConnectionError, match="the store is gone") as caught:
+            fit(config, tmp_path / "run")
+    assert str(caught.value) == "the store is gone"
+    assert caught.traceback[-1].name == "fail_once"
+    found = re.search(note, caught.value.__notes__[0])
+    assert found is not None, caught.value.__notes__
+    epoch, step = int(found[2]), int(found[3])
+    assert step == (5 * (epoch - 1) + int(found[1]) - 1 if split == "train" else 5 * epoch)
+    fit(config, tmp_path / "run")
+    fit(config, tmp_path / "undisturbed")
+    assert_same_run(tmp_path / "undisturbed", tmp_path / "run", config)
+
+
+def save_photos(folder: Path) -> None:
     for i, (image, label) in enumerate(zip(TRAIN, LABELS, strict=True)):
-        (tmp_path / "photos" / label).mkdir(parents=True, exist_ok=True)
-        Image.fromarray(image).save(tmp_path / f"photos/{label}/{i}.png")
+        (folder / label).mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image).save(folder / f"{label}/{i}.png")
+
+
+def test_data_may_be_a_folder(tmp_path: Path) -> None:
+    save_photos(tmp_path / "photos")
     assert fit(small(num_epochs=1), tmp_path / "run", tmp_path / "photos")["epochs"] == 1
     assert load_run(tmp_path / "run").config.data.source == "folder"
 

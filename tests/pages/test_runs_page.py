@@ -242,10 +242,15 @@ def test_each_data_set_has_its_part(tmp_path: Path) -> None:
         ["digits0", "digits1", "digits2"], ["flowers0", "flowers1"],
     ]  # fmt: skip
     rows = {row[0]: row for row in parsed.rows if row}
-    assert [rows[f"digits{i}"][4] for i in range(3)] == ["best", "within noise", "worse"]
+    assert [rows[f"digits{i}"][4] for i in range(3)] == ["luckiest", "within noise", "worse"]
     assert rows["digits0"][3] == "96.2 to 99.9 %"
     assert rows["digits0, +1"][1:4] == ["2 seeds", "0.985", "0.007071"]
     assert rows["flowers0, +1"][1] == "2 folds"
+    best = "<p>Best config by mean validation_accuracy: digits0, +1: 0.9850 over 2 seeds (std 0.0071;"
+    assert text.count(best) == 1
+    assert "<p>The next one, digits2, is 0.2850 behind; it was trained once.</p>" in text
+    assert "<p>One run is luck: the best single one is digits0, 0.99.</p>" in text
+    assert "<p>Mean validation_accuracy of this config: 0.9000 over 2 folds" in text
     assert text.count('class="study hides-test"') == text.count('class="show-test"') == 1
     for shown in ({"show_test": True}, {"metric": "test_accuracy"}):
         assert "hides-test" not in re.sub("<s(cript|tyle).*?</s(cript|tyle)>", "", _page(tmp_path, **shown), flags=re.S)

@@ -22,6 +22,9 @@ def test_spread_is_students() -> None:
     assert found.mean == pytest.approx(np.mean(values))
     assert found.std == pytest.approx(np.std(values, ddof=1))
     assert found.interval == pytest.approx(stats.t.interval(0.95, 4, np.mean(values), stats.sem(values)))
+    shares = [0.9, 1.0]
+    assert spread(shares, metric="test_loss").interval == pytest.approx((0.95 - 0.635310, 0.95 + 0.635310))
+    assert spread(shares, metric="test_accuracy").interval == (pytest.approx(0.95 - 0.635310), 1.0)
     assert spread([0.5]) == (1, 0.5, None, None)
 
 

@@ -39,7 +39,10 @@ def test_runs_are_grouped_by_their_data(records: list[dict[str, Any]]) -> None:
     ]  # fmt: skip
     text = overview(records, None, 200)
     assert "digits: 1,294 train, 144 validation, 9 test images (fingerprint 1); 5 runs" in text
-    assert "best validation_accuracy: small/seed1, 98.61% (95 % interval 95.1 to 99.6 %)" in text
+    assert "best config by mean validation_accuracy: small/seed1, +2: 0.9792 over 3 seeds (std 0.0069;" in text
+    assert "the next one, fast/seed1, +1, is 0.1389 behind, more than noise (Welch's t test" in text
+    assert "the best single one is small/seed1, 98.61% (95 % interval 95.1 to 99.6 %)" in text
+    assert "mean validation_accuracy of this config: 0.9000 over 2 folds" in text
     assert "best validation_accuracy: old" in text  # of the data that it does not name
 
 
@@ -59,7 +62,7 @@ def test_test_figures_wait_for_the_choice(records: list[dict[str, Any]]) -> None
 
 def test_what_is_noise_is_said(records: list[dict[str, Any]]) -> None:
     lines = {line.split()[0]: line for line in part(overview(records, None, 200), "digits").splitlines()}
-    assert lines["small/seed1"].split("%")[1].split()[0] == "best"
+    assert lines["small/seed1"].split("%")[1].split()[0] == "luckiest"
     assert "95.1 to 99.6 %" in lines["small/seed1"]
     assert "within noise" in lines["small/seed0"]
     assert "worse" in lines["fast/seed1"]

@@ -16,7 +16,7 @@ from cnn_jax.experiment.costs import compile_with_costs, measure_costs
 from cnn_jax.experiment.dry_run import describe_costs
 from cnn_jax.experiment.fitting import build
 from cnn_jax.tuning.finders import batch_size
-from cnn_jax.tuning.finders.batch_report import BatchFinding, report
+from cnn_jax.tuning.finders.batch_report import BatchFinding, report, write
 from cnn_jax.tuning.finders.batch_search import (
     recommend,
 )
@@ -122,9 +122,16 @@ def test_spread_and_noise_are_said(found: tuple[BatchFinding, list[int]], config
 
     quiet = report(found[0], config)
     assert "recommended: 32, the smallest with 95 % of the best throughput" in quiet
+    assert not read_json(found[0].json)["too_noisy_to_tell"]
     wide = {size: (rate / 2, 2 * rate) for size, rate in found[0].images_per_second.items()}
+    doubtful = dataclasses.replace(noisy, quartiles={8: (8.0, 20.0), 16: (7.0, 16.0)})
+    write(doubtful, config)
+    assert read_json(noisy.json)["too_noisy_to_tell"]
     text = report(dataclasses.replace(found[0], quartiles=wide), config)
     assert "too noisy to tell: the smallest batch with 95 % of the best throughput is between 8 and 64" in text
+    assert text.splitlines()[-2] == "to train with a batch of 32 all the same, add:"
+    assert quiet.splitlines()[-2] == "to train with a batch of 32, add:"
+    assert f"no larger batch was timed: {found[0].ended}" in quiet
     assert "by the medians 32; a step's time spreads by up to 150%" in text
 
 

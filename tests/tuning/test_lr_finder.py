@@ -145,6 +145,8 @@ def test_what_is_written_and_printed(found: LrFinding) -> None:
     assert report(found).split("\n", 1)[0].split() == ["valley", "steepest", "minimum", "/", "10", "divergence"]
     assert found.picture.stat().st_size > 10_000
     lines = report(found).splitlines()
+    assert lines[-4].startswith(f"recommended: {found.learning_rate:g} (valley); the config has 0.02; ")
+    assert lines[-2] == "to train with it, add:"
     assert lines[1].startswith("seed 0")
     second = found.learning_rate * 1e-3 / 0.02
     assert lines[-1] == (

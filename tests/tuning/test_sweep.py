@@ -14,7 +14,7 @@ from cnn_jax.errors import InputError, SaveError
 from cnn_jax.tuning.search.draws import draw
 from cnn_jax.tuning.sweeps.database import open_storage
 from cnn_jax.tuning.sweeps.file import grid_point, read_sweep
-from cnn_jax.tuning.sweeps.table import over_seeds
+from cnn_jax.tuning.sweeps.table import best_lines, over_seeds, settings_with_seeds
 from tests.support.helpers import ROOT, read_json
 from tests.support.sweeps import DRAWN, GRID, METRIC, PROGRAM, params, run, starts, write
 
@@ -56,7 +56,49 @@ def test_a_grid_over_seeds_has_mean_and_spread(tmp_path: Path) -> None:
     assert lines[3].split() == ["3", "0.9250", "0.0050", "0.9126", "to", "0.9374", "2"]
     assert lines[4].split() == ["3", "0.9050", "0.0050", "0.8926", "to", "0.9174", "0"]
     assert over_seeds(sweep, rows[::3]) == []
-    assert "the same setting over its seeds" in run(write(tmp_path, grid), tmp_path / "run", jobs=2).lines
+
+
+def test_the_best_of_a_grid_over_seeds(tmp_path: Path) -> None:
+    """The setting with the best mean, not the luckiest trial, which is one of x = 0."""
+    values = [(0, 0, 0.94), (0, 1, 1.0), (0, 2, 0.92), (2, 0, 0.97), (2, 1, 0.96), (2, 2, 0.98)]
+    rows = [
+        {
+            "number": i,
+            "state": "finished",
+            "value": value,
+            "error": None,
+            "params": {"config.x": x, "config.seed": seed},
+        }
+        for i, (x, seed, value) in enumerate(values)
+    ]
+    sweep = read_sweep(
+        write(tmp_path, {"config.x": {"values": [0, 2]}, "config.seed": {"values": [0, 1, 2]}}, "two.yaml")
+    )
+    lines = best_lines(sweep, rows, tmp_path).splitlines()
+    assert lines[0].startswith(
+        "best config by mean validation_accuracy: trials 0003, 0004, 0005: 0.9700 over 3 seeds (std 0.0100;"
+    )
+    assert lines[1].startswith("the next one, trials 0000, 0001, 0002, is 0.0167 behind, less than noise (Welch's t")
+    assert lines[2] == "one run is luck: the best single one is trial 0001, validation_accuracy 1.0000"
+    assert "--config.x=2" in lines[3]
+    found = settings_with_seeds(sweep, rows)
+    assert [(one["params"], one["trials"], one["seeds"]) for one in found] == [
+        ({"config.x": 2}, [3, 4, 5], 3), ({"config.x": 0}, [0, 1, 2], 3),
+    ]  # fmt: skip
+    assert settings_with_seeds(sweep, rows[::3]) == []
+    assert best_lines(sweep, rows[::3], tmp_path).startswith("best: trial 0003, validation_accuracy 0.9700\n")
+
+
+def test_a_sweep_over_the_seed_alone(tmp_path: Path) -> None:
+    """There is no best trial, only a luckiest one."""
+    grid = {"config.x": {"value": 2}, "config.seed": {"values": [0, 1, 2]}}
+    said = run(write(tmp_path, grid), tmp_path / "run", jobs=2).lines
+    (one,) = json.loads((tmp_path / "run/sweep.json").read_text())["over_seeds"]
+    assert (one["seeds"], one["trials"]) == (3, [0, 1, 2])
+    assert f"mean validation_accuracy of this config: {one['mean']:.4f} over 3 seeds (std {one['std']:.4f};" in said
+    assert "is the luckiest of its seeds, not a better config" in said
+    assert "the same setting over its seeds" in said
+    assert "best: trial" not in said
 
 
 def test_a_sweep_has_a_place_of_its_own(tmp_path: Path) -> None:

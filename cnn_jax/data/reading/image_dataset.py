@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from cnn_jax.data.reading.images import Region, decode, fit_image, read_file
+from cnn_jax.data.reading.images import Decoded, Region, decode_with_range, fit_image, read_file
 from cnn_jax.data.reading.levels import OF_THE_FORMAT, Levels
 from cnn_jax.errors import shown
 
@@ -87,19 +87,24 @@ class ImageDataset:
 
     def fit(self, content: bytes | np.ndarray, name: object, region: Region | None = None) -> np.ndarray:
         """One picture of the reader as uint8 [height, width, channels]."""
+        return self.fit_with_range(content, name, region).image
+
+    def fit_with_range(self, content: bytes | np.ndarray, name: object, region: Region | None = None) -> Decoded:
+        """As `fit`, with what share of its range the picture uses."""
         if isinstance(content, bytes):
-            return decode(
+            return decode_with_range(
                 content, name, self.image_shape, self.resize, self.center_crop, region, self.levels, self.interpolation
             )
         if content.shape == self.image_shape and region is None and self.center_crop == 1:
-            return content
+            return Decoded(content, 1.0)
         from PIL import Image
 
         pixels = content[..., 0] if content.shape[-1] == 1 else content
         box = None if region is None else region(*content.shape[:2])
-        return fit_image(
+        image = fit_image(
             Image.fromarray(pixels), self.image_shape, self.resize, self.center_crop, box, self.interpolation
         )
+        return Decoded(image, 1.0)
 
 
 class Files:

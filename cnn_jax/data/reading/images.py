@@ -63,6 +63,18 @@ def read_file(path: str | Path) -> bytes:
     return content
 
 
+class Decoded(NamedTuple):
+    """A picture as a network takes it.
+
+    Attributes:
+      image: uint8 [height, width, channels].
+      range_used: the share of its range that its largest value reaches; 1 where it has 8 bits a channel or fewer.
+    """
+
+    image: np.ndarray
+    range_used: float
+
+
 def decode(
     content: bytes,
     name: object,
@@ -90,6 +102,20 @@ def decode(
     Raises:
       InputError: it is no image, broken, or large enough to be a decompression bomb.
     """
+    return decode_with_range(content, name, image_shape, resize, center_crop, region, levels, interpolation).image
+
+
+def decode_with_range(
+    content: bytes,
+    name: object,
+    image_shape: tuple[int, int, int],
+    resize: str,
+    center_crop: float = 1.0,
+    region: Region | None = None,
+    levels: Levels = OF_THE_FORMAT,
+    interpolation: str = "bilinear",
+) -> Decoded:
+    """As `decode`, with what share of its range the picture uses."""
     picture = open_picture(content, name)
     try:
         # What the decoder can scale itself, by 2, 4 or 8, is never decoded at full size.
@@ -98,9 +124,9 @@ def decode(
         shares = (center_crop, center_crop) if box is None else box[2:]
         ratios = [side * share / wanted for side, share, wanted in zip(sides, shares, image_shape[:2], strict=True)]
         enough = max(ratios) if resize == "pad" and box is None else min(ratios)
-        return fit_image(
-            load_picture(picture, content, enough, levels), image_shape, resize, center_crop, box, interpolation
-        )
+        loaded = load_picture(picture, content, enough, levels)
+        image = fit_image(loaded, image_shape, resize, center_crop, box, interpolation)
+        return Decoded(image, picture.info.get("range_used", 1.0))
     except Exception as error:  # decoders raise whatever a broken file makes them: struct.error, KeyError, ...
         raise unreadable(name, error) from error
 
@@ -138,7 +164,7 @@ def examine(content: bytes, name: object, side: int, levels: Levels = OF_THE_FOR
 
     A JPEG is decoded at the smallest scale that leaves its shorter side `side` pixels. The header's `info` holds the
     EXIF orientation as "upright", the decoder's complaint of what can be used all the same as "complaint", and of a
-    gray picture with more than 8 bits the share of its range that it uses as "range_used".
+    picture with more than 8 bits a channel the share of its range that it uses as "range_used".
 
     Raises:
       InputError: as `decode`.

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 _UNTOUCHED_MODES = ("L", "RGB")
-_AT_ONCE = 1 << 20  # pixels; in float64 they are several times what the picture is
+_AT_ONCE = 1 << 20  # values; in float64 they are several times what the picture is
+NARROW = 1 / 8  # of a range of 16 bits: fewer than 32 levels are left of what is darker altogether
 # Pillow scales what these state of their largest value to 16 bits.
 _STATE_THEIR_LARGEST = ("JPEG2000", "PPM")
 _BITS, _SAMPLE_FORMAT, _UNSIGNED = 258, 339, 1  # TIFF 6.0
@@ -72,18 +73,40 @@ def is_deep(mode: str) -> bool:
     return mode in ("I", "F") or mode.startswith("I;16")
 
 
-def check_depth(picture: "Image", levels: Levels) -> None:
-    """To be called before a picture is loaded.
+def scale(values: np.ndarray, black: float, white: float) -> tuple[np.ndarray, float]:
+    """uint8 of the same shape, and the share of the range from black to white that the largest value reaches.
+
+    What is no number is black; what lies beyond is clipped.
 
     Raises:
-      UnknownLevels: `levels` are stated, and of the picture's 16 bits a channel Pillow keeps the upper 8 alone.
+      UnknownLevels: black is not below white.
     """
-    tiles = getattr(picture, "tile", ())
-    if levels.are_stated and not is_deep(picture.mode) and any(";16" in str(tile[3]) for tile in tiles):
-        raise UnknownLevels(
-            "it has 16 bits a channel in color, of which Pillow keeps the upper 8, too few for config.data.white="
-            f"{levels.white}; store it with 8 bits a channel"
-        )
+    if black >= white:
+        raise UnknownLevels(f"its white is {white:g}; config.data.black={black:g} must be below")
+    scaled, used = np.empty(values.shape, np.uint8), 0.0
+    rows = max(1, _AT_ONCE // values[0].size)
+    for start in range(0, len(values), rows):
+        part = np.nan_to_num(values[start : start + rows].astype(np.float64), nan=black, posinf=1e30, neginf=-1e30)
+        part = (part - black) / (white - black)
+        used = max(used, float(part.max()))
+        scaled[start : start + rows] = np.clip(np.rint(part * 255), 0, 255)
+    return scaled, min(used, 1.0)
+
+
+def darkness(ranges_used: np.ndarray, levels: Levels) -> str:
+    """The line that says how many pictures use little of their range; "" where none does, or white is stated.
+
+    Args:
+      ranges_used: the share of its range that each picture's largest value reaches; of a black one it says nothing.
+    """
+    narrow = ranges_used[(ranges_used > 0) & (ranges_used < NARROW)]
+    if not len(narrow) or levels.white is not None:
+        return ""
+    return (
+        f"{len(narrow):,} of {len(ranges_used):,} images have more than 8 bits a channel and use at most "
+        f"{narrow.max():.0%} of their range: they are read dark, with few levels; if their white is a smaller value, "
+        f"state it: data.white=4095 for 12 bits"
+    )
 
 
 def _scaled(picture: "Image", levels: Levels) -> np.ndarray:
@@ -91,17 +114,7 @@ def _scaled(picture: "Image", levels: Levels) -> np.ndarray:
     if picture.format == "TIFF" and values.dtype == np.int32 and _tag(picture, _SAMPLE_FORMAT, _UNSIGNED) == _UNSIGNED:
         values = values.view(np.uint32)
     black, white = _of_floats(values, levels) if picture.mode == "F" else _of_integers(picture, values, levels)
-    if black >= white:
-        raise UnknownLevels(f"its white is {white:g}; config.data.black={black:g} must be below")
-    scaled, used = np.empty(values.shape, np.uint8), 0.0
-    rows = max(1, _AT_ONCE // values.shape[1])
-    for start in range(0, len(values), rows):
-        # What is no number is black; what is infinite is clipped.
-        part = np.nan_to_num(values[start : start + rows].astype(np.float64), nan=black, posinf=1e30, neginf=-1e30)
-        part = (part - black) / (white - black)
-        used = max(used, float(part.max()))
-        scaled[start : start + rows] = np.clip(np.rint(part * 255), 0, 255)
-    picture.info["range_used"] = min(used, 1.0)
+    scaled, picture.info["range_used"] = scale(values, black, white)
     transparent = picture.info.get("transparency")
     if isinstance(transparent, int):
         scaled[values == transparent] = 255

@@ -6,8 +6,9 @@ import io
 from typing import TYPE_CHECKING
 
 from cnn_jax.data.reading import jpeg
+from cnn_jax.data.reading.deep_color import is_halved, load_halved
 from cnn_jax.data.reading.file_kinds import not_a_picture
-from cnn_jax.data.reading.levels import Levels, check_depth, to_8_bit
+from cnn_jax.data.reading.levels import Levels, to_8_bit
 from cnn_jax.data.reading.orientation import orientation, turn_upright
 from cnn_jax.errors import InputError
 
@@ -61,8 +62,9 @@ def load_picture(picture: "Image", content: bytes, ratio: float, levels: Levels)
                 image = jpeg.load_jpeg(content, source.size, source.mode, ratio)
             except ValueError as error:  # Pillow may judge
                 picture.info["complaint"] = str(error)
-    if image is None:
-        check_depth(source, levels)
+    if image is None and is_halved(source):
+        image = load_halved(source, content, levels)
+    elif image is None:
         source.load()
         image = to_8_bit(source, levels)
     return turn_upright(image, picture.info["upright"])

@@ -23,7 +23,7 @@ from cnn_jax.errors import InputError
 from cnn_jax.runtime.prefetch import prefetch
 
 _ATTEMPTS = 3
-_VERSION = 2  # of what an entry holds, and of how pictures are decoded; another one makes former entries useless
+_VERSION = 3  # of what an entry holds, and of how pictures are decoded; another one makes former entries useless
 _LEAST_STD = 0.5  # in gray levels
 _PICTURES_AT_ONCE = 16  # what Ctrl-C waits for
 
@@ -37,6 +37,7 @@ class ScanResult:
     Attributes:
       good: int64, sorted indices of the pictures that can be read.
       moments: int64 [len(good), C, 2], sums and sums of squares of the pixel values 0..255 of each channel.
+      ranges_used: float64 [len(good)], as in `images.Decoded`.
       bad: one line for each of the others, which names it.
       images: uint8 [N, H, W, C] of all pictures (the bad ones black), where it was asked for; mapped from the cache's
         file, or the reader's own.
@@ -44,6 +45,7 @@ class ScanResult:
 
     good: np.ndarray
     moments: np.ndarray
+    ranges_used: np.ndarray
     bad: tuple[str, ...]
     images: np.ndarray | None
 
@@ -53,6 +55,7 @@ class _Part(NamedTuple):
     images: np.ndarray | None
     readable: np.ndarray
     moments: np.ndarray
+    ranges_used: np.ndarray
     bad: list[str]
 
 
@@ -70,7 +73,7 @@ def scan(pictures: ImageDataset, key: str, description: str, keep: bool, read_of
     """
     decoded = pictures.decoded() if keep else None
     if decoded is not None:
-        return ScanResult(np.arange(len(decoded)), _moments(decoded), (), decoded)
+        return ScanResult(np.arange(len(decoded)), _moments(decoded), np.ones(len(decoded)), (), decoded)
     for _ in range(_ATTEMPTS):
         folder = cache.entry(
             f"{key}-{'images' if keep else 'survey'}-{_VERSION}",
@@ -82,8 +85,9 @@ def scan(pictures: ImageDataset, key: str, description: str, keep: bool, read_of
             bad = tuple(json.loads((folder / "bad.json").read_text()))
             good = np.load(folder / "good.npy", allow_pickle=False)
             moments = np.load(folder / "moments.npy", allow_pickle=False)
+            ranges_used = np.load(folder / "ranges_used.npy", allow_pickle=False)
             images = np.load(folder / "images.npy", mmap_mode="r", allow_pickle=False) if keep else None
-            return ScanResult(good, moments, bad, images)
+            return ScanResult(good, moments, ranges_used, bad, images)
     raise InputError(f"{pictures.name(0)} and the others: these files change while they are read; try again later")
 
 
@@ -110,14 +114,14 @@ def _write(folder: Path, pictures: ImageDataset, description: str, keep: bool, r
     count = len(pictures)
     images = cache.allocate(folder / "images.npy", (count, *pictures.image_shape)) if keep else None
     readable = np.zeros(count, bool)
-    moments = np.zeros((count, pictures.image_shape[2], 2), np.int64)
+    moments, ranges_used = np.zeros((count, pictures.image_shape[2], 2), np.int64), np.ones(count)
     bad: list[str] = []
     with quiet(), progress_bar(count, description, "image") as bar:
         for part in in_threads(
             lambda start: _part(pictures, start, read_off, keep), range(0, count, _PICTURES_AT_ONCE)
         ):
             place = slice(part.start, part.start + len(part.readable))
-            readable[place], moments[place] = part.readable, part.moments
+            readable[place], moments[place], ranges_used[place] = part.readable, part.moments, part.ranges_used
             if images is not None:
                 images[place] = part.images
             bad += part.bad
@@ -127,6 +131,7 @@ def _write(folder: Path, pictures: ImageDataset, description: str, keep: bool, r
     good = np.flatnonzero(readable)
     np.save(folder / "good.npy", good)
     np.save(folder / "moments.npy", moments[good])
+    np.save(folder / "ranges_used.npy", ranges_used[good])
     (folder / "bad.json").write_text(json.dumps(bad))
 
 
@@ -135,11 +140,12 @@ def _is_whole(folder: Path, pictures: ImageDataset, keep: bool) -> bool:
         good = np.load(folder / "good.npy", allow_pickle=False)
         bad = json.loads((folder / "bad.json").read_text())
         moments = np.load(folder / "moments.npy", mmap_mode="r", allow_pickle=False)
+        ranges_used = np.load(folder / "ranges_used.npy", mmap_mode="r", allow_pickle=False)
         if keep:
             images = np.load(folder / "images.npy", mmap_mode="r", allow_pickle=False)
             if images.dtype != np.uint8 or images.shape != (len(pictures), *pictures.image_shape):
                 return False
-        return len(good) + len(bad) == len(pictures) and len(moments) == len(good)
+        return len(good) + len(bad) == len(pictures) and len(moments) == len(ranges_used) == len(good)
     except (OSError, ValueError, EOFError):
         return False
 
@@ -158,7 +164,7 @@ def in_threads(work: Callable[[int], Result], starts: Iterable[int]) -> Iterator
 def _part(pictures: ImageDataset, start: int, read_off: Sequence[str], keep: bool) -> _Part:
     indices = np.arange(start, min(start + _PICTURES_AT_ONCE, len(pictures)))
     images = np.zeros((len(indices), *pictures.image_shape), np.uint8)
-    readable = np.ones(len(indices), bool)
+    readable, ranges_used = np.ones(len(indices), bool), np.ones(len(indices))
     bad = []
     for i, content in enumerate(contents_or_errors(pictures, indices)):
         name = pictures.name(int(indices[i]))
@@ -167,11 +173,11 @@ def _part(pictures: ImageDataset, start: int, read_off: Sequence[str], keep: boo
                 raise content
             if read_off:
                 _check_shape(content, name, pictures.image_shape, read_off)
-            images[i] = pictures.fit(content, name)
+            images[i], ranges_used[i] = pictures.fit_with_range(content, name)
         except InputError as error:
             readable[i] = False
             bad.append(str(error))
-    return _Part(start, images if keep else None, readable, _moments(images), bad)
+    return _Part(start, images if keep else None, readable, _moments(images), ranges_used, bad)
 
 
 def _moments(images: np.ndarray) -> np.ndarray:

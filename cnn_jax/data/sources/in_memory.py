@@ -1,6 +1,6 @@
 """Images and labels that a Python program holds, as a source: what `fit(..., data=)` is given."""
 
-from collections.abc import Iterable, Mapping, Sequence, Sized
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
 from typing import Any
 
 import numpy as np
@@ -86,7 +86,7 @@ def _concatenated(batches: Iterable[Any], split: str, value_range: Any) -> tuple
     room, used = bytes_at_hand(), 0
     images: list[np.ndarray] = []
     labels: list[np.ndarray] = []
-    for number, batch in enumerate(batches):
+    for number, batch in enumerate(_noted(batches, split)):
         of_batch, labels_of_batch = _pair(batch, f"{split} batch {number}", value_range)
         images.append(of_batch)
         labels.append(labels_of_batch)
@@ -94,6 +94,12 @@ def _concatenated(batches: Iterable[Any], split: str, value_range: Any) -> tuple
             raise InputError(
                 f"{split} batch {number}: its images are {list(of_batch.shape[1:])}, those before "
                 f"{list(images[0].shape[1:])}; all have one shape"
+            )
+        kinds = [one.dtype.kind == "U" for one in (labels[0], labels_of_batch)]
+        if kinds[0] != kinds[1]:
+            now, before = ("texts", "numbers") if kinds[1] else ("numbers", "texts")
+            raise InputError(
+                f"{split} batch {number}: its labels are {now}, those before {before}; all are of one kind"
             )
         used += of_batch.nbytes
         if used > room:
@@ -104,6 +110,21 @@ def _concatenated(batches: Iterable[Any], split: str, value_range: Any) -> tuple
     if not images:
         raise InputError(f"{split}: it holds no batch")
     return np.concatenate(images), np.concatenate(labels)
+
+
+def _noted(batches: Iterable[Any], split: str) -> Iterator[Any]:
+    """The batches; an error of the caller's own code is the caller's, with a note of where it came."""
+    number = 0
+    try:
+        for batch in batches:
+            yield batch
+            number += 1
+    except Exception as error:
+        error.add_note(
+            f"{split}: this came in place of batch {number} (the first one is 0). Batches are read once, before the "
+            f"first epoch: nothing was written, and a run that was begun before resumes as soon as they come."
+        )
+        raise
 
 
 def _class_names(labels: np.ndarray, class_names: Sequence[str] | None) -> tuple[str, ...]:

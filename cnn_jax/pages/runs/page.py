@@ -7,9 +7,9 @@ from typing import Any
 from cnn_jax.pages.render import duration, figure, render_page
 from cnn_jax.pages.runs.study import MOST_CURVES, MOST_KEYS, Study, axes, curves, finite, label
 from cnn_jax.runs.comparison import differing_keys, is_test_figure, main_figures, metric_of, repeat_command
-from cnn_jax.runs.datasets import repeats
+from cnn_jax.runs.datasets import REPEATED, best_config, repeats
 from cnn_jax.runs.noise import images_of, interval_of
-from cnn_jax.runs.overview import DERIVED, derived, noise_sentence, percent
+from cnn_jax.runs.overview import DERIVED, best_sentences, derived, noise_sentence, percent
 
 _MOST_COLUMNS = 14
 _STATES = ("finished", "unfinished", "pruned", "failed", "unreadable")
@@ -75,23 +75,34 @@ def _boxes(studies: Sequence[Study]) -> list[tuple[str, str]]:
     if len(studies) > 1:
         boxes.append((f"{len(studies):,}", "data sets"))
     elif studies[0].best is not None:
-        boxes.append((figure(metric_of(studies[0].best, studies[0].metric)), f"best {studies[0].metric}"))
+        metric = studies[0].metric
+        several = best_config(studies[0].records, metric, studies[0].goal)
+        if several is None:
+            boxes.append((figure(metric_of(studies[0].best, metric)), f"best {metric}"))
+        else:
+            boxes.append((figure(several.spread.mean), f"best mean {metric}"))
     seconds = sum(finite(record.get("wall_seconds")) or 0 for record in records)
     return [*boxes, (duration(seconds), "of training")]
 
 
 def _best(study: Study) -> dict[str, Any] | None:
+    """The best run; where configs were tried several times, the best one by its mean, in sentences."""
     best = study.best
     if best is None:
         return None
     names = [name for name in main_figures([best], study.metric) if finite(best.get(name)) is not None]
     interval = interval_of(best, study.metric)
+    several = best_config(study.records, study.metric, study.goal)
+    record = best if several is None else several.records[0]
+    single = f"{best['run']}, {figure(metric_of(best, study.metric))}"
+    sentences = best_sentences(study.records, study.metric, study.goal, single)
     return {
         "run": best["run"],
+        "sentences": [] if several is None else [f"{line[0].upper()}{line[1:]}." for line in sentences],
         "figures": [(name, best[name], is_test_figure(name)) for name in names],
         "interval": "" if interval is None else f"{percent(interval)}, {images_of(best, study.metric):,} images",
-        "config": [(key, best[key]) for key in study.keys if key in best],
-        "command": repeat_command(best),
+        "config": [(key, record[key]) for key in study.keys if key in record and not (several and key in REPEATED)],
+        "command": repeat_command(record),
     }
 
 
@@ -102,7 +113,7 @@ def _repeats(study: Study) -> dict[str, Any] | None:
     if not found:
         return None
     differ = set(differing_keys([one.records[0] for one in found]))
-    keys = [key for key in study.keys if key in differ and key not in ("seed", "data.fold")][:_MOST_COLUMNS]
+    keys = [key for key in study.keys if key in differ and key not in REPEATED][:_MOST_COLUMNS]
     rows = []
     for one in found:
         low, high = one.spread.interval or (one.spread.mean, one.spread.mean)
@@ -117,7 +128,8 @@ def _table(study: Study) -> dict[str, Any]:
     keys = study.keys[:_MOST_COLUMNS]
     figures = [name for name in main_figures(study.records, study.metric) if any(name in r for r in study.records)]
     best = None if study.best is None else study.best["run"]
-    records = [record | derived(record, study.metric, best, study.differences) for record in study.records]
+    several = best_config(study.records, study.metric, study.goal) is not None
+    records = [record | derived(record, study.metric, best, study.differences, several) for record in study.records]
     if study.metric in figures:
         at = figures.index(study.metric) + 1
         figures[at:at] = [name for name in DERIVED if any(record[name] for record in records)]

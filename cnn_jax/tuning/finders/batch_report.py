@@ -63,9 +63,12 @@ def write(finding: BatchFinding, config: ml_collections.ConfigDict) -> None:
     """Writes the picture and the figures; raises OSError."""
     rates = finding.images_per_second
     known = {size: int(taken) for size, taken in finding.memory.items() if math.isfinite(taken)}
-    plot_batch_sizes(rates, finding.quartiles, known, finding.budget, finding.recommended, finding.picture)
+    plot_batch_sizes(
+        rates, finding.quartiles, known, finding.budget, finding.recommended, finding.picture, is_noisy(finding)
+    )
     content: Mapping[str, Any] = {
         "recommended": finding.recommended,
+        "too_noisy_to_tell": is_noisy(finding),
         "largest": finding.largest,
         "proven": finding.proven,
         "checked_by_a_step": finding.checked,
@@ -88,7 +91,7 @@ def report(finding: BatchFinding, config: ml_collections.ConfigDict) -> str:
         spread, time = f"{_spread(finding, size):.0%}", f"{1e3 * size / rate:.3g}"
         rows.append((str(size), f"{rate:,.0f}", spread, time, describe_size(finding.memory[size])))
     lines = format_table(rows, [True] * len(rows[0]))
-    lines.append(f"not further: {finding.ended}")
+    lines.append(f"no larger batch was timed: {finding.ended}")
     all_fit = max(finding.memory.values()) <= finding.budget
     bound = (
         " or more" if not finding.proven else ", the most that --max and the training split allow" if all_fit else ""
@@ -100,13 +103,23 @@ def report(finding: BatchFinding, config: ml_collections.ConfigDict) -> str:
     )
     lines.append(_recommendation(finding))
     lines.append(_learning_rate(finding, config.batch_size))
-    return "\n".join([*lines, f"written: {finding.picture}, {finding.json}", " ".join(finding.overrides)])
+    lines.append(f"written: {finding.picture}, {finding.json}")
+    noisy = " all the same" if is_noisy(finding) else ""
+    return "\n".join(
+        [*lines, f"to train with a batch of {finding.recommended}{noisy}, add:", " ".join(finding.overrides)]
+    )
+
+
+def is_noisy(finding: BatchFinding) -> bool:
+    """Whether another batch would be recommended if the rates lay elsewhere between their quartiles."""
+    least, most = may_be_recommended(finding.quartiles)
+    return least != most
 
 
 def _recommendation(finding: BatchFinding) -> str:
-    least, most = may_be_recommended(finding.quartiles)
-    if least == most:
+    if not is_noisy(finding):
         return f"recommended: {finding.recommended}, the smallest with 95 % of the best throughput"
+    least, most = may_be_recommended(finding.quartiles)
     widest = max(_spread(finding, size) for size in finding.quartiles)
     return (
         f"too noisy to tell: the smallest batch with 95 % of the best throughput is between {least} and {most}, by the "

@@ -82,12 +82,16 @@ class LrFinding:
 
     Attributes:
       learning_rate: the one that is recommended.
+      suggestion: which of the suggestions that is.
+      before: what the config has.
       overrides: what sets it, as flags; with a second base rate (muon) both.
       readings: {seed: what its sweep says}.
       warning: a line, where the seeds do not agree.
     """
 
     learning_rate: float
+    suggestion: str
+    before: float
     overrides: tuple[str, ...]
     readings: dict[int, Reading]
     suggestions: dict[str, float]
@@ -139,7 +143,10 @@ def find_learning_rate(config: ml_collections.ConfigDict, settings: LrSettings, 
         problems = [reading.problem for reading in readings.values() if reading.problem is not None]
         problems.append(f"a tenth of the rate of the lowest loss is below the first rate: lower --start={rates[0]:g}")
         raise InputError(f"no rate can be suggested: {problems[0]}; the curve is in {picture}")
-    return LrFinding(rate, _overrides(config, rate), readings, suggestions, divergence, warning, picture, written)
+    return LrFinding(
+        rate, settings.suggestion, float(config.optimizer.learning_rate), _overrides(config, rate), readings,
+        suggestions, divergence, warning, picture, written,
+    )  # fmt: skip
 
 
 def sweep_config(config: ml_collections.ConfigDict, rates: np.ndarray, seeds: int) -> dict[int, np.ndarray]:
@@ -275,9 +282,12 @@ def report(finding: LrFinding) -> str:
     lines = [["", *columns, ""], *rows]
     table = "\n".join(f"{row[0]:<8}" + "".join(f"{cell:>14}" for cell in row[1:5]) + f"  {row[5]}" for row in lines)
     notes = [finding.warning] if finding.warning else []
-    if finding.divergence is None:
-        notes.append("the loss did not blow up at any of these rates")
-    notes.append(f"written: {finding.picture}, {finding.json}")
+    limit = "the loss did not blow up at any of these rates"
+    if finding.divergence is not None:
+        limit = f"training becomes unstable near {finding.divergence:.3g}"
+    which = LABELS.get(finding.suggestion, finding.suggestion)
+    notes.append(f"recommended: {finding.learning_rate:g} ({which}); the config has {finding.before:g}; {limit}")
+    notes += [f"written: {finding.picture}, {finding.json}", "to train with it, add:"]
     return "\n".join([*(line.rstrip() for line in table.split("\n")), *notes, " ".join(finding.overrides)])
 
 

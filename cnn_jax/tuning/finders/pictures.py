@@ -42,7 +42,7 @@ def plot_lr_sweeps(
 
 def plot_batch_sizes(
     rates: Mapping[int, float], quartiles: Mapping[int, tuple[float, float]], memory: Mapping[int, int], limit: float,
-    chosen: int, path: str | Path,
+    chosen: int, path: str | Path, too_noisy: bool = False,
 ) -> Path:  # fmt: skip
     """Images a second, and bytes of a device, over the batch size.
 
@@ -53,6 +53,7 @@ def plot_batch_sizes(
       limit: bytes that may be used.
       chosen: the batch size that is recommended.
       path: of the picture.
+      too_noisy: whether the rates do not tell that batch from others.
     """
     figure, (speed, room) = new_figure(1, 2, (11, 4.2))
     sizes = list(rates)
@@ -60,7 +61,8 @@ def plot_batch_sizes(
     low, high = ([quartiles[size][i] for size in sizes] for i in (0, 1))
     speed.fill_between(sizes, low, high, color="tab:blue", alpha=0.2, label="quartiles")
     speed.axhline(0.95 * max(rates.values()), color="tab:gray", linestyle=":", label="95 % of the best")
-    speed.axvline(chosen, color="tab:green", linestyle="--", label=f"recommended: {chosen}")
+    marked = f"by the medians: {chosen}, too noisy to tell" if too_noisy else f"recommended: {chosen}"
+    speed.axvline(chosen, color="tab:green", linestyle="--", label=marked)
     speed.set(xscale="log", ylabel="images / s", title="throughput")
     speed.set_ylim(bottom=0)
     known = sorted(memory)

@@ -95,7 +95,7 @@ def figures_of(records: Sequence[Record], folds: bool) -> dict[str, Spread]:
     there = [name for name in (records[0] if records else ()) if _is_figure(name)]
     names = [name for split in _SPLITS for name in there if name.startswith(split)]
     common = [name for name in names if all(isinstance(record.get(name), int | float) for record in records)]
-    return {name: spread([float(record[name]) for record in records], folds) for name in common}
+    return {name: spread([float(record[name]) for record in records], folds, name) for name in common}
 
 
 def report(plan: Plan, records: Sequence[Record], errors: Mapping[str, str]) -> list[str]:

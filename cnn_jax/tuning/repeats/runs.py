@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from cnn_jax.cli.programs import names_in
-from cnn_jax.cli.progress import progress_bar, stream
+from cnn_jax.cli.progress import progress_bar, stamped, stream
 from cnn_jax.cli.signals import Shutdown, SweepStopSignals
 from cnn_jax.errors import InputError, Interrupted, SaveError
 from cnn_jax.tuning.sweeps.locks import TrialLock
@@ -68,10 +68,13 @@ class Runs:
         while signals.received is None and (self._waiting or self._running):
             self._start_more()
             if not self._running and self._waiting and not said:
-                self._bar.write(f"waiting for another process that has {self._waiting[0]}", file=stream())
+                self._say(f"waiting for another process that has {self._waiting[0]}")
                 said = True
             self._look()
             time.sleep(_SECONDS_BETWEEN_LOOKS)
+
+    def _say(self, line: str) -> None:
+        self._bar.write(stamped(line), file=stream())
 
     def _start_more(self) -> None:
         for name in list(self._waiting):
@@ -106,7 +109,7 @@ class Runs:
 
     def _ended(self, name: str) -> None:
         self._bar.update(1)
-        self._bar.write(self._after_each(name), file=stream())
+        self._say(self._after_each(name))
 
     def _forget(self, running: _Running) -> None:
         """A log of a run that never was."""

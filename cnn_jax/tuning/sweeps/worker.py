@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import optuna
 
-from cnn_jax.cli.progress import progress_bar, stream
+from cnn_jax.cli.progress import progress_bar, stamped, stream
 from cnn_jax.cli.signals import Shutdown, SweepStopSignals
 from cnn_jax.errors import Interrupted, SaveError
 from cnn_jax.runs.directory import write_json
@@ -168,8 +168,10 @@ class Worker:
         with self._store.lock():
             rows = self._store.rows()
             best = best_of(rows, self._sweep.metric.goal)
+            settings = sweep_table.settings_with_seeds(self._sweep, rows)
+            found = {"trials": rows, "best": best, **({"over_seeds": settings} if settings else {})}
             try:
-                write_json(self._folder / "sweep.json", {**self._book, "trials": rows, "best": best})
+                write_json(self._folder / "sweep.json", {**self._book, **found})
             except OSError as error:  # the storage has it all
                 self._say(f"{self._folder / 'sweep.json'}: it cannot be written ({error.strerror})")
         done = self._done(rows)
@@ -183,7 +185,7 @@ class Worker:
         return sum(row["state"] != "running" and row["number"] < self._total for row in rows)
 
     def _say(self, line: str) -> None:
-        self._bar.write(line, file=stream())
+        self._bar.write(stamped(line), file=stream())
 
     def _stop_all(self) -> int:
         """Asks all trials to save and end, waits, and leaves them to be taken up again; how many there were."""
