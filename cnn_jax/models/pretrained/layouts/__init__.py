@@ -14,7 +14,11 @@ _EFFICIENTNET_LITE: dict[str, Layout] = {"timm": mobile.timm, "lukemelas": mobil
 _RESNET: dict[str, Layout] = {"torchvision": residual.resnet, "timm": residual.resnet}
 _REGNET: dict[str, Layout] = {"torchvision": residual.torchvision_regnet, "timm": residual.timm_regnet}
 _VGG: dict[str, Layout] = {"torchvision": plain.torchvision_vgg, "timm": plain.timm_vgg}
-_CONVNEXT: dict[str, Layout] = {"torchvision": convnext.torchvision, "timm": convnext.timm}
+_CONVNEXT: dict[str, Layout] = {
+    "torchvision": convnext.torchvision,
+    "timm": convnext.timm,
+    "facebookresearch": convnext.facebookresearch,
+}
 _SMALL_CONVNEXT: dict[str, Layout] = {"timm": convnext.timm_convolutions}
 _COATNET: dict[str, Layout] = {"timm": coatnet.timm}
 _VIT: dict[str, Layout] = {"torchvision": vit.torchvision, "timm": vit.timm}

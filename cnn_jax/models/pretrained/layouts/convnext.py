@@ -62,6 +62,16 @@ timm = partial(
     norm="head.norm",
     head="head.fc",
 )
+facebookresearch = partial(
+    _layout,
+    stem="downsample_layers.0",
+    downsample="downsample_layers.{stage}",
+    block="stages.{stage}.{number}",
+    parts=("dwconv", "norm", "pwconv1", "pwconv2"),
+    layer_scale=("gamma", rules.AS_IT_IS),
+    norm="norm",
+    head="head",
+)
 
 
 def timm_convolutions(paths: Collection[str]) -> NameMap:
