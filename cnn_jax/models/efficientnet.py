@@ -14,8 +14,8 @@ from jax.nn.initializers import variance_scaling
 
 from cnn_jax.models.activations import Activation, relu6
 from cnn_jax.models.blocks import InvertedResidual, SqueezeExcite, make_divisible
+from cnn_jax.models.classifier import Head
 from cnn_jax.models.initializers import Initialization
-from cnn_jax.models.layers import Head
 from cnn_jax.models.mobile import TENSORFLOW, TORCHVISION, MobileClassifier
 
 # Expansion, kernel size, stride, channels and blocks of each stage: table 1 of the paper.

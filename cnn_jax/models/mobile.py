@@ -10,7 +10,8 @@ import jax
 
 from cnn_jax.models.activations import Activation
 from cnn_jax.models.blocks import ConvNorm, Origin, apply_stages
-from cnn_jax.models.layers import Classifier, maybe_remat
+from cnn_jax.models.classifier import Classifier
+from cnn_jax.models.layers import maybe_remat
 
 TORCHVISION = Origin()
 TENSORFLOW = Origin(epsilon=1e-3, momentum=0.99, padding_mode="same")  # and timm's tf_*, which are Google's

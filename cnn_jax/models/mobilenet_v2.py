@@ -8,7 +8,7 @@ import jax
 
 from cnn_jax.models.activations import relu6
 from cnn_jax.models.blocks import NORMAL_001, InvertedResidual, make_divisible
-from cnn_jax.models.layers import Head
+from cnn_jax.models.classifier import Head
 from cnn_jax.models.mobile import TENSORFLOW, TORCHVISION, MobileClassifier
 
 # Expansion, channels, blocks and stride of each stage: table 2 of the paper.

@@ -8,7 +8,7 @@ import jax
 
 from cnn_jax.models.activations import hard_sigmoid, hard_swish
 from cnn_jax.models.blocks import NORMAL_001, InvertedResidual, Origin, SqueezeExcite, make_divisible
-from cnn_jax.models.layers import Head
+from cnn_jax.models.classifier import Head
 from cnn_jax.models.mobile import TENSORFLOW, MobileClassifier
 
 
