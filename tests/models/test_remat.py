@@ -72,4 +72,5 @@ def test_only_models_with_stages_take_remat(name: str) -> None:
     plain, again = (shallow(make_model(block, 10, remat=remat)) for remat in ("none", "stage"))
     assert make_table(again, shape) == make_table(plain, shape)
     program = jax.make_jaxpr(lambda: again.init(jax.random.key(0), jnp.zeros((1, *shape))))()
-    assert any(equation.primitive.name.startswith(("remat", "checkpoint")) for equation in program.eqns)
+    parts = [equation for equation in program.eqns if equation.primitive.name.startswith(("remat", "checkpoint"))]
+    assert len(parts) > 1  # a stem, or several stages
