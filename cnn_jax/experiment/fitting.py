@@ -259,7 +259,7 @@ def _begin(
         return state, loop_state
     state, start = initial_state(experiment), start or read_start(experiment)
     if start is not None:
-        start = with_probe(experiment, start)
+        start = with_probe(experiment, start, state.params["head"])
         announce("\n".join(start.notes))
         state = warm_start(state, experiment.optimizer, start)
     return state, LoopState()

@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -41,16 +42,19 @@ def check_probe(experiment: Experiment) -> None:
         raise InputError("config.head_init='linear_probe': the training split has images of one class only")
 
 
-def with_probe(experiment: Experiment, start: WarmStart) -> WarmStart:
-    """The start with the head that a linear probe on the features of its backbone gives, where `head_init` wants it.
+def with_probe(experiment: Experiment, start: WarmStart, first_head: Mapping[str, Any]) -> WarmStart:
+    """The start with the last layer that a linear probe on its features gives, where `head_init` wants it.
 
     The features are of the training images as they are, without augmentation; the penalty is chosen on the validation
     split, where there is one. Features are kept in the cache: another training on them begins in seconds.
+
+    Args:
+      first_head: the network's own first values, for hidden layers of the head that the start does not give.
     """
     config, splits = experiment.config, experiment.splits
     if config.head_init != "linear_probe":
         return start
-    run = _as_run(experiment, start)
+    run = _as_run(experiment, start, first_head)
     identity = _identity(run, experiment)
     train, held_out = _features(run, splits.train, f"train-{identity}"), None
     if splits.validation is not None:
@@ -66,7 +70,7 @@ def with_probe(experiment: Experiment, start: WarmStart) -> WarmStart:
     return dataclasses.replace(start, variables={**start.variables, "params": params}, notes=(*start.notes, note))
 
 
-def _as_run(experiment: Experiment, start: WarmStart) -> Run:
+def _as_run(experiment: Experiment, start: WarmStart, first_head: Mapping[str, Any]) -> Run:
     """The network, whose "logits" are what its last layer sees; that layer itself is zeros."""
     model, normalization, splits = experiment.model, experiment.normalization, experiment.splits
 
@@ -76,7 +80,7 @@ def _as_run(experiment: Experiment, start: WarmStart) -> Run:
     like = variable_shapes(model, splits.image_shape)
     blank = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), like["params"][_HEAD][_LAYER])
     given = start.variables["params"]
-    params = {**given, _HEAD: {**given.get(_HEAD, {}), _LAYER: blank}}
+    params = {**given, _HEAD: {**first_head, **given.get(_HEAD, {}), _LAYER: blank}}
     variables = jax.tree.map(np.asarray, {**start.variables, "params": params})
     return Run(experiment.config, splits.image_shape, splits.class_names, normalization, variables, features)
 

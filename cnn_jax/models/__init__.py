@@ -10,9 +10,9 @@ from cnn_jax.config.model_keys import MODELS
 from cnn_jax.config.tables import described
 from cnn_jax.errors import InputError
 from cnn_jax.models.activations import ACTIVATIONS
+from cnn_jax.models.classifier import Classifier
 from cnn_jax.models.compute_config import ComputeConfig
 from cnn_jax.models.initializers import INITIALIZATIONS
-from cnn_jax.models.layers import Classifier
 from cnn_jax.models.table import Table, make_table
 
 __all__ = ["Classifier", "ComputeConfig", "Table", "make_model", "make_table", "variable_shapes"]

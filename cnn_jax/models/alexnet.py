@@ -8,8 +8,9 @@ from jax.nn.initializers import normal, ones
 
 from cnn_jax import ops
 from cnn_jax.models.blocks import NORMAL_001, PlainConv, apply_stages
+from cnn_jax.models.classifier import Classifier, Head
 from cnn_jax.models.initializers import INITIALIZATIONS, Initialization
-from cnn_jax.models.layers import Classifier, Head, Pool, flatten, maybe_remat
+from cnn_jax.models.layers import Pool, flatten, maybe_remat
 
 _POOL = partial(Pool, "max", window=3, stride=2)  # the windows overlap
 _BIAS_OF_1 = Initialization(normal(0.01), lambda fan_in: ones)  # so that ReLUs have a gradient from the start

@@ -1,8 +1,7 @@
 """The blocks of published networks, and what differs between the libraries that trained them."""
 
 import dataclasses
-from collections.abc import Callable, Iterable, Sequence
-from functools import partial
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import flax.linen as nn
@@ -186,29 +185,6 @@ def apply_stages(
     for number, blocks in enumerate(stages, start=1):
         x = maybe_remat(Stage, compute)(blocks, name=f"stage{number}")(x, train)
     return x
-
-
-def mobile_backbone(
-    x: jax.Array,
-    train: bool,
-    *,
-    stem: int,
-    stages: Sequence[tuple[Callable[..., nn.Module], ...]],
-    last: int,
-    compute: ComputeConfig,
-    **unit: Any,
-) -> jax.Array:
-    """3x3 with stride 2 to `stem` channels, stages of blocks, 1x1 to `last` channels, the mean over all positions.
-
-    [B, H, W, C] -> [B, last]. The parts are called stem, stage1, stage2 and so on; the last stage is the 1x1.
-
-    Args:
-      stages: of each what makes its blocks, given a name.
-      unit: further arguments of the first and the last `ConvNorm`.
-    """
-    conv_norm = partial(maybe_remat(ConvNorm, compute), compute=compute, **unit)
-    x = apply_stages(conv_norm(stem, 3, stride=2, name="stem")(x, train), train, stages, compute)
-    return conv_norm(last, 1, name=f"stage{len(stages) + 1}")(x, train).mean(axis=(1, 2))
 
 
 def make_divisible(channels: float, divisor: int = 8) -> int:

@@ -14,9 +14,10 @@ import jax.numpy as jnp
 from cnn_jax.errors import InputError
 from cnn_jax.models.activations import Activation, gelu
 from cnn_jax.models.blocks import FAN_OUT, ConvNorm, Origin, SqueezeExcite, Stage, make_divisible
+from cnn_jax.models.classifier import Classifier, Head
 from cnn_jax.models.compute_config import ComputeConfig
 from cnn_jax.models.initializers import INITIALIZATIONS
-from cnn_jax.models.layers import Classifier, Conv, Head, Pool, make_norm, maybe_remat
+from cnn_jax.models.layers import Conv, Pool, make_norm, maybe_remat
 from cnn_jax.models.transformer import EPSILON, Attention, FeedForward, layer_norm, stochastic_depth
 
 _GLOROT = INITIALIZATIONS["glorot_uniform"]  # of the attention's layers, as in timm

@@ -7,8 +7,9 @@ import flax.linen as nn
 import jax
 
 from cnn_jax.models.blocks import Stage
+from cnn_jax.models.classifier import Classifier, Head
 from cnn_jax.models.compute_config import ComputeConfig
-from cnn_jax.models.layers import Classifier, Conv, Head, maybe_remat
+from cnn_jax.models.layers import Conv, maybe_remat
 from cnn_jax.models.transformer import EPSILON, SMALL_NORMAL, FeedForward, LayerScale, layer_norm, stochastic_depth
 
 

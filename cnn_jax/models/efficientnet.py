@@ -4,31 +4,20 @@ The Lite networks are those of tensorflow/tpu, models/official/efficientnet/lite
 neither stem nor head grow with the rest.
 """
 
-import dataclasses
 import math
 from functools import partial
-from typing import Any
+from typing import ClassVar
 
 import flax.linen as nn
 import jax
 from jax.nn.initializers import variance_scaling
 
 from cnn_jax.models.activations import Activation, relu6
-from cnn_jax.models.blocks import (
-    ConvNorm,
-    InvertedResidual,
-    Origin,
-    SqueezeExcite,
-    make_divisible,
-    mobile_backbone,
-)
+from cnn_jax.models.blocks import InvertedResidual, SqueezeExcite, make_divisible
+from cnn_jax.models.classifier import Head
 from cnn_jax.models.initializers import Initialization
-from cnn_jax.models.layers import Classifier, Head
+from cnn_jax.models.mobile import TENSORFLOW, TORCHVISION, MobileClassifier
 
-ORIGINS = {
-    "torchvision": Origin(),  # of B0 to B4, and timm's efficientnet_*
-    "tensorflow": Origin(epsilon=1e-3, momentum=0.99, padding_mode="same"),  # timm's tf_efficientnet_*
-}
 # Expansion, kernel size, stride, channels and blocks of each stage: table 1 of the paper.
 STAGES = (
     (1, 3, 1, 16, 1), (6, 3, 2, 24, 2), (6, 5, 2, 40, 2), (6, 3, 2, 80, 3), (6, 5, 1, 112, 3), (6, 5, 2, 192, 4),
@@ -38,25 +27,26 @@ STAGES = (
 _LAST = Initialization(variance_scaling(1 / 3, "fan_out", "uniform"))
 
 
-class EfficientNet(Classifier):
+class EfficientNet(MobileClassifier):
     """A stem, seven stages of inverted residuals, a 1x1 convolution, a global mean.
 
     `config.keys` lists the choices. What makes the networks of the family differ:
 
     Attributes:
-      width_multiplier, depth_multiplier: of the channels of all parts, and of the blocks of a stage (rounded up).
+      depth_multiplier: of the blocks of a stage (rounded up).
       squeezes: whether blocks have squeeze-and-excitation, to a quarter of the channels that enter the block.
       scales_ends: whether the stem, the depth of the first and of the last stage, and the last convolution scale too.
     """
 
+    origins: ClassVar = {
+        "torchvision": TORCHVISION,  # of B0 to B4, and timm's efficientnet_*
+        "tensorflow": TENSORFLOW,
+    }
     stages: tuple[tuple[int, int, int, int, int], ...] = STAGES
-    width_multiplier: float = 1.0
     depth_multiplier: float = 1.0
     activation: Activation = nn.silu
     squeezes: bool = True
     scales_ends: bool = True
-    origin: str = "torchvision"
-    dropout: float = 0.2
     stochastic_depth: float = 0.2
 
     def _depth(self, stage: int, blocks: int) -> int:
@@ -65,7 +55,7 @@ class EfficientNet(Classifier):
 
     def _blocks(self, stem: int) -> list[tuple[partial[InvertedResidual], ...]]:
         depths = [self._depth(i, row[-1]) for i, row in enumerate(self.stages)]
-        unit = partial(ConvNorm, activation=self.activation, origin=ORIGINS[self.origin], compute=self.compute)
+        unit = self.unit(self.activation)
         squeeze = partial(SqueezeExcite, activation=self.activation, compute=self.compute)
         stages, entering, before = [], stem, 0
         for (expansion, kernel_size, stride, channels, _), depth in zip(self.stages, depths, strict=True):
@@ -87,22 +77,16 @@ class EfficientNet(Classifier):
             before += depth
         return stages
 
-    @property
-    def conventions(self) -> dict[str, Any]:
-        return dataclasses.asdict(ORIGINS[self.origin])
-
     def backbone(self, x: jax.Array, train: bool) -> jax.Array:
         width = self.width_multiplier if self.scales_ends else 1.0
         stem = make_divisible(32 * width)
-        return mobile_backbone(
+        return self.features(
             x,
             train,
             stem=stem,
             stages=self._blocks(stem),
             last=make_divisible(1280 * width),
             activation=self.activation,
-            origin=ORIGINS[self.origin],
-            compute=self.compute,
         )
 
     def head(self, x: jax.Array, train: bool) -> jax.Array:

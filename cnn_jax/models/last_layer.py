@@ -5,7 +5,7 @@ from typing import Any
 import flax.linen as nn
 import jax
 
-from cnn_jax.models.layers import Classifier
+from cnn_jax.models.classifier import Classifier
 
 LAST_LAYER = ("head", "logits")
 

@@ -7,9 +7,10 @@ import jax
 import jax.numpy as jnp
 
 from cnn_jax.models.activations import Activation
+from cnn_jax.models.classifier import Classifier, Head
 from cnn_jax.models.conv_norm_act import conv_norm_act
 from cnn_jax.models.initializers import INITIALIZATIONS, Initialization
-from cnn_jax.models.layers import Classifier, Conv, Dense, Head, Pool, flatten
+from cnn_jax.models.layers import Conv, Dense, Pool, flatten
 
 
 class LeNet5(Classifier):

@@ -4,8 +4,9 @@ import flax.linen as nn
 import jax
 
 from cnn_jax.models.activations import Activation
+from cnn_jax.models.classifier import Classifier, Head
 from cnn_jax.models.initializers import INITIALIZATIONS, Initialization
-from cnn_jax.models.layers import Classifier, Dense, Head, flatten
+from cnn_jax.models.layers import Dense, flatten
 
 
 class Linear(Classifier):

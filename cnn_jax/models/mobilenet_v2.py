@@ -2,49 +2,35 @@
 
 import dataclasses
 from functools import partial
-from typing import Any
+from typing import ClassVar
 
 import jax
 
 from cnn_jax.models.activations import relu6
-from cnn_jax.models.blocks import (
-    NORMAL_001,
-    ConvNorm,
-    InvertedResidual,
-    Origin,
-    make_divisible,
-    mobile_backbone,
-)
-from cnn_jax.models.layers import Classifier, Head
+from cnn_jax.models.blocks import NORMAL_001, InvertedResidual, make_divisible
+from cnn_jax.models.classifier import Head
+from cnn_jax.models.mobile import TENSORFLOW, TORCHVISION, MobileClassifier
 
-ORIGINS = {
-    "torchvision": Origin(),  # and timm
-    "tensorflow": Origin(epsilon=1e-3, momentum=0.999, padding_mode="same"),  # Keras
-}
 # Expansion, channels, blocks and stride of each stage: table 2 of the paper.
 STAGES = (
     (1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1),
 )  # fmt: skip
 
 
-class MobileNetV2(Classifier):
+class MobileNetV2(MobileClassifier):
     """A stem, seven stages of inverted residuals, a 1x1 convolution to 1280 channels, a global mean.
 
     `config.keys` lists the choices.
     """
 
+    origins: ClassVar = {
+        "torchvision": TORCHVISION,  # and timm
+        "tensorflow": dataclasses.replace(TENSORFLOW, momentum=0.999),  # Keras
+    }
     stages: tuple[tuple[int, int, int, int], ...] = STAGES
-    origin: str = "torchvision"
-    width_multiplier: float = 1.0
-    dropout: float = 0.2
-
-    @property
-    def conventions(self) -> dict[str, Any]:
-        return dataclasses.asdict(ORIGINS[self.origin])
 
     def backbone(self, x: jax.Array, train: bool) -> jax.Array:
-        unit: dict[str, Any] = {"activation": relu6, "origin": ORIGINS[self.origin]}
-        block = partial(InvertedResidual, unit=partial(ConvNorm, compute=self.compute, **unit))
+        block = partial(InvertedResidual, unit=self.unit(relu6))
         stem = entering = make_divisible(32 * self.width_multiplier)
         stages = []
         for expansion, channels, depth, stride in self.stages:
@@ -54,7 +40,7 @@ class MobileNetV2(Classifier):
                 entering = features
             stages.append(tuple(blocks))
         last = make_divisible(1280 * max(1.0, self.width_multiplier))
-        return mobile_backbone(x, train, stem=stem, stages=stages, last=last, compute=self.compute, **unit)
+        return self.features(x, train, stem=stem, stages=stages, last=last, activation=relu6)
 
     def head(self, x: jax.Array, train: bool) -> jax.Array:
         head = Head(

@@ -1,29 +1,15 @@
 """MobileNetV3 (Howard et al. 2019, "Searching for MobileNetV3"), tables 1 and 2."""
 
-import dataclasses
 from functools import partial
-from typing import Any, NamedTuple
+from typing import ClassVar, NamedTuple
 
 import flax.linen as nn
 import jax
 
 from cnn_jax.models.activations import hard_sigmoid, hard_swish
-from cnn_jax.models.blocks import (
-    NORMAL_001,
-    ConvNorm,
-    InvertedResidual,
-    Origin,
-    SqueezeExcite,
-    make_divisible,
-    mobile_backbone,
-)
-from cnn_jax.models.layers import Classifier, Head
-
-ORIGINS = {
-    "torchvision": Origin(epsilon=1e-3, momentum=0.99),
-    "timm": Origin(),
-    "tensorflow": Origin(epsilon=1e-3, momentum=0.99, padding_mode="same"),  # timm's tf_mobilenetv3_*
-}
+from cnn_jax.models.blocks import NORMAL_001, InvertedResidual, Origin, SqueezeExcite, make_divisible
+from cnn_jax.models.classifier import Head
+from cnn_jax.models.mobile import TENSORFLOW, MobileClassifier
 
 
 class Row(NamedTuple):
@@ -56,17 +42,19 @@ SMALL = (
 )
 
 
-class MobileNetV3(Classifier):
+class MobileNetV3(MobileClassifier):
     """A stem, stages of inverted residuals, a 1x1 convolution, a global mean; the head has a hidden layer.
 
     `config.keys` lists the choices; `MobileNetV3Large` and `MobileNetV3Small` are the paper's.
     """
 
+    origins: ClassVar = {
+        "torchvision": Origin(epsilon=1e-3, momentum=0.99),
+        "timm": Origin(),
+        "tensorflow": TENSORFLOW,
+    }
     stages: tuple[tuple[Row, ...], ...] = LARGE
     hidden: int = 1280
-    origin: str = "torchvision"
-    width_multiplier: float = 1.0
-    dropout: float = 0.2
 
     def _channels(self, channels: int) -> int:
         return make_divisible(channels * self.width_multiplier)
@@ -81,28 +69,17 @@ class MobileNetV3(Classifier):
             kernel_size=row.kernel_size,
             stride=row.stride,
             squeeze_excite=squeeze if row.squeezes else None,
-            unit=partial(
-                ConvNorm,
-                activation=hard_swish if row.hard_swish else nn.relu,
-                origin=ORIGINS[self.origin],
-                compute=self.compute,
-            ),
+            unit=self.unit(hard_swish if row.hard_swish else nn.relu),
         )
 
-    @property
-    def conventions(self) -> dict[str, Any]:
-        return dataclasses.asdict(ORIGINS[self.origin])
-
     def backbone(self, x: jax.Array, train: bool) -> jax.Array:
-        return mobile_backbone(
+        return self.features(
             x,
             train,
             stem=self._channels(16),
             stages=[tuple(self._block(row) for row in rows) for rows in self.stages],
             last=6 * self._channels(self.stages[-1][-1].channels),
             activation=hard_swish,
-            origin=ORIGINS[self.origin],
-            compute=self.compute,
         )
 
     def head(self, x: jax.Array, train: bool) -> jax.Array:

@@ -12,7 +12,8 @@ import numpy as np
 from jax.nn.initializers import ones
 
 from cnn_jax.models.blocks import NORMAL_001, ConvNorm, Origin, SqueezeExcite, apply_stages, make_divisible
-from cnn_jax.models.layers import Classifier, Head, maybe_remat
+from cnn_jax.models.classifier import Classifier, Head
+from cnn_jax.models.layers import maybe_remat
 from cnn_jax.models.resnet import Bottleneck
 
 # To a multiple of the group width. They part where a width lies half-way: 392 is 400 in torchvision, 384 in the paper.

@@ -13,9 +13,10 @@ import jax
 from jax.nn.initializers import Initializer, ones, zeros
 
 from cnn_jax.models.blocks import ConvNorm, Origin, SqueezeExcite, apply_stages
+from cnn_jax.models.classifier import Classifier, Head
 from cnn_jax.models.compute_config import ComputeConfig
 from cnn_jax.models.initializers import INITIALIZATIONS
-from cnn_jax.models.layers import Classifier, Head, Pool, maybe_remat
+from cnn_jax.models.layers import Pool, maybe_remat
 
 
 def conv_stem(

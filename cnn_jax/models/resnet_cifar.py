@@ -14,8 +14,9 @@ import jax.numpy as jnp
 from jax.nn.initializers import ones, zeros
 
 from cnn_jax.models.blocks import ConvNorm, apply_stages
+from cnn_jax.models.classifier import Classifier, Head
 from cnn_jax.models.initializers import INITIALIZATIONS
-from cnn_jax.models.layers import Classifier, Head, maybe_remat
+from cnn_jax.models.layers import maybe_remat
 from cnn_jax.models.resnet import BasicBlock, strided_stages
 
 

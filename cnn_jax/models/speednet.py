@@ -8,9 +8,10 @@ import flax.linen as nn
 import jax
 
 from cnn_jax.models.activations import Activation, gelu
+from cnn_jax.models.classifier import Classifier, Head
 from cnn_jax.models.conv_norm_act import conv_norm_act
 from cnn_jax.models.initializers import INITIALIZATIONS, Initialization
-from cnn_jax.models.layers import Classifier, Conv, Head, Pool, make_norm, maybe_remat
+from cnn_jax.models.layers import Conv, Pool, make_norm, maybe_remat
 from cnn_jax.models.whitening import WINDOW, whitening_kernel
 
 

@@ -8,7 +8,8 @@ import jax
 
 from cnn_jax import ops
 from cnn_jax.models.blocks import NORMAL_001, Origin, PlainConv, apply_stages
-from cnn_jax.models.layers import Classifier, Head, Pool, flatten
+from cnn_jax.models.classifier import Classifier, Head
+from cnn_jax.models.layers import Pool, flatten
 
 
 class VGG(Classifier):

@@ -9,9 +9,10 @@ import jax.numpy as jnp
 from jax.nn.initializers import normal, truncated_normal
 
 from cnn_jax.errors import InputError
+from cnn_jax.models.classifier import Classifier, Head
 from cnn_jax.models.compute_config import ComputeConfig
 from cnn_jax.models.initializers import INITIALIZATIONS
-from cnn_jax.models.layers import Classifier, Conv, Head, maybe_remat
+from cnn_jax.models.layers import Conv, maybe_remat
 from cnn_jax.models.transformer import EPSILON, SMALL_NORMAL, Attention, FeedForward, layer_norm, stochastic_depth
 
 

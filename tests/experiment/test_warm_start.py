@@ -18,7 +18,7 @@ from cnn_jax.inference.run import load_run
 from cnn_jax.models import make_model
 from cnn_jax.models.parameter_names import parameter_names
 from cnn_jax.training.evaluation import evaluate
-from tests.support.helpers import tiny_config
+from tests.support.helpers import read_json, tiny_config
 
 
 def started(experiment: Experiment) -> tuple[Any, WarmStart]:
@@ -74,6 +74,31 @@ def test_with_a_frozen_backbone_only_the_head_changes(trained: Path, tmp_path: P
         changed = set(flat(variables)) - same(variables, after)
         assert changed == {"params/head/logits/kernel", "params/head/logits/bias"}
         shutil.rmtree(source, ignore_errors=True)
+
+
+def test_lookahead_begins_with_the_given_weights(trained: Path) -> None:
+    """Its slow weights are part of the optimizer's state; those of a fresh network would pull the others back."""
+    state, _ = started(
+        build(
+            tiny_config(
+                init_from=str(trained),
+                seed=5,
+                optimizer={"name": "sgd", "lookahead_steps": 2},
+                schedule__name="constant",
+            )
+        )
+    )
+    assert len(same(state.opt_state.slow, state.params)) == len(flat(state.params))
+
+
+def test_no_epochs_are_an_evaluation(trained: Path, tmp_path: Path) -> None:
+    """Of the weights as they were."""
+    summary = fit(tiny_config(init_from=str(trained), seed=5, num_epochs=0), tmp_path / "run")
+    before = read_json(trained / "summary.json")
+    assert (summary["best_epoch"], summary["steps"]) == (0, 0)
+    assert [summary[key] for key in ("validation_accuracy", "test_loss")] == [
+        before[key] for key in ("validation_accuracy", "test_loss")
+    ]
 
 
 def read(source: Path, **changes: Any) -> WarmStart:

@@ -11,8 +11,8 @@ import pytest
 
 from cnn_jax.models.activations import hard_sigmoid, hard_swish, relu6
 from cnn_jax.models.blocks import FAN_OUT, ConvNorm, InvertedResidual, make_divisible
+from cnn_jax.models.classifier import Head
 from cnn_jax.models.efficientnet import EfficientNet
-from cnn_jax.models.layers import Head
 from cnn_jax.models.mobilenet_v3 import MobileNetV3
 from tests.support.helpers import QUICK
 

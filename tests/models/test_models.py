@@ -79,9 +79,8 @@ def test_every_model(name: str, precision: str) -> None:
     images = jax.random.normal(jax.random.key(0), (2, max(32, size), max(32, size), 3))
 
     def applied(model: Any, images: jax.Array) -> tuple[jax.Array, ...]:
-        variables = model.init(jax.random.key(1), images)
-        features = model.apply(variables, images, method="embed")
-        return variables, features, model.apply(variables, images)
+        logits, variables = model.init_with_output(jax.random.key(1), images)
+        return variables, model.apply(variables, images, method="embed"), logits
 
     def trained(model: Any, images: jax.Array) -> tuple[jax.Array, ...]:
         variables = model.init(jax.random.key(1), images)
@@ -137,8 +136,11 @@ def test_names_that_a_person_can_guess() -> None:
     assert all(re.fullmatch(pattern, name) for name in names)
 
 
-# Transformers and ConvNeXts have more parts: see the next test.
-@pytest.mark.parametrize("name", [name for name in DEEP if not name.startswith(("convnext", "vit", "coatnet"))])
+# One of each family, and what has other blocks; transformers and ConvNeXts have more parts: see the next test.
+WITH_STAGES = [name for name in REPRESENTATIVES if name in DEEP and not name.startswith(("convnext", "vit", "coatnet"))]
+
+
+@pytest.mark.parametrize("name", [*WITH_STAGES, "resnet50", "regnet_x_400mf", "vgg11_bn", "efficientnet_lite0"])
 def test_the_backbone_is_stem_and_stages(name: str) -> None:
     """freeze='^(stem|stage)' leaves the head alone to train."""
     params = shapes_of(make_model(default_config(name).model, 3))["params"]

@@ -1,6 +1,5 @@
 """What ConvNeXt, ViT and CoAtNet hold, and what a file of weights does not say of them."""
 
-import dataclasses
 import math
 from typing import Any
 
@@ -182,11 +181,3 @@ def test_stochastic_depth_grows_with_depth(name: str, monkeypatch: pytest.Monkey
     blocks = model.depth if name == "vit_tiny" else sum(model.depths)
     assert np.allclose(sorted(set(rates)), np.linspace(0, 0.3, blocks))
     assert rates == sorted(rates)
-
-
-@pytest.mark.parametrize("name", ["convnext_atto", "vit_tiny", "coatnet_0_rw"])
-def test_computing_blocks_again_changes_no_name(name: str) -> None:
-    plain = network(name, {}, 3)
-    again = plain.clone(compute=dataclasses.replace(plain.compute, remat="stage"))
-    assert shapes_of(plain, size=64) == shapes_of(again, size=64)
-    assert make_table(plain, (64, 64, 3)) == make_table(again, (64, 64, 3))

@@ -68,14 +68,16 @@ RECORDED: dict[str, tuple[str, dict[str, Any]]] = {
 
 # 0.5 GB and more of weights: names and shapes alone are compared.
 HUGE = tuple(file for file in RECORDED if "vgg" in file and file not in ("torchvision_vgg11", "timm_vgg16_bn"))
-# Their blocks are those of others, or they are large.
+# Their blocks are those of others, or they are large. AlexNet and VGG apart, of each family one is left that is not.
 SLOW = (
-    "torchvision_resnet34", "torchvision_resnet101", "torchvision_resnet152", "torchvision_resnext50_32x4d",
-    "torchvision_resnet50", "torchvision_regnet_x_400mf", "torchvision_regnet_x_800mf", "torchvision_regnet_y_800mf",
-    "timm_regnetx_004_tv", "timm_regnetx_008", "timm_regnety_008", "timm_regnety_008_tv", "torchvision_alexnet",
-    "torchvision_vgg11", "timm_vgg16_bn", *HUGE,
+    *[f"torchvision_{name}" for name in RESNETS if name != "resnet18"], "torchvision_alexnet", "torchvision_vgg11",
+    "torchvision_regnet_x_400mf", "torchvision_regnet_x_800mf", "torchvision_regnet_y_800mf", "timm_regnetx_004",
+    "timm_regnetx_004_tv", "timm_regnetx_008", "timm_regnety_008", "timm_regnety_008_tv", "timm_vgg16_bn", *HUGE,
+    "torchvision_mobilenet_v3_large", "timm_mobilenetv3_large_100", "timm_tf_mobilenetv3_large_100",
+    "torchvision_efficientnet_b1", "torchvision_efficientnet_b2", "timm_tf_efficientnet_b0", "timm_tf_efficientnet_b1",
+    "timm_tf_efficientnet_b2", "timm_tf_efficientnet_lite1", "timm_tf_efficientnet_lite2",
     "timm_convnext_femto", "timm_convnext_pico", "timm_convnext_nano", "timm_convnext_tiny",
-    "timm_vit_small_patch16_224",
+    "torchvision_convnext_tiny", "timm_vit_small_patch16_224", "torchvision_vit_b_16",
 )  # fmt: skip
 
 

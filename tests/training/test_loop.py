@@ -174,3 +174,26 @@ def test_the_better_of_raw_and_averaged_weights_is_the_candidate(raw: float, ema
     assert [row["split"] for row in rows] == 2 * expected
     assert loop_state.weights == weights
     assert LoopState(averaged_weights="ema").weights == "ema"
+
+
+def test_epoch_0_is_evaluated_where_it_is_wanted() -> None:
+    """Before the first step: a row, a checkpoint, the best where none is better; a run that goes on has had it."""
+    accuracies = iter([0.9, 0.5, 0.6])
+
+    def evaluate(variables: Any, fetch: Fetch) -> dict[str, float]:
+        return {"loss": 1.0, "accuracy": next(accuracies)}
+
+    memory, rows, loop_state = run(evaluate=evaluate, evaluates_start=True)
+    assert [(row["epoch"], row["step"], row["split"]) for row in rows] == [
+        (0, 0, "validation"), (1, 6, "train"), (1, 6, "validation"), (2, 12, "train"), (2, 12, "validation"),
+    ]  # fmt: skip
+    assert memory.saved[0][0] == 0
+    assert loop_state.best == {"step": 0, "epoch": 0, "weights": "raw", "metrics": {"loss": 1.0, "accuracy": 0.9}}
+    accuracies = iter([0.1, 0.2])
+    _, rows, _ = run(evaluate=evaluate, evaluates_start=True, loop_state=LoopState(best=loop_state.best))
+    assert [row["epoch"] for row in rows] == [1, 1, 2, 2]
+
+
+def test_epoch_0_must_be_finite() -> None:
+    with pytest.raises(NonFiniteError, match="the validation loss became nan at step 0"):
+        run(evaluate=lambda variables, fetch: {"loss": np.nan, "accuracy": 0.5}, evaluates_start=True)

@@ -1,14 +1,15 @@
 """The published weights that are known: where they are, what they are worth, and what images they expect."""
 
 import dataclasses
+import re
+from typing import Any
 
-_IMAGENET_MEAN, _IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-_HALF = (0.5, 0.5, 0.5)
+_IMAGENET: dict[str, Any] = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
+_HALF: dict[str, Any] = {"mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)}
 _OWN_NAMES = {"vit_b_16": "vit_base"}  # of networks that torchvision calls otherwise
-_TIMM_RESULTS = "results/results-imagenet.csv of huggingface/pytorch-image-models"
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class PublishedWeights:
     """A file of weights, all of 1,000 classes of ImageNet.
 
@@ -36,8 +37,8 @@ class PublishedWeights:
     layout: str
     url: str | None
     sha256: str | None
-    bytes: int | None
-    package: tuple[str, str] | None
+    bytes: int | None = None
+    package: tuple[str, str] | None = None
     licence: str
     top1: float | None
     top5: float | None
@@ -57,18 +58,21 @@ class PublishedWeights:
         return f"{self.name}.safetensors" if last == "model.safetensors" else last
 
 
+def _downloaded(name: str, url: str, **rest: Any) -> PublishedWeights:
+    """Of a file whose name ends with the first digits of its checksum, as torch.hub expects, or says nothing of it."""
+    digits = re.search(r"-([0-9a-f]{8})\.pth$", url)
+    return PublishedWeights(name=name, url=url, sha256=digits[1] if digits else None, **rest)
+
+
 def _torchvision(
     name: str, file: str, top1: float, top5: float, resize: int, image_size: int, interpolation: str = "bilinear"
 ) -> PublishedWeights:
     """Figures and preprocessing of `torchvision.models.get_model_weights` (0.29.1); `.v2` is its IMAGENET1K_V2."""
-    return PublishedWeights(
-        name=name,
+    return _downloaded(
+        name,
+        f"https://download.pytorch.org/models/{file}",
         network=_OWN_NAMES.get(name, name.removesuffix(".v2")),
         layout="torchvision",
-        url=f"https://download.pytorch.org/models/{file}",
-        sha256=file.removesuffix(".pth").rpartition("-")[2],  # torch.hub checks these eight digits
-        bytes=None,
-        package=None,
         licence="BSD-3-Clause",
         top1=top1,
         top5=top5,
@@ -76,38 +80,33 @@ def _torchvision(
         image_size=image_size,
         resize=resize,
         interpolation=interpolation,
-        mean=_IMAGENET_MEAN,
-        std=_IMAGENET_STD,
         origin="torchvision",
+        **_IMAGENET,
     )
 
 
 def _timm(
-    name: str, network: str, url: str | None, top1: float, top5: float, resize: int, image_size: int = 224,
-    mean: tuple[float, float, float] = _HALF, std: tuple[float, float, float] = _HALF,
+    name: str, network: str, file: str | None, top1: float, top5: float, resize: int, image_size: int = 224,
+    pixels: dict[str, Any] = _HALF,
 ) -> PublishedWeights:  # fmt: skip
-    """Of timm 1.0.31: the release file whose name holds a checksum, or (`url` None) the one on the Hugging Face hub.
+    """Of timm 1.0.31: a file of its releases, or (`file` None) that of the Hugging Face hub.
 
     `resize` is floor(image_size / crop_pct), as timm computes it.
     """
-    release = "https://github.com/rwightman/pytorch-image-models/releases/download"
-    return PublishedWeights(
-        name=name,
+    releases, hub = "https://github.com/rwightman/pytorch-image-models/releases/download", "https://huggingface.co/timm"
+    return _downloaded(
+        name,
+        f"{releases}/{file}" if file else f"{hub}/{name}/resolve/main/model.safetensors",
         network=network,
         layout="timm",
-        url=f"{release}/{url}" if url else f"https://huggingface.co/timm/{name}/resolve/main/model.safetensors",
-        sha256=url.removesuffix(".pth").rpartition("-")[2] if url else None,
-        bytes=None,
-        package=None,
         licence="Apache-2.0",
         top1=top1,
         top5=top5,
-        source=_TIMM_RESULTS,
+        source="results/results-imagenet.csv of huggingface/pytorch-image-models",
         image_size=image_size,
         resize=resize,
         interpolation="bicubic",
-        mean=mean,
-        std=std,
+        **pixels,
     )
 
 
@@ -192,7 +191,7 @@ _LITE = (
 )
 _TIMM = (
     _timm("convnext_atto.d2_in1k", "convnext_atto", "v0.1-rsb-weights/convnext_atto_d2-01bb0f51.pth", 75.672, 92.914,
-          256, mean=_IMAGENET_MEAN, std=_IMAGENET_STD),
+          256, pixels=_IMAGENET),
     _timm("vit_tiny_patch16_224.augreg_in21k_ft_in1k", "vit_tiny", None, 75.452, 92.858, 248),
     _timm("vit_small_patch16_224.augreg_in21k_ft_in1k", "vit_small", None, 81.402, 96.150, 248),
     _timm("coatnet_0_rw_224.sw_in1k", "coatnet_0_rw", "v0.1-weights-maxx/coatnet_0_rw_224_sw-a6439706.pth", 82.396,

@@ -11,7 +11,7 @@ import numpy as np
 from flax import traverse_util
 from safetensors.numpy import save_file
 
-from cnn_jax.models.layers import Classifier
+from cnn_jax.models.classifier import Classifier
 from cnn_jax.models.pretrained.importing import name_map
 from cnn_jax.models.pretrained.naming import Array, arrays_of, joined
 

@@ -157,7 +157,7 @@ def sweep_config(config: ml_collections.ConfigDict, rates: np.ndarray, seeds: in
     check_probe(experiment)
     start = read_start(experiment)
     if start is not None:
-        start = with_probe(experiment, start)
+        start = with_probe(experiment, start, init(np.uint32(config.seed)).params["head"])
     losses: dict[int, np.ndarray] = {}
     with progress_bar(seeds * len(rates), "sweeping the learning rate", "step") as bar:
         for seed in range(config.seed, config.seed + seeds):

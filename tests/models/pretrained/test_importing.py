@@ -118,7 +118,11 @@ def test_heads_take_flattened_maps(name: str, library: str, channels: int, size:
     np.testing.assert_allclose(maps.transpose(0, 2, 3, 1).reshape(1, -1) @ kernel, (maps * weight).sum(), rtol=1e-9)
 
 
-@pytest.mark.parametrize("name", LAYOUTS)
+# The first of those that have the same; the names of the others are recorded (test_torch_logits.py).
+OF_LAYOUTS = {id(layouts): name for name, layouts in reversed(LAYOUTS.items())}.values()
+
+
+@pytest.mark.parametrize("name", OF_LAYOUTS)
 def test_layouts_name_every_module_and_no_other(name: str) -> None:
     shapes = shapes_of(network(name, {}, 3))
     for layout in LAYOUTS[name].values():
@@ -127,6 +131,34 @@ def test_layouts_name_every_module_and_no_other(name: str) -> None:
         assert set(names.kernels) <= set(names.modules)
         assert {names.first, names.last} <= set(names.modules)
         assert len(arrays_of(names, shapes)) == len(jax.tree.leaves(shapes))
+
+
+def test_names_of_the_authors_of_convnext() -> None:
+    """Their code: stem and halvings in one list, convolution and LayerNorm in turns; blocks in another."""
+    shapes = shapes_of(network("convnext_tiny", {}, 3).clone(depths=(1, 2), widths=(8, 16)))
+    stem, halving, blocks = "downsample_layers.0", "downsample_layers.1", ("stages.0.0", "stages.1.0", "stages.1.1")
+    keys = {
+        f"{stem}.0": (8, 3, 4, 4), f"{stem}.1": (8,), f"{halving}.0": (8,), f"{halving}.1": (16, 8, 2, 2),
+        "norm": (16,), "head": (3, 16),
+    }  # fmt: skip
+    for block, width in zip(blocks, (8, 16, 16), strict=True):
+        keys |= {f"{block}.dwconv": (width, 1, 7, 7), f"{block}.norm": (width,)}
+        keys |= {f"{block}.pwconv1": (4 * width, width), f"{block}.pwconv2": (width, 4 * width)}
+    biases = {f"{key}.bias": shape[:1] for key, shape in keys.items()}
+    scales = {f"{block}.gamma": (width,) for block, width in zip(blocks, (8, 16, 16), strict=True)}
+    theirs = {f"{key}.weight": shape for key, shape in keys.items()} | biases | scales
+    draw = np.random.default_rng(0)
+    state_dict = {key: draw.normal(size=shape).astype(np.float32) for key, shape in theirs.items()}
+    imported = from_state_dict("convnext_tiny", shapes, state_dict)
+    assert imported.library == "facebookresearch"
+    block = imported.variables["params"]["stage2"]["block2"]
+    assert np.array_equal(block["mlp"]["expand"]["kernel"], state_dict["stages.1.1.pwconv1.weight"].T)
+    assert np.array_equal(block["layer_scale"]["scale"], state_dict["stages.1.1.gamma"])
+    halved = imported.variables["params"]["stage2"]["block1"]["downsample"]
+    assert np.array_equal(halved["norm"]["scale"], state_dict["downsample_layers.1.0.weight"])
+    again = to_state_dict("convnext_tiny", imported.variables, imported.library)
+    assert again.keys() == state_dict.keys()
+    assert all(np.array_equal(again[key], value) for key, value in state_dict.items())
 
 
 def test_safetensors_hold_the_arrays_and_what_they_do_not_say(

@@ -2,7 +2,6 @@
 
 import dataclasses
 import re
-import sys
 from typing import Any
 
 import jax
@@ -84,8 +83,7 @@ def test_a_wrong_choice_gives_other_logits(wrong: str, monkeypatch: pytest.Monke
     truth, (name, arguments) = recorded(file), RECORDED[file]
     model: Any = network(name, arguments, 16)
     imported = from_state_dict(name, shapes_of(model, size=truth.size), truth.state_dict)
-    origins = sys.modules[type(model).__module__].ORIGINS
-    monkeypatch.setitem(origins, "wrong", dataclasses.replace(origins[model.origin], **changes))
+    monkeypatch.setitem(model.origins, "wrong", dataclasses.replace(model.origins[model.origin], **changes))
     model = model.clone(origin="wrong")
     if wrong.startswith("activation"):
         model = model.clone(activation=jax.nn.relu)

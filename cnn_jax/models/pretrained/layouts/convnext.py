@@ -1,47 +1,80 @@
-"""ConvNeXt, as torchvision and timm name it."""
+"""ConvNeXt, as torchvision, timm and its authors (github.com/facebookresearch/ConvNeXt) name it."""
 
 import dataclasses
 from collections.abc import Collection
+from functools import partial
 
 from cnn_jax.models.pretrained import rules
 from cnn_jax.models.pretrained.layouts.stages import stages_of
 from cnn_jax.models.pretrained.naming import NameMap
+from cnn_jax.models.pretrained.rules import Rule
+
+_PARTS = ("depthwise", "norm", "mlp/expand", "mlp/project")
 
 
-def torchvision(paths: Collection[str]) -> NameMap:
-    """`features` is a list of the stem, a stage, what halves its map, the next stage and so on."""
-    names = {"stem/conv": "features.0.0", "stem/norm": "features.0.1"}
+def _layout(
+    paths: Collection[str],
+    *,
+    stem: str,
+    downsample: str,
+    block: str,
+    parts: tuple[str, ...],
+    layer_scale: tuple[str, Rule],
+    norm: str,
+    head: str,
+) -> NameMap:
+    """`parts` are those of `_PARTS` in a block.
+
+    `downsample` (what halves the map before a stage) and `block` are formats with `stage` and `number`, from 0.
+    torchvision's have `twice`, too, double the stage: its one list has both in turns.
+    """
+    names = {"stem/conv": f"{stem}.0", "stem/norm": f"{stem}.1", "norm": norm, "head/logits": head}
     leaves = {}
     for stage, blocks in enumerate(stages_of(paths)):
-        if stage > 0:
-            names |= _downsample(blocks[0], f"features.{2 * stage}")
-        for number, block in enumerate(blocks):
-            key = f"features.{2 * stage + 1}.{number}"
-            parts = zip(("depthwise", "norm", "mlp/expand", "mlp/project"), (0, 2, 3, 5), strict=True)
-            names |= {f"{block}/{part}": f"{key}.block.{place}" for part, place in parts}
-            leaves[f"{block}/layer_scale/scale"] = (f"{key}.layer_scale", rules.PER_CHANNEL)
-    return NameMap(names | {"norm": "classifier.0", "head/logits": "classifier.2"}, leaves=leaves)
+        for number, path in enumerate(blocks):
+            place = {"stage": stage, "number": number, "twice": 2 * stage, "after": 2 * stage + 1}
+            if stage > 0 and number == 0:
+                key = downsample.format(**place)
+                names |= {f"{path}/downsample/norm": f"{key}.0", f"{path}/downsample/conv": f"{key}.1"}
+            key = block.format(**place)
+            names |= {f"{path}/{part}": f"{key}.{name}" for part, name in zip(_PARTS, parts, strict=True)}
+            leaves[f"{path}/layer_scale/scale"] = (f"{key}.{layer_scale[0]}", layer_scale[1])
+    return NameMap(names, leaves=leaves)
 
 
-def timm(paths: Collection[str]) -> NameMap:
-    names = {"stem/conv": "stem.0", "stem/norm": "stem.1"}
-    leaves = {}
-    for stage, blocks in enumerate(stages_of(paths)):
-        if stage > 0:
-            names |= _downsample(blocks[0], f"stages.{stage}.downsample")
-        for number, block in enumerate(blocks):
-            key = f"stages.{stage}.blocks.{number}"
-            names |= {f"{block}/depthwise": f"{key}.conv_dw", f"{block}/norm": f"{key}.norm"}
-            names |= {f"{block}/mlp/expand": f"{key}.mlp.fc1", f"{block}/mlp/project": f"{key}.mlp.fc2"}
-            leaves[f"{block}/layer_scale/scale"] = (f"{key}.gamma", rules.AS_IT_IS)
-    return NameMap(names | {"norm": "head.norm", "head/logits": "head.fc"}, leaves=leaves)
+torchvision = partial(
+    _layout,
+    stem="features.0",
+    downsample="features.{twice}",
+    block="features.{after}.{number}",
+    parts=("block.0", "block.2", "block.3", "block.5"),
+    layer_scale=("layer_scale", rules.PER_CHANNEL),
+    norm="classifier.0",
+    head="classifier.2",
+)
+timm = partial(
+    _layout,
+    stem="stem",
+    downsample="stages.{stage}.downsample",
+    block="stages.{stage}.blocks.{number}",
+    parts=("conv_dw", "norm", "mlp.fc1", "mlp.fc2"),
+    layer_scale=("gamma", rules.AS_IT_IS),
+    norm="head.norm",
+    head="head.fc",
+)
+facebookresearch = partial(
+    _layout,
+    stem="downsample_layers.0",
+    downsample="downsample_layers.{stage}",
+    block="stages.{stage}.{number}",
+    parts=("dwconv", "norm", "pwconv1", "pwconv2"),
+    layer_scale=("gamma", rules.AS_IT_IS),
+    norm="norm",
+    head="head",
+)
 
 
 def timm_convolutions(paths: Collection[str]) -> NameMap:
     """Of the small networks, whose dense layers are 1x1 convolutions there (`conv_mlp`)."""
     names = timm(paths)
     return dataclasses.replace(names, kernels={path: rules.POINTWISE for path in names.modules if "/mlp/" in path})
-
-
-def _downsample(block: str, key: str) -> dict[str, str]:
-    return {f"{block}/downsample/norm": f"{key}.0", f"{block}/downsample/conv": f"{key}.1"}

@@ -1,59 +1,67 @@
 """The vision transformer, as torchvision and timm name it; both fuse queries, keys and values (q | k | v)."""
 
 from collections.abc import Collection
+from functools import partial
 
 from cnn_jax.models.pretrained import interpolation, rules
 from cnn_jax.models.pretrained.interpolation import Resize
 from cnn_jax.models.pretrained.naming import NameMap
-from cnn_jax.models.pretrained.rules import Part, Rule
 
-_FUSED = ("query", "key", "value")
-
-
-def torchvision(paths: Collection[str]) -> NameMap:
-    """The fused layer is no module of its own there (`torch.nn.MultiheadAttention`)."""
-    names = {"stem/conv": "conv_proj", "norm": "encoder.ln", "head/logits": "heads.head"}
-    leaves, parts = _stem("class_token", "encoder.pos_embedding")
-    for number, block in enumerate(_blocks(paths)):
-        key = f"encoder.layers.encoder_layer_{number}"
-        names |= {f"{block}/norm1": f"{key}.ln_1", f"{block}/norm2": f"{key}.ln_2"}
-        names |= {f"{block}/attention/out": f"{key}.self_attention.out_proj"}
-        names |= {f"{block}/mlp/expand": f"{key}.mlp.0", f"{block}/mlp/project": f"{key}.mlp.3"}
-        for place, part in enumerate(_FUSED):
-            path = f"{block}/attention/{part}"
-            leaves[f"{path}/kernel"] = (f"{key}.self_attention.in_proj_weight", rules.DENSE)
-            leaves[f"{path}/bias"] = (f"{key}.self_attention.in_proj_bias", rules.AS_IT_IS)
-            parts[path] = rules.stacked(place, 3)
-    return NameMap(names, leaves=leaves, parts=parts, resizes=_resizes(interpolation.torchvision_positions))
+_PARTS = ("norm1", "attention/out", "norm2", "mlp/expand", "mlp/project")
 
 
-def timm(paths: Collection[str]) -> NameMap:
-    names = {"stem/conv": "patch_embed.proj", "norm": "norm", "head/logits": "head"}
-    leaves, parts = _stem("cls_token", "pos_embed")
-    for number, block in enumerate(_blocks(paths)):
-        key = f"blocks.{number}"
-        names |= {f"{block}/norm1": f"{key}.norm1", f"{block}/norm2": f"{key}.norm2"}
-        names |= {f"{block}/attention/out": f"{key}.attn.proj"}
-        names |= {f"{block}/mlp/expand": f"{key}.mlp.fc1", f"{block}/mlp/project": f"{key}.mlp.fc2"}
-        for place, part in enumerate(_FUSED):
-            names[f"{block}/attention/{part}"] = f"{key}.attn.qkv"
-            parts[f"{block}/attention/{part}"] = rules.stacked(place, 3)
-    return NameMap(names, leaves=leaves, parts=parts, resizes=_resizes(interpolation.timm_positions))
+def _layout(
+    paths: Collection[str],
+    *,
+    modules: dict[str, str],
+    token: str,
+    positions: str,
+    block: str,
+    parts: tuple[str, ...],
+    fused: str,
+    resize: Resize,
+) -> NameMap:
+    """`parts` are those of `_PARTS` in a block, `fused` what its weight and its bias of queries, keys and values begin
+    with: in torchvision these belong to no module of their own (`torch.nn.MultiheadAttention`).
 
-
-def _blocks(paths: Collection[str]) -> list[str]:
-    return [path.removesuffix("/norm1") for path in paths if path.endswith("/norm1")]
-
-
-def _stem(token: str, positions: str) -> tuple[dict[str, tuple[str, Rule]], dict[str, Part]]:
-    """The leaves, and those that are parts: the class token's position is the first of all there."""
+    The class token's position is the first of all there.
+    """
+    names = dict(modules)
     leaves = {
         "stem/class_token": (token, rules.TOKEN),
         "stem/class_position": (positions, rules.TOKEN),
         "stem/position_embedding": (positions, rules.TOKENS),
     }
-    return leaves, {"stem/class_position": rules.CLASS_PART, "stem/position_embedding": rules.MAP_PART}
+    pieces = {"stem/class_position": rules.CLASS_PART, "stem/position_embedding": rules.MAP_PART}
+    resizes = {"stem/class_position": interpolation.kept, "stem/position_embedding": resize}
+    blocks = [path.removesuffix("/norm1") for path in paths if path.endswith("/norm1")]
+    for number, path in enumerate(blocks):
+        key = block.format(number)
+        names |= {f"{path}/{part}": f"{key}.{name}" for part, name in zip(_PARTS, parts, strict=True)}
+        for place, part in enumerate(("query", "key", "value")):
+            leaves[f"{path}/attention/{part}/kernel"] = (f"{key}.{fused}weight", rules.DENSE)
+            leaves[f"{path}/attention/{part}/bias"] = (f"{key}.{fused}bias", rules.AS_IT_IS)
+            pieces[f"{path}/attention/{part}"] = rules.stacked(place, 3)
+    return NameMap(names, leaves=leaves, parts=pieces, resizes=resizes)
 
 
-def _resizes(positions: Resize) -> dict[str, Resize]:
-    return {"stem/class_position": interpolation.kept, "stem/position_embedding": positions}
+torchvision = partial(
+    _layout,
+    modules={"stem/conv": "conv_proj", "norm": "encoder.ln", "head/logits": "heads.head"},
+    token="class_token",
+    positions="encoder.pos_embedding",
+    block="encoder.layers.encoder_layer_{}",
+    parts=("ln_1", "self_attention.out_proj", "ln_2", "mlp.0", "mlp.3"),
+    fused="self_attention.in_proj_",
+    resize=interpolation.torchvision_positions,
+)
+timm = partial(
+    _layout,
+    modules={"stem/conv": "patch_embed.proj", "norm": "norm", "head/logits": "head"},
+    token="cls_token",
+    positions="pos_embed",
+    block="blocks.{}",
+    parts=("norm1", "attn.proj", "norm2", "mlp.fc1", "mlp.fc2"),
+    fused="attn.qkv.",
+    resize=interpolation.timm_positions,
+)
