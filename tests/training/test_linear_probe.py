@@ -1,7 +1,5 @@
 """The last layer by logistic regression: against scikit-learn, with classes and features as they come."""
 
-from collections.abc import Iterator
-
 import numpy as np
 import pytest
 from scipy.special import softmax
@@ -9,7 +7,6 @@ from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 from sklearn.preprocessing import StandardScaler
-from threadpoolctl import threadpool_limits
 
 from cnn_jax.training.linear_probe import LinearProbe, fit_linear_probe
 
@@ -17,13 +14,6 @@ DIGITS = load_digits()
 # Of all images: pixels that are nearly always black are no features.
 PIXELS = DIGITS.data[:, DIGITS.data.std(axis=0) > 1].astype(np.float32)
 LABELS = DIGITS.target.astype(np.int32)
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    """BLAS's threads wait for each other in loops: beside other tests that takes many times as long."""
-    with threadpool_limits(1):
-        yield
 
 
 def logits(probe: LinearProbe, features: np.ndarray) -> np.ndarray:
