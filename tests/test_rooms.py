@@ -15,9 +15,9 @@ FLOORS = (
     ("cli", "optimization"),
     ("distributed",),
     ("data", "runs"),
-    ("pages", "pictures", "tracking", "training"),
+    ("analysis", "pages", "pictures", "tracking", "training"),
     ("inference",),
-    ("audit", "experiment"),
+    ("audit", "experiment", "reports"),
     ("tuning",),
     ("commands",),
 )

@@ -41,6 +41,7 @@ PROGRAMS = {
     "train": Program("train.py", "train what a config describes, in a run directory", saves=True),
     "evaluate": Program("evaluate.py", "accuracy with its interval, figures of each class, pictures of mistakes"),
     "predict": Program("predict.py", "classify image files or folders with a trained run"),
+    "analyze": Program("analyze.py", "look into a trained run: one page of what its network sees, and why"),
     "audit": Program("audit_data.py", "what may spoil a model in a data set: copies, leaks, wrong labels, odd ones"),
     "runs": Program("runs.py", "all runs below a folder: a table, a comparison, CSV, JSON or a page"),
     "repeat": Program("repeat.py", "train one config over several seeds or folds: mean, spread, interval", saves=True),

@@ -25,6 +25,7 @@ def make_model(
     remat: str = "none",
     axis: str | None = None,
     freeze: str | None = None,
+    in_order: bool = False,
 ) -> Classifier:
     """The module for a config's `model` block: a name and that model's own arguments; the rest is `ComputeConfig`'s.
 
@@ -39,7 +40,7 @@ def make_model(
     for key, functions in (("activation", ACTIVATIONS), ("initialization", INITIALIZATIONS)):
         if key in arguments:  # a registered model may have a key of that name that means another thing
             arguments[key] = functions.get(arguments[key], arguments[key])
-    compute = ComputeConfig(jnp.dtype(precision), axis, freeze, remat)
+    compute = ComputeConfig(jnp.dtype(precision), axis, freeze, remat, in_order=in_order)
     variant = MODELS[model["name"]]
     made = variant.load()(num_classes=num_classes, compute=compute, **arguments)
     if not isinstance(made, Classifier):

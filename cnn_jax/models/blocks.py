@@ -11,8 +11,9 @@ from jax.nn.initializers import Initializer, normal, ones, variance_scaling
 from cnn_jax import ops
 from cnn_jax.models.activations import Activation
 from cnn_jax.models.compute_config import ComputeConfig
+from cnn_jax.models.conv_norm_act import conv_norm_act
 from cnn_jax.models.initializers import Initialization
-from cnn_jax.models.layers import Conv, Dense, Pool, conv_norm_act, make_norm, maybe_remat
+from cnn_jax.models.layers import Conv, Dense, Pool, make_norm, maybe_remat
 
 # The gradient keeps its size on the way back (He et al. 2015, section 2.2), as in torchvision.
 FAN_OUT = Initialization(variance_scaling(2.0, "fan_out", "normal"))

@@ -18,6 +18,8 @@ class ComputeConfig:
       freeze: a regular expression over the names of parameters that are not trained.
       norm_momentum: the share of a running statistic that BatchNorm keeps of the old one at each step; None: as each
         of them has it.
+      in_order: layers are computed as the formula has them, a module for each, so that what each gives out is what its
+        name says; otherwise in whatever order is fastest.
       remat: "stage": stages keep their inputs only and are computed again on the way back; "none": all is kept.
     """
 
@@ -26,6 +28,7 @@ class ComputeConfig:
     freeze: str | None = None
     remat: str = "none"
     norm_momentum: float | None = None
+    in_order: bool = False
 
     @property
     def param_dtype(self) -> Any:

@@ -8,8 +8,9 @@ import jax.numpy as jnp
 
 from cnn_jax.models.activations import Activation
 from cnn_jax.models.classifier import Classifier, Head
+from cnn_jax.models.conv_norm_act import conv_norm_act
 from cnn_jax.models.initializers import INITIALIZATIONS, Initialization
-from cnn_jax.models.layers import Conv, Dense, Pool, conv_norm_act, flatten
+from cnn_jax.models.layers import Conv, Dense, Pool, flatten
 
 
 class LeNet5(Classifier):

@@ -9,8 +9,9 @@ import jax
 
 from cnn_jax.models.activations import Activation, gelu
 from cnn_jax.models.classifier import Classifier, Head
+from cnn_jax.models.conv_norm_act import conv_norm_act
 from cnn_jax.models.initializers import INITIALIZATIONS, Initialization
-from cnn_jax.models.layers import Conv, Pool, conv_norm_act, make_norm, maybe_remat
+from cnn_jax.models.layers import Conv, Pool, make_norm, maybe_remat
 from cnn_jax.models.whitening import WINDOW, whitening_kernel
 
 

@@ -8,11 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from cnn_jax.models import layers
-from cnn_jax.models.activations import ACTIVATIONS
+from cnn_jax.models.activations import ACTIVATIONS, MONOTONE
 from cnn_jax.models.compute_config import ComputeConfig
+from cnn_jax.models.conv_norm_act import conv_norm_act
 from cnn_jax.models.initializers import INITIALIZATIONS
-from cnn_jax.models.layers import BatchNorm, Conv, Pool, conv_norm_act, make_norm
+from cnn_jax.models.layers import BatchNorm, Conv, Pool, make_norm
 from tests.support.helpers import QUICK
 
 POOLS = {"none": None, "tiles": ("max", 2, 2), "overlapping": ("max", 3, 2, 1), "mean": ("mean", 2, 2)}
@@ -97,7 +97,7 @@ def test_maximum_goes_before_bias_and_activation(
         return lambda *arguments: seen.append(arguments[-1].shape[1]) or function(*arguments)
 
     monkeypatch.setitem(ACTIVATIONS, act, spy(ACTIVATIONS[act]))
-    monkeypatch.setattr(layers, "MONOTONE", (ACTIVATIONS["relu"], ACTIVATIONS["leaky_relu"]))
+    monkeypatch.setattr("cnn_jax.models.conv_norm_act.MONOTONE", (ACTIVATIONS["relu"], ACTIVATIONS["leaky_relu"]))
     x = jnp.zeros((2, 8, 8, 3))
     variables = Unit("none", act, pool, False).init(jax.random.key(0), x, True)
     monkeypatch.setattr(Conv, "add_bias", spy(Conv.add_bias))
@@ -112,7 +112,7 @@ def test_maximum_commutes_to_the_bit() -> None:
     conv = Conv(4, initialization=INITIALIZATIONS["torch"])
     bound = conv.bind(conv.init(jax.random.key(0), x))
     for pool in (Pool(), Pool("max", 3, 2, 1)):
-        for act in (None, *layers.MONOTONE):
+        for act in (None, *MONOTONE):
             expected = bound(x) if act is None else act(bound(x))
             np.testing.assert_array_equal(conv_norm_act(x, bound, act=act, pool=pool, train=True), pool(expected))
 

@@ -2,6 +2,10 @@
 
 from typing import Any
 
+import jax
+import jax.numpy as jnp
+import numpy as np
+
 from cnn_jax.config.model_keys import MODELS
 from cnn_jax.models import Classifier
 from cnn_jax.models.coatnet import MBConv, TransformerBlock
@@ -43,3 +47,15 @@ def shallow(model: Classifier) -> Classifier:
 def image_size(name: str) -> int:
     """A side that is large enough for the network, and not much more."""
     return {"AlexNet": 67, "AlexNet2012": 67, "VGG": 32, "ViT": 32, "CoAtNet": 32}.get(family(name), 16)
+
+
+def randomized(variables: Any, seed: int = 0) -> Any:
+    """Variables whose norms do something: scales and variances of 0.5 to 1.5, biases and means up to 0.5."""
+    random = np.random.RandomState(seed)
+
+    def draw(path: Any, value: jax.Array) -> jax.Array:
+        low = {"var": 0.5, "scale": 0.5, "mean": -0.5, "bias": -0.5}.get(path[-1].key)
+        drawn = random.uniform(low or 0, (low or 0) + 1, value.shape)
+        return value if low is None else jnp.asarray(drawn, value.dtype)
+
+    return jax.tree_util.tree_map_with_path(draw, variables)

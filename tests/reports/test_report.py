@@ -1,0 +1,57 @@
+"""`analyze`: a run, a page and its figures."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cnn_jax.data import Examples
+from cnn_jax.inference.evaluation import assess
+from cnn_jax.reports.figures import reliability
+from cnn_jax.reports.report import analyze
+from cnn_jax.reports.subject import draw_sample
+from tests.support.helpers import refusal
+
+
+def test_report_says_what_evaluate_says(trained: Path, tmp_path: Path) -> None:
+    trained_run = tmp_path / "run"
+    shutil.copytree(trained, trained_run)
+    assessment = assess(trained_run)
+    report = analyze(trained_run, ["figures"])
+    page = (trained_run / "report.html").read_text()
+    figures = json.loads((trained_run / "report.json").read_text())["parts"]["figures"]
+    own = {"mean_confidence", "reliability"}
+    kept = {name: value for name, value in assessment.figures.items() if name in figures}
+    assert {name: value for name, value in figures.items() if name not in own} == kept
+    assert figures["accuracy"] == report.sections["figures"].figures["accuracy"]
+    embedded = json.loads(page.split('id="data">')[1].split("</script>")[0])
+    assert embedded["parts"]["figures"] == figures
+    assert f"{assessment.figures['accuracy']:.2%}" in (trained_run / "MODEL_CARD.md").read_text()
+    assert "http" not in page.replace("http-equiv", "")
+
+
+def test_unknown_part_is_one_line(trained: Path) -> None:
+    assert "there is no part of this name (did you mean 'figures'?)" in refusal(analyze, trained, ["figure"])
+
+
+def test_unfinished_run_is_one_line(tmp_path: Path) -> None:
+    assert refusal(analyze, tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("most", [3, 10, 1000])
+def test_sample_takes_classes_by_turns(most: int) -> None:
+    labels = np.array([0] * 50 + [1] * 2 + [2] * 30, np.int32)
+    examples = Examples(np.arange(82, dtype=np.uint8).reshape(82, 1, 1, 1), labels)
+    sample = draw_sample(examples, most, 0)
+    counts = {3: [1, 1, 1], 10: [4, 2, 4], 1000: [50, 2, 30]}[most]
+    assert np.bincount(sample.labels).tolist() == counts
+    assert (np.diff(sample.images.reshape(-1).astype(int)) > 0).all()
+
+
+def test_reliability_by_hand() -> None:
+    rows = reliability(np.array([0.05, 0.95, 0.92, 0.91, 1.0]), np.array([True, True, False, True, True]))
+    assert [(row["images"], row["accuracy"]) for row in rows] == [(1, 1.0), (4, 0.75)]
+    np.testing.assert_allclose([row["confidence"] for row in rows], [0.05, 0.945])
