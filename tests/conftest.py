@@ -21,6 +21,10 @@ if jaxlib_version() < (0, 11):  # later ones do not know the option, and would e
     os.environ.setdefault("XLA_FLAGS", "--xla_cpu_use_fusion_emitters=false")
 set_flags()
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
+# Threads of NumPy's and scikit-learn's libraries wait for each other in loops: beside other processes a small fit takes
+# many times as long.
+for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"):
+    os.environ.setdefault(name, "1")
 os.environ["WANDB_SILENT"] = "true"
 for name in ("WANDB_MODE", "WANDB_API_KEY", "WANDB_SWEEP_ID", "WANDB_RUN_ID"):
     os.environ.pop(name, None)

@@ -87,10 +87,7 @@ def model_value(name: str, key: str) -> Any:
 
 @functools.cache
 def model_outcome(name: str, pairs: tuple[tuple[str, Any], ...], whole: bool) -> tuple[Any, bytes | str]:
-    """Shapes of the parameters, and what the network makes of an image in training mode; of deep ones the program.
-
-    Without `whole` it has few blocks.
-    """
+    """Shapes of the parameters, and what the network (few blocks of it) makes of an image; of deep ones the program."""
     block = override(default_config(name), [(f"model.{key}", value) for key, value in pairs]).model
     model = make_model(block, 10)
     model = model if whole else shallow(model)

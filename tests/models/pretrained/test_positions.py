@@ -74,6 +74,19 @@ def test_images_of_another_size(vit: dict[str, np.ndarray]) -> None:
     assert all(np.array_equal(again[key], value.astype(np.float32)) for key, value in vit.items() if key != "pos_embed")
 
 
+@pytest.mark.parametrize(
+    ("library", "way"),
+    [("timm", interpolation.timm_positions), ("torchvision", interpolation.torchvision_positions)],
+)
+def test_each_librarys_files_are_interpolated_its_way(vit: dict[str, np.ndarray], library: str, way: Any) -> None:
+    variables = from_state_dict("vit_tiny", shapes_of(small_vit(), size=64), vit).variables
+    theirs = to_state_dict("vit_tiny", variables, library)
+    imported = from_state_dict("vit_tiny", shapes_of(small_vit(), size=96), theirs, other_sizes=True)
+    assert imported.library == library
+    before, after = (each["params"]["stem"]["position_embedding"] for each in (variables, imported.variables))
+    np.testing.assert_allclose(after, way(before.reshape(16, 8), (6, 6)), rtol=1e-6)
+
+
 def test_as_many_positions_in_another_shape(vit: dict[str, np.ndarray]) -> None:
     """4x4 are as many as 2x8, and another map."""
     shapes = jax.eval_shape(lambda: small_vit().init(jax.random.key(0), np.zeros((1, 32, 128, 3), np.float32)))
