@@ -8,7 +8,10 @@ import pytest
 from PIL import Image
 from sklearn.datasets import load_digits
 
+from cnn_jax.cli.programs import PROGRAMS
+from cnn_jax.config import default_config, override
 from cnn_jax.config.keys import AUGMENTATIONS, KEYS, LOSSES, MODELS, OPTIMIZERS
+from cnn_jax.reports.parts import PARTS
 from tests.support.helpers import ROOT
 
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
@@ -37,6 +40,24 @@ def test_ideas_of_the_course_live_where_it_says() -> None:
     named = re.findall(r"`([\w/]+(?:\.py|\.yaml|/))`", (ROOT / "docs/course.md").read_text())
     assert len(named) > 20
     assert not [name for name in named if not any((folder / name).exists() for folder in (ROOT, ROOT / "cnn_jax"))]
+
+
+def test_ideas_of_the_course_have_commands() -> None:
+    """Each row has one; programs, parts of the report, configs and keys that it names exist."""
+    text = (ROOT / "docs/course.md").read_text()
+    rows = [row.split("|")[2] for row in text.splitlines() if row.startswith("| ") and row.count("|") == 4]
+    commands = [command for row in rows for command in re.findall(r"`((?:cnn_jax|analyze) [^`]*)`", row)]
+    assert len(commands) >= len(rows) - 1 > 25  # the first row is the heading
+    for command in commands:
+        program, name, *flags = command.split()
+        if program == "analyze":
+            assert name in PARTS, command
+            continue
+        assert name in PROGRAMS, command
+        pairs = [flag.removeprefix("--config.").split("=", 1) for flag in flags if flag.startswith("--config.")]
+        override(default_config(), [(key, value) for key, value in pairs])
+        for config in re.findall(r"--config=(\w+)", command):
+            assert (ROOT / f"configs/{config}.py").is_file(), command
 
 
 def test_config_page_has_every_name() -> None:
