@@ -91,15 +91,17 @@ def measure_zoo(settings: Settings) -> list[dict[str, Any]]:
     """
     from benchmarks.zoo_page import make_page
 
-    store = None if settings.page is None else Path(settings.page).with_suffix(".json")
+    path = None if settings.page is None else Path(settings.page)
+    store = None if path is None else path.with_suffix(".json")
     times = {} if store is None else read_times(store)
+    if path is not None:
+        make_page(path.read_text(), times)  # which refuses a page that is none before anything is timed
     for name in settings.networks or [name for name in _usual() if name not in times]:
         announce(f"{name}: {settings.rounds} rounds")
         times[name] = time_network(name, settings.rounds, settings.torch_python)
         if store is not None:
             write_times(store, times)
-    if settings.page is not None:
-        path = Path(settings.page)
+    if path is not None:
         path.write_text(make_page(path.read_text(), times))
     rows = [_row(name, times.get(name)) for name in NETWORKS]
     columns = ["network", "parameters", "multiply-adds", *(f"{call} {who}" for call in _CALLS for who in _WHO), "busy"]

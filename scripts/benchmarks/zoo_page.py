@@ -1,7 +1,6 @@
 """The tables of docs/zoo.md."""
 
 import itertools
-import re
 from collections.abc import Iterable, Mapping, Sequence
 
 from benchmarks.zoo import NETWORKS, Times, image_shape, layers_of, weights_of
@@ -45,10 +44,11 @@ def make_page(page: str, times: Mapping[str, Times]) -> str:
     }
     for name, text in tables.items():
         begin, end = f"<!-- {name} -->", f"<!-- end of {name} -->"
-        place = re.compile(f"{begin}\n.*?{end}", re.DOTALL)
-        if len(place.findall(page)) != 1:
-            raise InputError(f"--page: no place for the {name}; it needs the lines {begin} and {end}, once")
-        page = place.sub(lambda _: f"{begin}\n{text}\n{end}", page)  # noqa: B023
+        before, begun, rest = page.partition(f"{begin}\n")
+        _, ended, after = rest.partition(end)
+        if not begun or not ended:
+            raise InputError(f"--page: no place for the {name}; it needs the lines {begin} and {end}")
+        page = f"{before}{begin}\n{text}\n{end}{after}"
     return page
 
 
@@ -72,7 +72,7 @@ def ledger_row(name: str, times: Times | None) -> list[str]:
     table = layers_of(name)
     height, width, channels = image_shape(name)
     accuracies = [
-        ", ".join(f"`{each.name}` {each.top1:g}" for each in group) + f" ({publisher})"
+        ", ".join(f"`{each.name}` {each.top1 or '-'}" for each in group) + f" ({publisher})"
         for publisher, group in itertools.groupby(weights_of(name), _publisher)
     ]
     if name in OTHER_ACCURACIES:
