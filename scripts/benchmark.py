@@ -25,6 +25,10 @@ def main(argv: Sequence[str]) -> None:
     parser.add_argument("--photos", metavar="DIR", help="JPEG files to decode (default: some are made up)")
     parser.add_argument("--networks", metavar="NAMES", help="of steps, inference and zoo, with commas")
     parser.add_argument("--page", metavar="FILE", help="of zoo: the page whose tables are made anew, as docs/zoo.md")
+    parser.add_argument(
+        "--cpu_time", action="store_true",
+        help="of zoo: milliseconds of the processor, not of the clock; where other work runs, behind `taskset -c 0`",
+    )  # fmt: skip
     parser.add_argument("--torch_python", metavar="FILE", help="an interpreter that has PyTorch, to compare with")
     parser.add_argument("--rounds", type=int, default=7, help="of which the median is taken (default: %(default)s)")
     parser.add_argument("--seeds", type=int, default=3, help="of mnist and cifar10 (default: %(default)s)")

@@ -38,9 +38,9 @@ class Contestant:
         said = self._answer()
         return said if isinstance(said, dict) else self._fail()
 
-    def turn(self, call: str, seconds: float) -> float:
-        """Milliseconds of a call, the mean over so many seconds."""
-        return float(self._ask(f"{call} {seconds}"))
+    def turn(self, call: str, seconds: float, cpu_time: bool = False) -> float:
+        """Milliseconds of a call, the mean over so many seconds; `cpu_time`: both those of processors."""
+        return float(self._ask(f"{call} {seconds}" + " cpu" * cpu_time))
 
     def memory(self) -> dict[str, int | None]:
         """Bytes: `peak` of the process so far, and `program` by the compiler's account of a training step, or None."""

@@ -28,6 +28,8 @@ def read_settings(arguments: argparse.Namespace) -> Settings:
         raise InputError(f"--networks={arguments.networks}: there is no {min(unknown)}; there are {', '.join(known)}")
     if arguments.page is not None and arguments.only != "zoo":
         raise InputError(f"--page={arguments.page}: only the zoo has a page; say --only=zoo")
+    if arguments.cpu_time and arguments.only != "zoo":
+        raise InputError("--cpu_time: only the zoo is timed so; say --only=zoo")
     if arguments.page is not None and not Path(arguments.page).is_file():
         raise InputError(f"--page={arguments.page}: there is no such file; docs/zoo.md is one")
     configs = arguments.configs.split(",") if arguments.configs else []
@@ -39,7 +41,7 @@ def read_settings(arguments: argparse.Namespace) -> Settings:
         raise cannot_write(arguments.output, error) from error
     return Settings(
         configs, arguments.rounds, arguments.photos, arguments.torch_python, networks, arguments.seeds,
-        arguments.output, arguments.page,
+        arguments.output, arguments.page, arguments.cpu_time,
     )  # fmt: skip
 
 

@@ -16,7 +16,8 @@ def describe_machine() -> str:
     """The processor's name and the cores that this process may use."""
     lines = _CPUINFO.read_text().splitlines() if _CPUINFO.is_file() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return f"{names[0] if names else platform.processor() or platform.machine()}, {_cores()} cores"
+    cores = _cores()
+    return f"{names[0] if names else platform.processor() or platform.machine()}, {cores} core{'s' * (cores > 1)}"
 
 
 def watch_others() -> Callable[[], float | None]:

@@ -25,6 +25,7 @@ class Settings(NamedTuple):
       seeds: how many whole trainings, each with a seed of its own, of a config.
       output: the folder for pictures.
       page: of the zoo: the file of the page that holds its tables, or None.
+      cpu_time: of the zoo: milliseconds that processors have worked, in place of the clock's.
     """
 
     configs: list[str]
@@ -35,6 +36,7 @@ class Settings(NamedTuple):
     seeds: int = 3
     output: str = "runs/benchmark"
     page: str | None = None
+    cpu_time: bool = False
 
     def chosen(self, *names: str) -> list[str]:
         """The configs that were asked for, or else these of configs/, or else all of them."""

@@ -98,7 +98,7 @@ def measure_zoo(settings: Settings) -> list[dict[str, Any]]:
         make_page(path.read_text(), times)  # which refuses a page that is none before anything is timed
     for name in settings.networks or [name for name in _usual() if name not in times]:
         announce(f"{name}: {settings.rounds} rounds")
-        times[name] = time_network(name, settings.rounds, settings.torch_python)
+        times[name] = time_network(name, settings.rounds, settings.torch_python, settings.cpu_time)
         if store is not None:
             write_times(store, times)
     if path is not None:
@@ -119,8 +119,11 @@ def _usual() -> list[str]:
     return [name for name in NETWORKS if name in few or name in _LARGE]
 
 
-def time_network(name: str, rounds: int, torch_python: str | None) -> Times:
+def time_network(name: str, rounds: int, torch_python: str | None, cpu_time: bool = False) -> Times:
     """By turns, with ten classes, PyTorch's channels last; "predict" is from uint8 images on the host to logits there.
+
+    Where other work runs, what threads wait for each other is counted, and PyTorch's wait long. The time of processors
+    (`cpu_time`) on one core has nothing of it.
 
     Raises:
       InputError: a contestant fails, or they are not the same network.
@@ -139,10 +142,11 @@ def time_network(name: str, rounds: int, torch_python: str | None) -> Times:
         for _ in range(rounds):
             for call, listed in calls.items():
                 for one in there:
-                    turns[call][one.name].append(float(f"{one.turn(listed, _SECONDS) / batch:.4g}"))
+                    turns[call][one.name].append(float(f"{one.turn(listed, _SECONDS, cpu_time) / batch:.4g}"))
     versions = [f"jax {metadata.version('jax')}", *(f"PyTorch {about['version']}" for about in said.values()
                                                   if "version" in about)]  # fmt: skip
-    machine = ", ".join([describe_machine(), *versions, time.strftime("%Y-%m-%d")])
+    clock = "processor time" if cpu_time else "time of the clock"
+    machine = ", ".join([describe_machine(), clock, *versions, time.strftime("%Y-%m-%d")])
     return Times(turns["predict"], turns["train"], machine, others())
 
 

@@ -95,7 +95,7 @@ def test_tables_are_made_anew_in_their_places(monkeypatch: pytest.MonkeyPatch) -
 def test_a_run_that_was_cut_goes_on(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     timed: list[str] = []
 
-    def time_network(name: str, rounds: int, torch_python: str | None) -> zoo.Times:
+    def time_network(name: str, *settings: Any) -> zoo.Times:
         timed.append(name)
         if name == "alexnet" and timed.count(name) == 1:
             raise InputError("cut")
@@ -129,9 +129,9 @@ class FakeContestant:
     def wait(self) -> dict[str, Any]:
         return {"parameters": 7} | ({"version": "2.14"} if self.name == "torch" else {})
 
-    def turn(self, call: str, seconds: float) -> float:
+    def turn(self, call: str, seconds: float, cpu_time: bool) -> float:
         self._turns += 1
-        return 2.0 * int(call.partition(":")[2]) + self._turns
+        return (1.0 if cpu_time else 2.0) * int(call.partition(":")[2]) + self._turns
 
 
 def test_a_network_is_timed_beside_pytorchs(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -151,9 +151,11 @@ def test_a_network_is_timed_beside_pytorchs(monkeypatch: pytest.MonkeyPatch) -> 
     ]  # fmt: skip
     assert measured.predict == {who: [2.125, 2.375] for who in ("cnn_jax", "torch")}
     assert measured.train["torch"] == [2.25, 2.5]
-    assert "cores, jax 0." in measured.machine
+    assert ", time of the clock, jax 0." in measured.machine
     assert ", PyTorch 2.14, 20" in measured.machine
-    alone = zoo.time_network("resnet20", 2, "python")
+    alone = zoo.time_network("resnet20", 2, "python", cpu_time=True)
+    assert ", processor time, jax 0." in alone.machine
+    assert alone.predict == {"cnn_jax": [round(1 + 1 / 128, 3), round(1 + 3 / 128, 3)]}
     assert list(asked[1]) == list(alone.train) == ["cnn_jax"]
     assert asked[1]["cnn_jax"][-1] == "predict:128,train:128"
 
@@ -187,12 +189,13 @@ def test_what_others_took_of_the_machine(monkeypatch: pytest.MonkeyPatch, tmp_pa
 def test_flags_of_the_zoo(tmp_path: Path) -> None:
     usual = {
         "only": "zoo", "configs": None, "photos": None, "networks": "vgg16", "torch_python": None, "rounds": 7,
-        "seeds": 3, "output": str(tmp_path / "new"), "page": str(PAGE),
+        "seeds": 3, "output": str(tmp_path / "new"), "page": str(PAGE), "cpu_time": True,
     }  # fmt: skip
     settings = flags.read_settings(argparse.Namespace(**usual))
-    assert (settings.networks, settings.page) == (("vgg16",), str(PAGE))
+    assert (settings.networks, settings.page, settings.cpu_time) == (("vgg16",), str(PAGE), True)
     for change, words in (
         ({"networks": "cnn"}, "there is no cnn; there are lenet5, resnet18"),
+        ({"only": "steps", "networks": None, "page": None}, "--cpu_time: only the zoo is timed so"),
         ({"only": "steps", "networks": None}, "zoo.md: only the zoo has a page; say --only=zoo"),
         ({"page": "none.md"}, "--page=none.md: there is no such file; docs/zoo.md is one"),
     ):
