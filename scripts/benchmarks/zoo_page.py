@@ -23,8 +23,8 @@ OTHER_ACCURACIES = {
     "resnet110": (93.57, _CIFAR),
 }
 _LEDGER = (
-    "network", "image", "parameters", "multiply-adds", "weights by name, top-1 %", "reads files of",
-    "inference, ms", "PyTorch", "training, ms", "PyTorch",
+    "network", "image", "parameters", "multiply-adds", "inference, ms", "PyTorch", "training, ms", "PyTorch",
+    "weights by name, top-1 %", "reads files of",
 )  # fmt: skip
 _CHOICES = ("weights", "network", "image", "top-1 %", "inference, ms", "training, ms", "parameters", "from")
 
@@ -78,15 +78,12 @@ def ledger_row(name: str, times: Times | None) -> list[str]:
     if name in OTHER_ACCURACIES:
         accuracy, source = OTHER_ACCURACIES[name]
         accuracies.append(f"{accuracy:g} ({source})")
-    cells = [
-        f"`{name}`", f"{height}x{width}x{channels}", f"{table.parameters:,}", f"{table.multiply_adds:,}",
-        ", ".join(accuracies) or "-", ", ".join(LAYOUTS.get(name, ())) or "-",
-    ]  # fmt: skip
+    cells = [f"`{name}`", f"{height}x{width}x{channels}", f"{table.parameters:,}", f"{table.multiply_adds:,}"]
     for call in ("predict", "train"):
         ours, theirs = (times.least(call, who) if times else None for who in ("cnn_jax", "torch"))
         ratio = f" ({theirs / ours:.1f}x)" if ours and theirs else ""
         cells += [_milliseconds(ours), _milliseconds(theirs) + ratio]
-    return cells
+    return [*cells, ", ".join(accuracies) or "-", ", ".join(LAYOUTS.get(name, ())) or "-"]
 
 
 def machines(times: Mapping[str, Times]) -> str:

@@ -54,13 +54,13 @@ def test_a_row_has_what_is_published() -> None:
     """By hand: torchvision's counts and accuracies of MobileNetV2, the paper's of AlexNet, whose images have 227."""
     row = zoo_page.ledger_row("mobilenet_v2", times(5.04, 20, 10))
     assert row[:4] == ["`mobilenet_v2`", "224x224x3", "3,504,872", "300,774,272"]
-    assert row[4:6] == [
+    assert row[8:] == [
         "`mobilenet_v2` 71.878 (torchvision, package), `mobilenet_v2.v2` 72.154 (torchvision)", "torchvision, timm",
     ]  # fmt: skip
-    assert row[6:] == ["5.04", "10 (2.0x)", "20", "10 (0.5x)"]
+    assert row[4:8] == ["5.04", "10 (2.0x)", "20", "10 (0.5x)"]
     row = zoo_page.ledger_row("alexnet_2012", None)
     assert row[1:4] == ["227x227x3", "60,965,224", "724,406,816"]
-    assert row[4:] == ["59.3 (Krizhevsky et al. 2012, from memory)", *["-"] * 5]
+    assert row[4:] == [*["-"] * 4, "59.3 (Krizhevsky et al. 2012, from memory)", "-"]
 
 
 def test_choices_are_the_quickest_of_their_accuracy() -> None:
@@ -86,7 +86,7 @@ def test_tables_are_made_anew_in_their_places(monkeypatch: pytest.MonkeyPatch) -
     places = [f"<!-- {name} -->\nold\n<!-- end of {name} -->\n" for name in ("choices", "ledger", "machine")]
     page = zoo_page.make_page("one\n" + "two\n".join(places) + "three\n", {"lenet5": times(1.5)})
     assert "old" not in page
-    assert "| `lenet5` | 28x28x1 | 61,706 | 416,520 | - | - | 1.5 |" in page
+    assert "| `lenet5` | 28x28x1 | 61,706 | 416,520 | 1.5 | - | 9 | - | - | - |" in page
     assert re.findall(r"^(?:one|two|three)$", page, re.MULTILINE) == ["one", "two", "two", "three"]
     assert zoo_page.make_page(page, {"lenet5": times(1.5)}) == page
     assert "no place for the machine; it needs the lines" in refusal(zoo_page.make_page, "".join(places[:2]), {})
