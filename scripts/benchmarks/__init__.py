@@ -15,6 +15,7 @@ from benchmarks.mnist import measure_mnist
 from benchmarks.start import measure_start
 from benchmarks.steps import measure_steps
 from benchmarks.timing import Settings
+from benchmarks.zoo import measure_zoo
 from cnn_jax.cli.progress import announce
 from cnn_jax.errors import InputError
 
@@ -25,15 +26,17 @@ BENCHMARKS: dict[str, Callable[[Settings], Tables]] = {
     "augment": measure_augment, "data": measure_data, "envelope": measure_envelope,
     "steps": measure_steps, "inference": measure_inference, "growth": measure_growth,
     "start": measure_start, "mnist": measure_mnist, "cifar10": measure_cifar10,
+    "zoo": measure_zoo,
 }  # fmt: skip
 
 
 def measure(settings: Settings, only: str | None) -> Iterator[tuple[str, Tables]]:
     """The tables of one benchmark; or of all of them, less those that cannot be made on this machine.
 
-    To train on CIFAR-10 takes hours on a CPU: there it is only done where it is asked for.
+    To train on CIFAR-10 takes hours on a CPU: there it is only done where it is asked for, as the zoo is anywhere.
     """
-    usual = [name for name in BENCHMARKS if name != "cifar10" or jax.default_backend() != "cpu"]
+    rare = {"zoo", *(["cifar10"] if jax.default_backend() == "cpu" else [])}
+    usual = [name for name in BENCHMARKS if name not in rare]
     for name in [only] if only else usual:
         try:
             yield name, BENCHMARKS[name](settings)

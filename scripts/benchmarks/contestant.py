@@ -2,8 +2,9 @@
 
     main (cnn_jax | flax) NETWORK HEIGHTxWIDTHxCHANNELS CALLS [KEY=VALUE ...]
 
-CALLS: "train:BATCH", a step on a batch on the device; or, with commas, "evaluate:BATCH" and "predict:BATCH", from uint8
-images on the host to sums or logits there. KEY=VALUE: keys of this package's config. See `turns`.
+CALLS, with commas: "train:BATCH", a step on a batch on the device (of this package, of the first call's size);
+"evaluate:BATCH" and "predict:BATCH", from uint8 images on the host to sums or logits there. KEY=VALUE: keys of this
+package's config. See `turns`.
 """
 
 import sys
@@ -50,18 +51,20 @@ def make_config(network: str, batch: int, shape: Shape) -> ml_collections.Config
 
 def own_calls(network: str, shape: Shape, calls: list[tuple[str, int]], changes: list[str]) -> Ready:
     """Of this package's programs."""
-    what, batch = calls[0]
     overrides = parse_overrides((key, value) for key, _, value in (word.partition("=") for word in changes))
-    experiment = build(override(make_config(network, batch, shape), overrides))
+    experiment = build(override(make_config(network, calls[0][1], shape), overrides))
     about = {"parameters": experiment.table.parameters, "multiply_adds": experiment.table.multiply_adds}
-    if what == "train":
-        step = make_call(experiment)
-        return {f"train:{batch}": lambda: _wait(step())}, about, lambda: measure_costs(experiment).peak
-    inference = make_inference_calls(experiment)
-    ready: dict[str, Call] = {
-        f"{what}:{batch}": partial(inference[what], made_up_batch(batch, shape)) for what, batch in calls
-    }
-    return ready, about, lambda: None
+    kinds = {what for what, _ in calls}
+    step = make_call(experiment) if "train" in kinds else None
+    inference = make_inference_calls(experiment) if kinds != {"train"} else {}
+    ready: dict[str, Call] = {}
+    for what, batch in calls:
+        if what == "train":
+            assert step is not None
+            ready[f"train:{batch}"] = partial(_finish, step)
+        else:
+            ready[f"{what}:{batch}"] = partial(inference[what], made_up_batch(batch, shape))
+    return ready, about, lambda: measure_costs(experiment).peak if step else None
 
 
 def flax_calls(network: str, shape: Shape, calls: list[tuple[str, int]], changes: list[str]) -> Ready:
@@ -95,6 +98,10 @@ def _training(train: Callable[..., Any], state: Any, images: jax.Array) -> Call:
         _wait(loss)
 
     return step
+
+
+def _finish(call: Callable[[], Any]) -> None:
+    _wait(call())
 
 
 def _wait(values: Any) -> None:

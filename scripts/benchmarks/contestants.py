@@ -38,9 +38,9 @@ class Contestant:
         said = self._answer()
         return said if isinstance(said, dict) else self._fail()
 
-    def turn(self, call: str, seconds: float) -> float:
-        """Milliseconds of a call, the mean over so many seconds."""
-        return float(self._ask(f"{call} {seconds}"))
+    def turn(self, call: str, seconds: float, cpu_time: bool = False) -> float:
+        """Milliseconds of a call, the mean over so many seconds; `cpu_time`: both those of processors."""
+        return float(self._ask(f"{call} {seconds}" + " cpu" * cpu_time))
 
     def memory(self) -> dict[str, int | None]:
         """Bytes: `peak` of the process so far, and `program` by the compiler's account of a training step, or None."""
@@ -84,6 +84,11 @@ def own_words(
     return [*_module("cnn_jax"), *_size(network, shape, calls), *overrides]
 
 
+def torch_words(torch_python: str, network: str, shape: tuple[int, int, int], calls: Sequence[str]) -> list[str]:
+    """The command of PyTorch's contestant."""
+    return [torch_python, str(Path(__file__).parent / "torch_contestant.py"), *_size(network, shape, calls)]
+
+
 @contextmanager
 def contestants(
     network: str, shape: tuple[int, int, int], calls: Sequence[str], torch_python: str | None
@@ -94,8 +99,7 @@ def contestants(
         "flax": [*_module("flax"), *_size(network, shape, calls)],
     }
     if torch_python is not None:
-        script = str(Path(__file__).parent / "torch_contestant.py")
-        words["torch"] = [torch_python, script, *_size(network, shape, calls)]
+        words["torch"] = torch_words(torch_python, network, shape, calls)
     with started(words) as there:
         yield there
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from benchmarks import BENCHMARKS
 from benchmarks.contestants import SIZES
 from benchmarks.timing import Settings
+from benchmarks.zoo import NETWORKS as ZOO
 from cnn_jax.config import load_config
 from cnn_jax.errors import InputError
 
@@ -22,8 +23,15 @@ def read_settings(arguments: argparse.Namespace) -> Settings:
     if arguments.only not in (None, *BENCHMARKS):
         raise InputError(f"--only={arguments.only}: there is no such benchmark; there are {', '.join(BENCHMARKS)}")
     networks = tuple(arguments.networks.split(",")) if arguments.networks else ()
-    if unknown := set(networks) - set(SIZES):
-        raise InputError(f"--networks={arguments.networks}: there is no {min(unknown)}; there are {', '.join(SIZES)}")
+    known = ZOO if arguments.only == "zoo" else SIZES
+    if unknown := set(networks) - set(known):
+        raise InputError(f"--networks={arguments.networks}: there is no {min(unknown)}; there are {', '.join(known)}")
+    if arguments.page is not None and arguments.only != "zoo":
+        raise InputError(f"--page={arguments.page}: only the zoo has a page; say --only=zoo")
+    if arguments.cpu_time and arguments.only != "zoo":
+        raise InputError("--cpu_time: only the zoo is timed so; say --only=zoo")
+    if arguments.page is not None and not Path(arguments.page).is_file():
+        raise InputError(f"--page={arguments.page}: there is no such file; docs/zoo.md is one")
     configs = arguments.configs.split(",") if arguments.configs else []
     for path in configs:
         load_config(path)
@@ -33,7 +41,7 @@ def read_settings(arguments: argparse.Namespace) -> Settings:
         raise cannot_write(arguments.output, error) from error
     return Settings(
         configs, arguments.rounds, arguments.photos, arguments.torch_python, networks, arguments.seeds,
-        arguments.output,
+        arguments.output, arguments.page, arguments.cpu_time,
     )  # fmt: skip
 
 

@@ -24,6 +24,8 @@ class Settings(NamedTuple):
       networks: of those that are compared with other libraries; empty: all.
       seeds: how many whole trainings, each with a seed of its own, of a config.
       output: the folder for pictures.
+      page: of the zoo: the file of the page that holds its tables, or None.
+      cpu_time: of the zoo: milliseconds that processors have worked, in place of the clock's.
     """
 
     configs: list[str]
@@ -33,6 +35,8 @@ class Settings(NamedTuple):
     networks: tuple[str, ...] = ()
     seeds: int = 3
     output: str = "runs/benchmark"
+    page: str | None = None
+    cpu_time: bool = False
 
     def chosen(self, *names: str) -> list[str]:
         """The configs that were asked for, or else these of configs/, or else all of them."""

@@ -2,7 +2,8 @@
 
     PYTHON torch_contestant.py NETWORK HEIGHTxWIDTHxCHANNELS CALLS
 
-CALLS are those of `contestant`. See `turns`.
+NETWORK is one of this file, or another library's, as "torchvision:resnet50" or "timm:vit_tiny_patch16_224". CALLS are
+those of `contestant`. See `turns`.
 """
 
 import sys
@@ -86,6 +87,19 @@ NETWORKS: dict[str, Any] = {
 }
 
 
+def make(name: str) -> Any:
+    library, _, network = name.rpartition(":")
+    if library == "torchvision":
+        import torchvision
+
+        return torchvision.models.get_model(network, num_classes=10)
+    if library == "timm":
+        import timm
+
+        return timm.create_model(network, num_classes=10)
+    return NETWORKS[name]()
+
+
 def make_calls(model: Any, shape: tuple[int, ...], calls: list[tuple[str, int]], device: Any) -> dict[str, Any]:
     """The calls by name; images come from the host as uint8 [batch, height, width, channels], as decoders give them."""
     ready: dict[str, Any] = {}
@@ -105,9 +119,9 @@ def prepare(images: Any, device: Any) -> Any:
 
 def training(model: Any, images: Any, labels: Any) -> Any:
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
-    model.train()
 
     def step() -> None:
+        model.train()
         optimizer.zero_grad(set_to_none=True)
         functional.cross_entropy(model(images), labels).backward()
         optimizer.step()
@@ -118,10 +132,9 @@ def training(model: Any, images: Any, labels: Any) -> Any:
 
 
 def inference(model: Any, what: str, images: Any, labels: Any) -> Any:
-    model.eval()
-
     @torch.inference_mode()
     def call() -> Any:
+        model.eval()
         logits = model(prepare(images, labels.device))
         if what == "predict":
             return logits.cpu().numpy()
@@ -134,7 +147,7 @@ def inference(model: Any, what: str, images: Any, labels: Any) -> Any:
 def main(name: str, size: str, listed: str) -> None:
     torch.manual_seed(0)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    model = NETWORKS[name]().to(device, memory_format=torch.channels_last)
+    model = make(name).to(device, memory_format=torch.channels_last)
     calls = [(what, int(batch)) for what, batch in (each.split(":") for each in listed.split(","))]
     about = {"parameters": sum(p.numel() for p in model.parameters()), "version": torch.__version__}
     serve(make_calls(model, tuple(map(int, size.split("x"))), calls, device), about, lambda: None)

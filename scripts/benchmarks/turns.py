@@ -13,8 +13,9 @@ Call = Callable[[], None]
 def serve(calls: Mapping[str, Call], about: Mapping[str, Any], program: Callable[[], int | None]) -> None:
     """Makes each call twice, says `about` and the seconds of the first ones; then answers lines until there are none.
 
-    "CALL SECONDS" is answered with the milliseconds of a call, the mean over so many seconds; "memory" with the bytes
-    that the process has held at most, and those that `program` says.
+    "CALL SECONDS" is answered with the milliseconds of a call, the mean over so many seconds, "CALL SECONDS cpu" with
+    those that processors have worked on it, in all threads; "memory" with the bytes that the process has held at most,
+    and those that `program` says.
 
     Args:
       calls: by name; each returns when its results are there.
@@ -24,18 +25,21 @@ def serve(calls: Mapping[str, Call], about: Mapping[str, Any], program: Callable
         call()
     print(json.dumps({**about, "first_ms": first}), flush=True)
     for line in sys.stdin:
-        name, _, seconds = line.strip().rpartition(" ")
-        answer = timed(calls[name], float(seconds)) if name else {"peak": peak_bytes(), "program": program()}
-        print(json.dumps(answer), flush=True)
+        name, *settings = line.split()
+        if settings:
+            clock = time.process_time if settings[1:] == ["cpu"] else time.perf_counter
+            print(json.dumps(timed(calls[name], float(settings[0]), clock)), flush=True)
+        else:
+            print(json.dumps({"peak": peak_bytes(), "program": program()}), flush=True)
 
 
-def timed(call: Call, seconds: float) -> float:
+def timed(call: Call, seconds: float, clock: Callable[[], float] = time.perf_counter) -> float:
     """Milliseconds of a call."""
-    start, count = time.perf_counter(), 0
-    while count == 0 or time.perf_counter() - start < seconds:
+    start, count = clock(), 0
+    while count == 0 or clock() - start < seconds:
         call()
         count += 1
-    return (time.perf_counter() - start) / count * 1e3
+    return (clock() - start) / count * 1e3
 
 
 def peak_bytes() -> int:

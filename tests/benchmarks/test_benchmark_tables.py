@@ -52,14 +52,16 @@ class FakeContestant:
 def test_turns_are_what_was_asked_for(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     calls: Counter[str] = Counter()
     ready = {name: lambda name=name: calls.update([name]) for name in ("train:4", "predict:1")}
-    monkeypatch.setattr(sys, "stdin", io.StringIO("predict:1 0.0\nmemory\n"))
+    monkeypatch.setattr(sys, "stdin", io.StringIO("predict:1 0.0\nmemory\npredict:1 0.0 cpu\n"))
+    monkeypatch.setattr(turns.time, "process_time", iter((2.0, 2.5, 7.0)).__next__)
     turns.serve(ready, {"parameters": 5}, lambda: 12)
-    about, answer, memory = map(json.loads, capsys.readouterr().out.splitlines())
+    about, answer, memory, of_processors = map(json.loads, capsys.readouterr().out.splitlines())
     assert about["parameters"] == 5
     assert set(about["first_ms"]) == set(ready)
     assert 0 < answer < 1000
     assert memory["program"] == 12
-    assert calls == {"train:4": 2, "predict:1": 3}
+    assert of_processors == 5000
+    assert calls == {"train:4": 2, "predict:1": 4}
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux keeps this account")
@@ -102,9 +104,9 @@ def test_the_benchmark_of_inference(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_what_is_timed_as_inference_is_inference() -> None:
     batch = contestant.made_up_batch(6, SHAPE)
-    calls = [("predict", 6), ("evaluate", 6)]
+    calls = [("predict", 6), ("train", 6), ("evaluate", 6)]
     ready, about, _ = contestant.own_calls("cnn", SHAPE, calls, ["model.filters=(2,)", "model.hidden=()"])
-    assert set(ready) == {"predict:6", "evaluate:6"}
+    assert list(ready) == ["predict:6", "train:6", "evaluate:6"]
     # 3x3 convolution of 1 to 2 maps of 8x8 without bias, its norm, and 4*4*2 features to 10 classes
     assert about == {"parameters": 18 + 4 + 330, "multiply_adds": 64 * 18 + 320}
     for call in ready.values():
@@ -227,7 +229,7 @@ def test_a_process_that_fails_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_flags_are_checked(tmp_path: Path) -> None:
     usual = {
         "only": None, "configs": None, "photos": None, "networks": None, "torch_python": None, "rounds": 7, "seeds": 3,
-        "output": str(tmp_path / "new"),
+        "output": str(tmp_path / "new"), "page": None, "cpu_time": False,
     }  # fmt: skip
     settings = flags.read_settings(argparse.Namespace(**usual | {"configs": "digits,mnist_cnn", "networks": "cnn"}))
     assert settings.configs == settings.chosen("c.py") == ["digits", "mnist_cnn"]
@@ -261,4 +263,5 @@ def test_pytorchs_processes_need_nothing_of_this_package(name: str) -> None:
     tree = ast.parse((Path(turns.__file__).parent / name).read_text())
     modules = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
     modules |= {str(node.module) for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
-    assert {module.split(".")[0] for module in modules} <= {*sys.stdlib_module_names, "numpy", "torch", "turns"}
+    theirs = {"numpy", "timm", "torch", "torchvision", "turns"}
+    assert {module.split(".")[0] for module in modules} <= theirs | sys.stdlib_module_names
