@@ -196,8 +196,8 @@ def test_flips_keep_the_norm(published: Arrays, small: tuple) -> None:
 
 def test_strides_are_read_off_shapes() -> None:
     layers = {
-        "conv1": (28, 28, 6), "pool1": (14, 14, 6), "conv2": (10, 10, 16), "squeeze": (1, 1, 16), "conv3": (10, 10, 16),
-        "pool2": (5, 5, 16), "mean": (1, 1, 16), "head": (10,),
+        "conv1": (28, 28, 6), "pool1": (14, 14, 6), "conv2": (10, 10, 16), "side": (5, 5, 16),
+        "squeeze": (1, 1, 16), "conv3": (10, 10, 16), "pool2": (5, 5, 16), "mean": (1, 1, 16), "head": (10,),
     }  # fmt: skip
     found = find_strides(layers, (28, 28, 1))
     assert [(each.layer, each.before, each.step, each.total) for each in found] == [

@@ -45,16 +45,13 @@ def fourier_wave(height: int, width: int, row: int | jax.Array, column: int | ja
     """
     # Of a pair the reference takes the first in reading order; frequencies count modulo the size.
     row, column = jnp.asarray(row), jnp.asarray(column)
-    alone_down, alone_across = ((2 * each) % size == 0 for each, size in ((row, height), (column, width)))
-    is_alone = alone_down & alone_across
-    first_half = jnp.where(alone_down, column < 0, row < 0)
-    turn = jnp.where(is_alone | first_half, 1, -1)
+    is_first = jnp.where((2 * row) % height == 0, column < 0, row < 0)
+    turn = jnp.where(is_first, 1, -1)
     y, x = jnp.arange(height)[:, None], jnp.arange(width)[None, :]
     # In whole numbers, so that high frequencies are as exact as low ones.
     down, across = (turn * row * y) % height * width, (turn * column * x) % width * height
     angle = 2 * math.pi / (height * width) * ((down + across) % (height * width)).astype(jnp.float32)
-    wave = jnp.cos(angle) - jnp.where(is_alone, 0.0, jnp.sin(angle))
-    return wave / math.sqrt(height * width)
+    return (jnp.cos(angle) - jnp.sin(angle)) / math.sqrt(height * width)
 
 
 def published_norm(height: int, width: int) -> float:
