@@ -117,9 +117,9 @@ FILTERS: Mapping[str, Callable[[], np.ndarray]] = {
     "Gaussian, sigma 1": functools.partial(gaussian, 1.0),
     "sharpen": sharpen,
     "emboss": emboss,
-    "Gabor, 0 degrees": functools.partial(gabor, 0.25, 0.0, 1.5),
-    "Gabor, 45 degrees": functools.partial(gabor, 0.25, math.pi / 4, 1.5),
-    "Gabor, 90 degrees": functools.partial(gabor, 0.25, math.pi / 2, 1.5),
+    "Gabor, 0 degrees": functools.partial(gabor, 0.25, 0.0, 2.0),
+    "Gabor, 45 degrees": functools.partial(gabor, 0.25, math.pi / 4, 2.0),
+    "Gabor, 90 degrees": functools.partial(gabor, 0.25, math.pi / 2, 2.0),
 }
 
 
@@ -132,7 +132,9 @@ def _filtered(images: jax.Array, kernel: jax.Array, padding_mode: str) -> jax.Ar
         return conv(images, each, padding_mode=padding_mode, groups=channels)
 
 
-def apply_filter(images: jax.Array, kernel: jax.Array | np.ndarray, padding_mode: str = "zero") -> jax.Array:
+def apply_filter(
+    images: jax.Array | np.ndarray, kernel: jax.Array | np.ndarray, padding_mode: str = "zero"
+) -> jax.Array:
     """Each channel of each image by itself; compiled once for each shape.
 
     Args:
@@ -159,7 +161,7 @@ def apply_filter(images: jax.Array, kernel: jax.Array | np.ndarray, padding_mode
 
 
 def gradient_magnitude(
-    images: jax.Array, derivative: Callable[[int], np.ndarray] = sobel, padding_mode: str = "zero"
+    images: jax.Array | np.ndarray, derivative: Callable[[int], np.ndarray] = sobel, padding_mode: str = "zero"
 ) -> jax.Array:
     """The root of the mean square of both derivatives, as scikit-image's `sobel` gives it: [B, H, W, C] -> the same."""
     down, right = (apply_filter(images, derivative(axis), padding_mode) for axis in (0, 1))

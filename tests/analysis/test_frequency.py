@@ -164,6 +164,7 @@ def test_heat_map_equals_the_authors(published: Arrays, small: tuple) -> None:
     found = fourier_heat_map(apply, weights, images, labels, 0.8, ["second"], batch_size=7)
     np.testing.assert_array_equal(found.wrong, np.round(20 * published["errors"]))
     assert 0 < found.wrong.max() < 20
+    assert found.wrong_without == 0
     np.testing.assert_allclose(found.changes["second"], published["logits"], rtol=1e-4, atol=1e-6)
     logits = np.asarray(apply(weights, images))
     assert found.lengths["second"] == pytest.approx(np.linalg.norm(logits, axis=1).mean(), rel=1e-5)

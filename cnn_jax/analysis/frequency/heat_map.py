@@ -22,6 +22,7 @@ class HeatMap:
       rows: [R], frequencies down, in waves per image; 0 is among them.
       columns: [C], those across.
       wrong: [R, C] integers, how many images are classified wrongly.
+      wrong_without: how many are without a wave.
       images: how many there are.
       changes: {layer: [R, C]}, the mean over images of the length of the change of its output.
       lengths: {layer: the mean length of its output without a wave}.
@@ -30,6 +31,7 @@ class HeatMap:
     rows: np.ndarray
     columns: np.ndarray
     wrong: np.ndarray
+    wrong_without: int
     images: int
     changes: Mapping[str, np.ndarray]
     lengths: Mapping[str, float]
@@ -104,14 +106,15 @@ def fourier_heat_map(
     waves = _half(rows, columns, height, width)
     plain, added = _compiled(apply, tuple(layers), norm, key is not None, clip)
     key = jax.random.key(0) if key is None else key
-    wrong, lengths = np.zeros(len(waves), np.int64), np.zeros(len(layers))
+    wrong, wrong_without, lengths = np.zeros(len(waves), np.int64), 0, np.zeros(len(layers))
     changes = np.zeros((len(waves), len(layers)))
     batch_size = min(batch_size, len(images))
     for start in range(0, len(images), batch_size):
         index = np.arange(start, start + batch_size)
         counts = index < len(images)  # the last batch is filled up
         pixels, targets = (jnp.asarray(each[index % len(images)]) for each in (images, labels))
-        clean, length = plain(variables, pixels, counts)
+        clean, missed, length = plain(variables, pixels, targets, counts)
+        wrong_without += int(missed)
         lengths += np.asarray(length, np.float64)
         for place, wave in enumerate(waves):
             missed, changed = added(variables, pixels, targets, clean, counts, np.array(wave), key, index)
@@ -120,7 +123,7 @@ def fourier_heat_map(
             advance(counts.sum() / len(images) / len(waves))
     spread = functools.partial(_on_grid, waves=waves, rows=rows, columns=columns, height=height, width=width)
     return HeatMap(
-        rows, columns, spread(wrong), len(images),
+        rows, columns, spread(wrong), wrong_without, len(images),
         {name: spread(changes[:, i] / len(images)) for i, name in enumerate(layers)},
         {name: float(lengths[i] / len(images)) for i, name in enumerate(layers)},
     )  # fmt: skip
@@ -128,18 +131,23 @@ def fourier_heat_map(
 
 def _compiled(
     apply: Apply, layers: tuple[str, ...], norm: float, flips: bool, clip: bool
-) -> tuple[Callable[..., tuple[list[jax.Array], jax.Array]], Callable[..., tuple[jax.Array, jax.Array]]]:
-    """Of plain images -> (outputs, sums of their lengths); with a wave -> (how many are wrong, sums of changes)."""
+) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """Of plain images -> (outputs, how many are wrong, sums of lengths); with a wave -> (how many, sums of changes)."""
     outputs = with_outputs(apply, layers)
 
     def summed(found: Sequence[jax.Array], counts: jax.Array) -> jax.Array:
         return jnp.array([(counts * _lengths(output)).sum() for output in found])
 
+    def missed(logits: jax.Array, targets: jax.Array, counts: jax.Array) -> jax.Array:
+        return (counts & (logits.argmax(-1) != targets)).sum()
+
     @jax.jit
-    def plain(variables: Any, pixels: jax.Array, counts: jax.Array) -> tuple[list[jax.Array], jax.Array]:
-        found = outputs(variables, pixels)[1]
+    def plain(
+        variables: Any, pixels: jax.Array, targets: jax.Array, counts: jax.Array
+    ) -> tuple[list[jax.Array], jax.Array, jax.Array]:
+        logits, found = outputs(variables, pixels)
         clean = [found[name] for name in layers]
-        return clean, summed(clean, counts)
+        return clean, missed(logits, targets, counts), summed(clean, counts)
 
     @jax.jit
     def added(
@@ -158,7 +166,7 @@ def _compiled(
         noisy = pixels.astype(jnp.float32) + noise[None, :, :, None] * signs[:, None, None, :]
         logits, found = outputs(variables, jnp.clip(noisy, 0, 255) if clip else noisy)
         changes = [found[name] - before for name, before in zip(layers, clean, strict=True)]
-        return (counts & (logits.argmax(-1) != targets)).sum(), summed(changes, counts)
+        return missed(logits, targets, counts), summed(changes, counts)
 
     return plain, added
 
