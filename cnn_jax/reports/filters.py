@@ -144,11 +144,12 @@ def _sentences(figures: dict[str, Any]) -> tuple[str, ...]:
     close, chance = figures["close"], figures["close_by_chance"]
     bound = figures["similarity_by_chance"]
     said = (
-        f"Of the {count} kernels of {layer}, the first convolution, {close} are closer to a classic filter than 95 % "
-        f"of random kernels are (similarity above {bound:.2f}); by chance it would be {chance:.1f}."
+        f"Of the {count} kernels of {layer}, the first convolution, {close} {'is' if close == 1 else 'are'} closer to "
+        f"a classic filter than 95 % of random kernels are (similarity above {bound:.2f}); by chance it would be "
+        f"{chance:.1f}."
     )
     if figures["p_value"] >= 0.05:
-        return said, "So many may be chance: nothing here is a classic filter."
+        return said, "That may be chance: no kernel is shown to be a classic filter."
     best = max((each for each in figures["each"] if each["close"]), key=lambda each: each["similarity"])
     return said, f"The closest is kernel {best['kernel']}: {best['closest']}, {best['similarity']:.2f}."
 

@@ -96,5 +96,5 @@ def _sentences(figures: Mapping[str, Any]) -> tuple[str, ...]:
         f"Waves of L2 norm {figures['norm']:.3g} make {figures['mean_error_below_half']:.1%} of "
         f"{figures['images']:,} images wrong at the mean below radius {half:g}, and "
         f"{figures['mean_error_from_half']:.1%} from there on; without a wave {figures['error_without']:.1%} are. The "
-        f"worst has {abs(worst['down'])} periods down and {abs(worst['across'])} across: {worst['error']:.1%}.",
+        f"worst is that of {abs(worst['down'])} down and {abs(worst['across'])} across: {worst['error']:.1%}.",
     )
