@@ -166,7 +166,7 @@ def _table(figures: dict[str, Any]) -> Table:
     return Table(
         "Kinds of learned kernels", ("closest filter", "kernels", "mean similarity"), rows,
         "Only kernels that are closer than chance are counted for a filter. Sobel, Scharr and Prewitt of one direction "
-        "differ little from each other.",
+        "resemble each other: one may stand for another.",
     )  # fmt: skip
 
 

@@ -96,16 +96,16 @@ def _strides(
     ]  # fmt: skip
     rows = tuple(
         (each["layer"], each["after"], each["step"], each["stride"], "x".join(map(str, each["maps"])),
-         _percent(each["images_beyond"]), _percent(each["folded"]))
+         each["images_beyond"], each["folded"])
         for each in figures
     )  # fmt: skip
     return figures, Table(
         "Strides and what folds",
-        ("first layer of the coarser maps", "what enters", "step", "stride in all", "maps", "images beyond", "folds"),
+        ("first layer of the coarser maps", "what enters", "step", "stride in all", "maps", "share of images", "share that folds"),
         rows,
         "A grid of every second pixel holds no wave shorter than four pixels: it looks like a longer one there "
-        "(aliasing). Images beyond: the share of their power, without the mean, that this stride cannot hold. Folds: "
-        "the same of the maps that enter, unless the layer itself smooths them first.",
+        "(aliasing). The share of images is that of their power, without the mean, that this stride cannot hold; the "
+        "share that folds is the same of the maps that enter, unless the layer itself smooths them first.",
     )
 
 
@@ -210,7 +210,7 @@ def _on_spectrum(spectrum: Mapping[str, Any], strides: Sequence[Mapping[str, Any
         return said, "The network keeps the grid of the image everywhere: nothing folds."
     worst = max(strides, key=lambda each: each["folded"])
     return said, (
-        f"At {worst['layer']}, {_percent(worst['folded'])} of the power of what enters lies beyond what its grid "
+        f"At {worst['layer']}, {worst['folded']:.1%} of the power of what enters lies beyond what its grid "
         "holds: the most of all strides."
     )
 
@@ -218,7 +218,3 @@ def _on_spectrum(spectrum: Mapping[str, Any], strides: Sequence[Mapping[str, Any
 def _with_interval(result: Mapping[str, Any]) -> str:
     low, high = result["interval_95"]
     return f"{result['accuracy']:.1%} ({low:.1%} to {high:.1%})"
-
-
-def _percent(share: float) -> str:
-    return f"{share:.1%}"
