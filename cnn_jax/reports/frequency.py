@@ -101,7 +101,7 @@ def _strides(
     )  # fmt: skip
     return figures, Table(
         "Strides and what folds",
-        ("first layer of the coarser maps", "what enters", "step", "stride in all", "maps", "share of images", "share that folds"),
+        ("first coarser layer", "what enters", "step", "stride in all", "maps", "share of images", "share that folds"),
         rows,
         "A grid of every second pixel holds no wave shorter than four pixels: it looks like a longer one there "
         "(aliasing). The share of images is that of their power, without the mean, that this stride cannot hold; the "
