@@ -28,6 +28,8 @@ class Part(NamedTuple):
 
 PARTS = {
     "figures": Part("accuracy with its interval, each class, calibration"),
+    "filters": Part("classic filters on an image, edge handling, the kernels that were learned", 2.0),
+    "frequency": Part("spectrum of the images, accuracy by frequency, Fourier heat map, what folds", 4.0),
 }
 
 
