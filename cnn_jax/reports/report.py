@@ -1,11 +1,9 @@
 """The report of a run: all parts, or some, in one page, with every figure as JSON beside it."""
 
 import dataclasses
-import functools
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from cnn_jax.cli.progress import announce, progress_bar
 from cnn_jax.data import Split
@@ -66,17 +64,16 @@ def analyze(
 def _analyze_all(subject: Subject, names: Sequence[str]) -> dict[str, Section]:
     sections: dict[str, Section] = {}
     with progress_bar(sum(round(100 * PARTS[name].weight) for name in names), "analyzing", "") as bar:
+        weight = 0.0
+        # One subject for all parts: what one of them has computed, the others take as it is.
+        subject = dataclasses.replace(subject, advance=lambda share: bar.update(round(weight * share)))
         for name in names:
             bar.set_postfix(part=name)
             weight = 100 * PARTS[name].weight
-            section = load(name)(dataclasses.replace(subject, advance=functools.partial(_advance, bar, weight)))
+            section = load(name)(subject)
             if section is not None:
                 sections[name] = section
     return sections
-
-
-def _advance(bar: Any, weight: float, share: float) -> None:
-    bar.update(round(weight * share))
 
 
 def _training_images(run: Run) -> Split | None:

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from cnn_jax.audit.confident_learning import confident_joint, joint, prune_by_noise_rate, self_confidence, thresholds
-from cnn_jax.audit.label_trial import Mark, find_mark, plant, try_labels
+from cnn_jax.analysis.confident_learning import confident_joint, joint, prune_by_noise_rate, self_confidence, thresholds
+from cnn_jax.analysis.label_trial import Mark, find_mark, plant, try_labels
 from cnn_jax.audit.out_of_fold import number_groups, out_of_fold
 
 
