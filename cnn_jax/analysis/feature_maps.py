@@ -15,7 +15,7 @@ import numpy as np
 from cnn_jax.analysis.layers import Apply, with_outputs
 
 _LARGEST_BATCH = 128
-_INTO = "into "
+_INTO = "input of "
 _LIVE = 4  # outputs that are in memory at a time, about: each is reduced as soon as the next one is made
 
 
@@ -25,7 +25,7 @@ class Structure:
 
     Attributes:
       layers: {name: shape of its output}; a layer that hands on what another gave is left out, and dropout with it. A
-        vector that no layer gave, but one takes, as flattened maps or a hidden layer's activations, is "into NAME".
+        vector that no layer gave, but one takes, as flattened maps or a hidden layer's activations, is "input of NAME".
       vectors: {name: the layer with the last map before it, None: the image}, of layers that take a vector [B, D].
     """
 

@@ -10,7 +10,8 @@ import numpy as np
 from cnn_jax.pictures.feature_maps import box, gray_or_color
 from cnn_jax.pictures.reports import new_figure, save_figure, set_title
 
-_SIZE = (11.0, 8.6)  # inches
+_SIDE = 8.0  # inches of the longer side of a plane
+_MARGIN = 0.04
 _THUMBNAIL = 1 / 24  # of the width of the plane
 _MOST_NAMED = 20  # classes with a color of their own
 _LONGEST = 24  # characters of a name
@@ -37,19 +38,18 @@ class Cloud:
 
 
 def plot_plane(cloud: Cloud, axes: tuple[str, str], title: str, seed: int, path: Path) -> Path:
-    """Points in the colors of their classes; wrong ones ringed in magenta, their thumbnails placed first."""
-    figure, (axis,) = new_figure(1, 1, _SIZE)
-    colors = class_colors(len(cloud.class_names))
+    """Points in the colors of their classes; wrong ones ringed in magenta, every other thumbnail one of them."""
     low, span = cloud.points.min(axis=0), float(np.ptp(cloud.points, axis=0).max()) or 1.0
     points = (cloud.points - low) / span
+    width, height = np.maximum(points.max(axis=0), 0.45) + 2 * _MARGIN
+    figure, (axis,) = new_figure(1, 1, (_SIDE * width + 2.4, _SIDE * height + 0.9))
+    colors = class_colors(len(cloud.class_names))
     axis.scatter(*points.T, s=12, c=colors[cloud.labels], linewidths=0)
     axis.scatter(*points[cloud.wrong].T, s=55, facecolors="none", edgecolors=_WRONG, linewidths=1.2)
-    mixed = np.random.RandomState(seed).permutation(len(points))
-    order = np.concatenate([mixed[cloud.wrong[mixed]], mixed[~cloud.wrong[mixed]]])
-    for number in place_squares(points, order, _THUMBNAIL):
+    for number in place_squares(points, mixed_order(cloud.wrong, seed), _THUMBNAIL):
         _draw_thumbnail(axis, cloud, number, points[number], colors)
-    height = float(points[:, 1].max())
-    axis.set(xlim=(-0.04, 1.04), ylim=(-0.04, height + 0.04), aspect="equal", xlabel=axes[0], ylabel=axes[1])
+    axis.set(xlim=(-_MARGIN, width - _MARGIN), ylim=(-_MARGIN, height - _MARGIN), aspect="equal")
+    axis.set(xlabel=axes[0], ylabel=axes[1])
     axis.set_xticks([])
     axis.set_yticks([])
     _name_classes(axis, cloud, colors)
@@ -64,6 +64,15 @@ def place_squares(points: np.ndarray, order: np.ndarray, side: float) -> np.ndar
         if not taken or np.abs(points[taken] - points[number]).max(axis=1).min() >= side:
             taken.append(int(number))
     return np.array(taken, int)
+
+
+def mixed_order(first: np.ndarray, seed: int) -> np.ndarray:
+    """Numbers of N in a random order, those where bool [N] is set and others by turns, as long as there are both."""
+    mixed = np.random.RandomState(seed).permutation(len(first))
+    turn = np.empty(len(first), int)
+    turn[mixed[first[mixed]]] = 2 * np.arange(first.sum())
+    turn[mixed[~first[mixed]]] = 2 * np.arange((~first).sum()) + 1
+    return np.argsort(turn, kind="stable")
 
 
 def class_colors(count: int) -> np.ndarray:

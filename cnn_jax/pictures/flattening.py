@@ -63,11 +63,14 @@ def _draw_source(axis: Any, step: Step) -> None:
 
 def _draw_vector(axis: Any, step: Step) -> None:
     lines = step.lines
-    axis.imshow(lines, aspect="auto", **colors_of((float(lines.min()), float(lines.max()))))
+    # An image keeps its shape; what stands for maps has none.
+    is_image = step.maps is None and len(lines) > 1
+    aspect = lines.shape[1] / len(lines) * step.image.shape[0] / step.image.shape[1] if is_image else "auto"
+    axis.imshow(lines, aspect=aspect, **colors_of((float(lines.min()), float(lines.max()))))
     axis.set_yticks(range(len(lines)) if len(lines) <= 20 else [])
     axis.tick_params(labelsize=7, pad=7)
-    axis.set_xlabel("map" if step.maps is not None else "entry", fontsize=9)
-    axis.set_ylabel("place, row by row" if len(lines) > 1 else "", fontsize=9)
+    axis.set_xlabel("map" if step.maps is not None else "entry of the row" if is_image else "entry", fontsize=9)
+    axis.set_ylabel("row" if is_image else "place, row by row" if len(lines) > 1 else "", fontsize=9)
     for i, number in enumerate(step.numbers if step.maps is not None else ()):
         for place, marker in ((-0.5, "v"), (len(lines) - 0.5, "^")):  # outside, so that they hide nothing
             axis.plot(number, place, marker=marker, color=_COLORS[i], markersize=7, clip_on=False)

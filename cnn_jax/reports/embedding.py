@@ -86,7 +86,7 @@ def _draw(subject: Subject, name: str, plane: Plane, figures: dict[str, Any]) ->
         file,
         f"Images on a plane, by {'PCA' if name == 'pca' else 't-SNE'}",
         f"{reading} A point is an image, in the color of its label; magenta: predicted wrongly. Thumbnails stand where "
-        "there is room, those of wrong ones first. Trustworthiness is 1 where all neighbours here are neighbours in "
+        "there is room. Trustworthiness is 1 where all neighbours here are neighbours in "
         "all dimensions, continuity where none of those was lost.",
     )
 

@@ -186,7 +186,7 @@ def _sentences(figures: Mapping[str, Any]) -> tuple[str, ...]:
     every = sum(each["maps"] for each in layers)
     worst = max(layers, key=lambda each: each["dead"] / each["maps"])
     said = f"Dead maps, zero for all {figures['images']:,} images: {dead:,} of {every:,} in {len(layers)} layers" + (
-        f"; most of them in {worst['layer']}: {worst['dead']} of {worst['maps']}." if dead else "."
+        f"; the largest share, {worst['dead']:,} of {worst['maps']:,}, at {worst['layer']}." if dead else "."
     )
     sentences = [said, f"The image is {figures['image']}, one that is right with the median probability."]
     if "vector" in figures:

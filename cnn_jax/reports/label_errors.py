@@ -98,17 +98,17 @@ def _sentences(subject: Subject, trial: Trial | None, figures: dict[str, Any]) -
 
 
 def _draw(subject: Subject, order: np.ndarray, figures: dict[str, Any], root: str) -> Picture:
-    panels = []
+    panels, count = [], figures["suspects"]
     for row, each in zip(order, figures["images"], strict=True):
         drawn = panel(subject.examples, int(row), subject.evaluation.predictions[row], root)
         what = "likely mislabelled" if each["likely"] else "hard for this model"
         heading = f"label: {shorten(each['label'], 20)} ({each['probability_of_label']:.1%})"
         heading += f"\nmodel: {shorten(each['prediction'], 20)} ({each['probability']:.1%})\n{what}"
         panels.append(dataclasses.replace(drawn, heading=heading))
+    of_all = f"{count:,}" if count == len(panels) else f"{len(panels)} of {count:,}"
+    title = f"{of_all} suspect label{'s' * (count > 1)}"
     return Picture(
-        plot_mistakes(
-            panels, f"{len(panels)} of {figures['suspects']:,} suspect labels", subject.picture("label_errors")
-        ),
+        plot_mistakes(panels, title, subject.picture("label_errors")),
         "Suspect labels",
         "Images that confident learning would label otherwise, those first that give their label the least "
         "probability. Likely mislabelled are those that the trial with planted errors bears out; the others may be "

@@ -14,6 +14,7 @@ from cnn_jax.reports.subject import Subject
 
 _EXAMPLES, _NEIGHBORS, _LISTED = 4, 6, 3
 _AT_ONCE = 1024
+_COPY = 0.1  # so many times as far as the last neighbour
 # The larger the images the fewer of them; twice to ten times as many as the costly parts take.
 _PIXELS, _LEAST, _MOST = 20_000_000, 2, 10
 
@@ -29,27 +30,27 @@ def find_nearest(subject: Subject, features: np.ndarray, worst: np.ndarray) -> S
     train = subject.train
     if train is None or not len(train):
         return Section("", ("The training images are not there any more, so that none can be shown.",), {})
-    chosen = _choose(subject, train)
-    few = min(_NEIGHBORS, len(chosen))
-    rows = _examples(subject)
-    asked = np.concatenate([np.arange(len(subject.sample), len(features)), rows]).astype(int)
-    numbers, distances = nearest(features[asked], _embed(subject, train, chosen), few)
+    chosen, rows = _choose(subject, train), _examples(subject)
     queries = [_of_split(subject, int(row)) for row in worst] + [_of_sample(subject, int(row)) for row in rows]
-    figures: dict[str, Any] = {
+    asked = np.concatenate([np.arange(len(subject.sample), len(features)), rows]).astype(int)
+    # One more than is shown: where the training images themselves are looked at, each is the nearest to itself.
+    numbers, distances = nearest(features[asked], _embed(subject, train, chosen), min(_NEIGHBORS + 1, len(chosen)))
+    found = [
+        query | {"neighbors": _neighbors(subject, train, query["image"], chosen[near], far)}
+        for query, near, far in zip(queries, numbers, distances, strict=True)
+    ]
+    figures = {
         "training_images": len(train), "training_images_compared": len(chosen), "distance": "Euclidean",
-        "nearest": [
-            query | {"neighbors": [_neighbor(subject, train, int(chosen[i]), float(away)) for i, away in
-                                   zip(of_query, far, strict=True)]}
-            for query, of_query, far in zip(queries, numbers, distances, strict=True)
-        ],
+        "nearest": [query | {"copy": _has_copy(query["neighbors"])} for query in found],
     }  # fmt: skip
-    names = [each["image"] for each in queries] + [n["image"] for each in figures["nearest"] for n in each["neighbors"]]
-    root = common_folder(names)
     images = np.concatenate([subject.examples.read(worst), subject.sample.images[rows]])
-    picture = _draw(subject, train, images, chosen[numbers], figures, root)
+    root = common_folder([name for each in found for name in (each["image"], *(n["image"] for n in each["neighbors"]))])
     of_all = "all" if len(chosen) == len(train) else f"{len(chosen):,} of"
     lead = f"Nearest by Euclidean distance of the feature vectors, among {of_all} {len(train):,} training images."
-    return Section("", (lead, *_sentence(figures, len(worst))), figures, (_table(figures, root),), (picture,))
+    return Section(
+        "", (lead, *_sentences(figures, len(worst))), figures, (_table(figures, root),),
+        (_draw(subject, train, images, figures, root),),
+    )  # fmt: skip
 
 
 def _choose(subject: Subject, train: Split) -> np.ndarray:
@@ -85,23 +86,34 @@ def _of_sample(subject: Subject, row: int) -> dict[str, Any]:
     return {"image": subject.sample.name(row), "label": label, "prediction": label}
 
 
-def _neighbor(subject: Subject, train: Split, row: int, distance: float) -> dict[str, Any]:
-    label = subject.run.class_names[int(train.labels[row])]
-    return {"image": train.name(row), "label": label, "distance": distance}
+def _neighbors(
+    subject: Subject, train: Split, image: str, rows: np.ndarray, distances: np.ndarray
+) -> list[dict[str, Any]]:
+    """Of other names than the image's; `row` is that of the training split."""
+    names = subject.run.class_names
+    near = [
+        {"image": train.name(int(row)), "row": int(row), "label": names[int(train.labels[row])],
+         "distance": float(away)}
+        for row, away in zip(rows, distances, strict=True)
+    ]  # fmt: skip
+    return [each for each in near if each["image"] != image][:_NEIGHBORS]
 
 
-def _draw(
-    subject: Subject, train: Split, images: np.ndarray, numbers: np.ndarray, figures: dict[str, Any], root: str
-) -> Picture:
+def _has_copy(neighbors: list[dict[str, Any]]) -> bool:
+    return len(neighbors) > 1 and neighbors[0]["distance"] < _COPY * neighbors[-1]["distance"]
+
+
+def _draw(subject: Subject, train: Split, images: np.ndarray, figures: dict[str, Any], root: str) -> Picture:
     drawn = []
-    for image, each, rows in zip(images, figures["nearest"], numbers, strict=True):
+    for image, each in zip(images, figures["nearest"], strict=True):
         is_right = each["label"] == each["prediction"]
         taken = "" if is_right else f"\npredicted: {shorten(each['prediction'], 14)}"
         query = Near(image, shorten(each["label"], 18) + taken, each["image"].removeprefix(root), is_right)
         near = [
             Near(pixels, f"{shorten(other['label'], 18)}\n{other['distance']:.3g} away",
                  other["image"].removeprefix(root), other["label"] == each["label"])
-            for pixels, other in zip(train.read(rows), each["neighbors"], strict=True)
+            for pixels, other in zip(train.read(np.array([n["row"] for n in each["neighbors"]], int)),
+                                     each["neighbors"], strict=True)
         ]  # fmt: skip
         drawn.append((query, near))
     title = f"The nearest of {figures['training_images_compared']:,} training images (Euclidean, feature vectors)"
@@ -114,15 +126,21 @@ def _draw(
     )
 
 
-def _sentence(figures: dict[str, Any], mistakes: int) -> tuple[str, ...]:
-    if not mistakes:
-        return ()
-    as_predicted = sum(
-        other["label"] == each["prediction"] for each in figures["nearest"][:mistakes] for other in each["neighbors"]
-    )
-    count = sum(len(each["neighbors"]) for each in figures["nearest"][:mistakes])
-    which = "the worst mistake" if mistakes == 1 else f"the {mistakes} worst mistakes"
-    return (f"Of the {count} training images nearest to {which}, {as_predicted} are of the predicted class.",)
+def _sentences(figures: dict[str, Any], mistakes: int) -> list[str]:
+    said = []
+    if mistakes:
+        near = [(each, other) for each in figures["nearest"][:mistakes] for other in each["neighbors"]]
+        as_predicted = sum(other["label"] == each["prediction"] for each, other in near)
+        which = "the worst mistake" if mistakes == 1 else f"the {mistakes} worst mistakes"
+        said.append(
+            f"Of the {len(near)} training images nearest to {which}, {as_predicted} are of the predicted class."
+        )
+    if copies := sum(each["copy"] for each in figures["nearest"]):
+        said.append(
+            f"{copies} of {len(figures['nearest'])} images have a training image that is less than a tenth as far away "
+            "as the last that is shown: perhaps a copy of it. An audit looks for all of these."
+        )
+    return said
 
 
 def _table(figures: dict[str, Any], root: str) -> Table:

@@ -1,4 +1,4 @@
-"""Confident learning against cleanlab 2.9.0: on a small example, and on labels of MNIST of which a tenth are flipped."""
+"""Confident learning against cleanlab 2.9.0: on a small example, and on MNIST with a tenth of its labels flipped."""
 
 import numpy as np
 import pytest
@@ -55,7 +55,7 @@ def test_suspects_are_those_of_cleanlab() -> None:
 
 
 def test_flipped_labels_are_found(flipped: dict[str, np.ndarray]) -> None:
-    """Precision and recall at least those of cleanlab's default method, by the same method and by what we call likely."""
+    """Precision and recall at least those of cleanlab's default method, by the same method and by `likely`."""
     probabilities, given, wrong = flipped["probabilities"], flipped["given"].astype(int), flipped["wrong"]
     precision, recall = precision_and_recall(flipped["prune_by_noise_rate"], wrong)
     assert precision > 0.85
