@@ -26,10 +26,13 @@ class Structure:
     Attributes:
       layers: {name: shape of its output}; a layer that hands on what another gave is left out, and dropout with it. A
         vector that no layer gave, but one takes, as flattened maps or a hidden layer's activations, is "input of NAME".
+      depths: {name: how deep its output stands}: 0 of what the network itself uses, 1 of what a block of it does; of an
+        output that several give, the outermost counts.
       vectors: {name: the layer with the last map before it, None: the image}, of layers that take a vector [B, D].
     """
 
     layers: dict[str, tuple[int, ...]]
+    depths: dict[str, int]
     vectors: dict[str, str | None]
 
 
@@ -107,26 +110,28 @@ class Observer:
 def find_structure(apply: Apply, variables: Any, image_shape: tuple[int, int, int]) -> Structure:
     """Traced, not computed."""
     layers: dict[str, tuple[int, ...]] = {}
+    depths: dict[str, int] = {}
     vectors: dict[str, str | None] = {}
 
     def trace(weights: Any, images: jax.Array) -> None:
-        given: list[jax.Array] = []  # kept, so that no two of them have the same identity
+        given: dict[int, tuple[str, jax.Array]] = {}  # by identity; kept, so that no two of them have the same
         last_map: list[str] = []
+
+        def is_new(name: str, value: jax.Array) -> bool:
+            first, _ = given.setdefault(id(value), (name, value))
+            depths[first] = min(depths.get(first, name.count("/")), name.count("/"))
+            if first == name:
+                layers[name] = value.shape[1:]
+            return first == name
 
         def note(call: Any, arguments: Any, keywords: Any, context: nn.module.InterceptorContext) -> Any:
             name = "/".join(context.module.path)
             named = bool(name) and context.method_name == "__call__" and not isinstance(context.module, nn.Dropout)
             if named and arguments and _rank(arguments[0]) == 1:
                 vectors[name] = last_map[-1] if last_map else None
-                if not any(arguments[0] is other for other in given):
-                    given.append(arguments[0])
-                    layers[_INTO + name] = arguments[0].shape[1:]
+                is_new(_INTO + name, arguments[0])
             output = call(*arguments, **keywords)
-            if not named or _rank(output) not in (1, 2, 3) or any(output is other for other in given):
-                return output
-            given.append(output)
-            layers[name] = output.shape[1:]
-            if _rank(output) > 1:
+            if named and _rank(output) in (1, 2, 3) and is_new(name, output) and _rank(output) > 1:
                 last_map.append(name)
             return output
 
@@ -134,7 +139,7 @@ def find_structure(apply: Apply, variables: Any, image_shape: tuple[int, int, in
             apply(weights, images)
 
     jax.eval_shape(trace, variables, jax.ShapeDtypeStruct((1, *image_shape), "float32"))
-    return Structure(layers, vectors)
+    return Structure(layers, depths, vectors)
 
 
 def as_maps(layer: str, output: np.ndarray, structure: Structure) -> np.ndarray | None:
@@ -159,15 +164,13 @@ def most_varied(maps: np.ndarray, most: int) -> np.ndarray:
     return np.argsort(-maps.reshape(-1, maps.shape[-1]).var(axis=0), kind="stable")[:most]
 
 
-def choose_layers(layers: Mapping[str, Any], most: int) -> list[str]:
-    """All layers, or of more than `most` those that stand highest: whole blocks and stages, spread evenly."""
-    names = list(layers)
-    for depth in range(max((name.count("/") for name in names), default=0), -1, -1):
-        chosen = [name for name in names if name.count("/") <= depth]
+def choose_layers(depths: Mapping[str, int], most: int) -> list[str]:
+    """All layers; of more than `most` the outermost, as whole blocks, and the last; of too many of these some, evenly."""
+    last = list(depths)[-1]
+    for depth in range(max(depths.values()), min(depths.values()) - 1, -1):
+        chosen = [name for name in depths if depths[name] <= depth or name == last]
         if len(chosen) <= most:
             break
-    if not chosen:
-        chosen = names
     return [chosen[i] for i in np.unique(np.linspace(0, len(chosen) - 1, min(most, len(chosen))).astype(int))]
 
 

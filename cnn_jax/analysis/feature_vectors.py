@@ -30,12 +30,14 @@ class Flattening:
     shape: tuple[int, int, int]
     maps: np.ndarray | None
 
-    def place(self, entry: int) -> tuple[int, int, int] | None:
-        """(map, row, column) of an entry of a flattened vector; None of other kinds."""
+    def place(self, entry: int) -> dict[str, int]:
+        """Where an entry comes from: its `map`, and of a flattened one `row` and `column`; {} of kind "other"."""
+        if self.kind == "other":
+            return {}
         if self.kind != "flatten":
-            return None
+            return {"map": entry}
         position, number = divmod(entry, self.shape[2])
-        return number, position // self.shape[1], position % self.shape[1]
+        return {"map": number, "row": position // self.shape[1], "column": position % self.shape[1]}
 
 
 @dataclasses.dataclass(frozen=True)

@@ -35,7 +35,7 @@ class Pair:
 
 def plot_confused(pairs: Sequence[Pair], most: int, title: str, path: Path) -> Path:
     """A row for each pair: the share of the class as a bar with its interval, and at most `most` images."""
-    figure, (bars, images) = new_figure(1, 2, (13, 0.9 * len(pairs) + 1.5), width_ratios=(1, 1.15))
+    figure, (bars, images) = new_figure(1, 2, (13, 0.95 * len(pairs) + 0.9), width_ratios=(1, 1.15))
     _draw_bars(bars, pairs)
     for row, pair in enumerate(pairs):
         for column, image in enumerate(pair.images[:most]):

@@ -62,8 +62,9 @@ def _draw_strip(axis: Any, strip: Strip, top: float, most: int) -> None:
     axis.text(-0.15, top + 0.5, strip.label, ha="right", va="center", fontsize=7, linespacing=1.1)
     for i, number in enumerate(strip.numbers):
         each = strip.maps[..., i]
-        axis.imshow(each, extent=box(i, top, each.shape), **colors)
-        axis.text(i + 0.49, top - 0.02, str(number), ha="center", va="bottom", fontsize=6)
+        extent = box(i, top, each.shape)
+        axis.imshow(each, extent=extent, **colors)
+        axis.text(i + 0.5, extent[3] - 0.03, str(number), ha="center", va="bottom", fontsize=6)
 
 
 def gray_or_color(image: np.ndarray) -> dict[str, Any]:
@@ -84,8 +85,8 @@ def colors_of(limits: tuple[float, float]) -> dict[str, Any]:
     return {"cmap": _POSITIVE, "vmin": 0, "vmax": high if high > 0 else 1, "interpolation": "nearest"}
 
 
-def box(left: float, top: float, shape: tuple[int, ...]) -> tuple[float, float, float, float]:
-    """The extent of a picture of this height and width in the middle of a unit square."""
-    height, width = 0.96 * np.array(shape[:2]) / max(shape[:2])
+def box(left: float, top: float, shape: tuple[int, ...], side: float = 0.96) -> tuple[float, float, float, float]:
+    """The extent, in a unit square, of a picture of this height and width, the longer of which is `side`."""
+    height, width = side * np.array(shape[:2]) / max(shape[:2])
     middle, center = left + 0.5, top + 0.5
     return middle - width / 2, middle + width / 2, center + height / 2, center - height / 2

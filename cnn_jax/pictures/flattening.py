@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from cnn_jax.pictures.feature_maps import colors_of, gray_or_color
+from cnn_jax.pictures.feature_maps import box, colors_of, gray_or_color
 from cnn_jax.pictures.reports import new_figure, save_figure, set_title
 
 _COLORS = ("tab:red", "tab:blue", "tab:green", "tab:orange", "tab:purple", "tab:cyan")
@@ -40,12 +40,14 @@ def plot_flattening(step: Step, terms: Sequence[tuple[str, float]], heading: str
     _draw_vector(axes[1], step)
     _draw_terms(axes[2], terms)
     for axis, text in zip(axes, (*step.headings, heading), strict=True):
-        axis.set_title(text, fontsize=10)
+        axis.set_title(text, fontsize=10, pad=14)  # above the marks
     set_title(figure, title, 13)
     return save_figure(figure, path)
 
 
 def _draw_source(axis: Any, step: Step) -> None:
+    from matplotlib.patches import Rectangle
+
     axis.axis("off")
     if step.maps is None:
         axis.imshow(**gray_or_color(step.image))
@@ -54,10 +56,10 @@ def _draw_source(axis: Any, step: Step) -> None:
     rows = -(-len(step.numbers) // columns)
     colors = colors_of((float(step.maps.min()), float(step.maps.max())))
     for i, number in enumerate(step.numbers):
-        left, top = i % columns + 0.1, i // columns * 1.15 + 0.2
-        axis.imshow(step.maps[..., i], extent=(left, left + 0.8, top + 0.8, top), **colors)
-        _frame(axis, (left, top), 0.8, 0.8, _COLORS[i], 3)
-        axis.text(left + 0.4, top - 0.04, f"map {number}", ha="center", va="bottom", fontsize=9, color=_COLORS[i])
+        x0, x1, y1, y0 = box(i % columns, i // columns * 1.15 + 0.15, step.maps.shape, 0.8)
+        axis.imshow(step.maps[..., i], extent=(x0, x1, y1, y0), **colors)
+        axis.add_patch(Rectangle((x0, y0), x1 - x0, y1 - y0, fill=False, edgecolor=_COLORS[i], linewidth=3))
+        axis.text((x0 + x1) / 2, y0 - 0.04, f"map {number}", ha="center", va="bottom", fontsize=9, color=_COLORS[i])
     axis.set(xlim=(0, columns), ylim=(rows * 1.15 + 0.05, 0), aspect="equal")
 
 
@@ -67,7 +69,7 @@ def _draw_vector(axis: Any, step: Step) -> None:
     is_image = step.maps is None and len(lines) > 1
     aspect = lines.shape[1] / len(lines) * step.image.shape[0] / step.image.shape[1] if is_image else "auto"
     axis.imshow(lines, aspect=aspect, **colors_of((float(lines.min()), float(lines.max()))))
-    axis.set_yticks(range(len(lines)) if len(lines) <= 20 else [])
+    axis.set_yticks(range(len(lines)) if 1 < len(lines) <= 20 else [])
     axis.tick_params(labelsize=7, pad=7)
     axis.set_xlabel("map" if step.maps is not None else "entry of the row" if is_image else "entry", fontsize=9)
     axis.set_ylabel("row" if is_image else "place, row by row" if len(lines) > 1 else "", fontsize=9)
@@ -86,9 +88,3 @@ def _draw_terms(axis: Any, terms: Sequence[tuple[str, float]]) -> None:
     axis.margins(x=0.18)
     axis.invert_yaxis()
     axis.grid(alpha=0.3, axis="x")
-
-
-def _frame(axis: Any, corner: tuple[float, float], width: float, height: float, color: str, line: float) -> None:
-    from matplotlib.patches import Rectangle
-
-    axis.add_patch(Rectangle(corner, width, height, fill=False, edgecolor=color, linewidth=line))

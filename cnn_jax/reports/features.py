@@ -79,7 +79,7 @@ def _layer_figures(structure: Structure, activity: Activity, seen: Seen) -> list
 def _draw_maps(
     subject: Subject, row: int, structure: Structure, seen: Seen, figures: dict[str, Any]
 ) -> Picture:  # fmt: skip
-    chosen = choose_layers(structure.layers, _STRIPS)
+    chosen = choose_layers(structure.depths, _STRIPS)
     by_name = {each["layer"]: each for each in figures["layers"]}
     strips = [
         _strip(by_name[name], as_maps(name, seen.outputs[name], structure), seen.outputs[name]) for name in chosen
@@ -118,8 +118,7 @@ def _score_figures(terms: Contributions, step: Flattening | None) -> dict[str, A
     direct = step is not None and np.array_equal(terms.inputs, step.vector)
     largest = []
     for entry in map(int, order):
-        place = step.place(entry) if step is not None and direct else None
-        where = {} if place is None else dict(zip(("map", "row", "column"), place, strict=True))
+        where = step.place(entry) if step is not None and direct else {}
         largest.append({
             "entry": entry, **where, "value": float(terms.inputs[entry]), "weight": float(terms.weights[entry]),
             "product": float(terms.products[entry]),
@@ -159,7 +158,8 @@ def _draw_step(subject: Subject, row: int, step: Flattening, terms: Contribution
 
 
 def _term(each: Mapping[str, Any]) -> str:
-    where = f"map {each['map']} at {each['row']}, {each['column']}" if "map" in each else f"entry {each['entry']}"
+    where = f"map {each['map']}" if "map" in each else f"entry {each['entry']}"
+    where += f" at {each['row']}, {each['column']}" if "row" in each else ""
     return f"{where}: {each['weight']:.3g} x {each['value']:.3g}"
 
 
@@ -167,8 +167,7 @@ def _shown_maps(step: Flattening, score: Mapping[str, Any]) -> np.ndarray:
     """Numbers of the maps with the largest terms, where the last layer takes the vector; else the most varied."""
     if step.maps is None:
         return np.zeros(0, int)
-    of_terms = [each.get("map", each["entry"] if step.kind != "flatten" else None) for each in score["largest"]]
-    first = list(dict.fromkeys(of_terms)) if score["of_the_flattened_vector"] else []
+    first = list(dict.fromkeys(each["map"] for each in score["largest"] if "map" in each))
     rest = [int(number) for number in most_varied(step.maps, step.shape[2]) if number not in first]
     return np.array((first + rest)[:MOST_MAPS])
 
@@ -188,7 +187,8 @@ def _sentences(figures: Mapping[str, Any]) -> tuple[str, ...]:
     said = f"Dead maps, zero for all {figures['images']:,} images: {dead:,} of {every:,} in {len(layers)} layers" + (
         f"; the largest share, {worst['dead']:,} of {worst['maps']:,}, at {worst['layer']}." if dead else "."
     )
-    sentences = [said, f"The image is {figures['image']}, one that is right with the median probability."]
+    right = "those that are right" if figures["label"] == figures["prediction"] else "all"
+    sentences = [said, f"The image is {figures['image']}: of {right} the one with the median probability."]
     if "vector" in figures:
         vector = figures["vector"]
         sentences.append(

@@ -1,5 +1,6 @@
 """The training images whose feature vectors are nearest to those of some images, and of the worst mistakes."""
 
+import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -89,14 +90,15 @@ def _of_sample(subject: Subject, row: int) -> dict[str, Any]:
 def _neighbors(
     subject: Subject, train: Split, image: str, rows: np.ndarray, distances: np.ndarray
 ) -> list[dict[str, Any]]:
-    """Of other names than the image's; `row` is that of the training split."""
+    """Without the image itself; `row` is that of the training split."""
     names = subject.run.class_names
+    is_own = subject.split == "train" or os.path.isabs(image)  # other names may be the same in several splits
     near = [
         {"image": train.name(int(row)), "row": int(row), "label": names[int(train.labels[row])],
          "distance": float(away)}
         for row, away in zip(rows, distances, strict=True)
     ]  # fmt: skip
-    return [each for each in near if each["image"] != image][:_NEIGHBORS]
+    return [each for each in near if not (is_own and each["image"] == image)][:_NEIGHBORS]
 
 
 def _has_copy(neighbors: list[dict[str, Any]]) -> bool:

@@ -71,7 +71,10 @@ def test_memory_changes_no_figure(cnn: Any) -> None:
 
 def test_each_output_stands_once(cnn: Any) -> None:
     """A block that gives what its pool gave does not stand behind it, nor dropout, which does nothing here."""
-    names = list(find_structure(*cnn, SHAPE).layers)
+    structure = find_structure(*cnn, SHAPE)
+    names = list(structure.layers)
+    outermost = ["block1/pool", "block2/pool", "input of head", "head/logits"]
+    assert [name for name in names if structure.depths[name] == 0] == outermost
     assert names == [
         "block1/conv1", "block1/norm1", "block1/act1", "block1/pool", "block2/conv1", "block2/norm1", "block2/act1",
         "block2/pool", "input of head", "head/logits",
@@ -82,7 +85,7 @@ def test_each_output_stands_once(cnn: Any) -> None:
 
 def test_tokens_lie_on_their_grid() -> None:
     """The token of the class, the first, is left out."""
-    structure = Structure({"conv": (2, 3, 4), "block1": (7, 4), "odd": (5, 4)}, {})
+    structure = Structure({"conv": (2, 3, 4), "block1": (7, 4), "odd": (5, 4)}, {}, {})
     tokens = np.arange(28.0).reshape(7, 4)
     maps = as_maps("block1", tokens, structure)
     assert maps is not None
@@ -91,7 +94,7 @@ def test_tokens_lie_on_their_grid() -> None:
     column = as_maps("odd", np.zeros((5, 4)), structure)
     assert column is not None
     assert column.shape == (5, 1, 4)
-    assert as_maps("head", np.zeros(4), Structure({"head": (4,)}, {})) is None
+    assert as_maps("head", np.zeros(4), Structure({"head": (4,)}, {}, {})) is None
 
 
 def test_maps_are_chosen_by_variance() -> None:
@@ -102,12 +105,13 @@ def test_maps_are_chosen_by_variance() -> None:
 
 
 def test_of_many_layers_whole_blocks_are_chosen() -> None:
-    layers = {f"block{i}/{part}": None for i in range(6) for part in ("conv", "norm", "act")}
-    blocks = {f"block{i}": None for i in range(6)}
-    assert choose_layers(layers | blocks, 24) == list(layers | blocks)
-    assert choose_layers(layers | blocks, 10) == list(blocks)
-    assert len(choose_layers(layers, 5)) == 5
-    assert choose_layers(blocks, 3) == ["block0", "block2", "block5"]
+    """The last layer stays, however deep."""
+    parts = [f"block{i}/{part}" for i in range(6) for part in ("conv", "norm", "pool")]
+    # The pool gives what the block gives.
+    depths = {name: 0 if name.endswith("pool") else 1 for name in parts} | {"head/logits": 1}
+    assert choose_layers(depths, 24) == list(depths)
+    assert choose_layers(depths, 10) == [*(f"block{i}/pool" for i in range(6)), "head/logits"]
+    assert choose_layers(depths, 3) == ["block0/pool", "block3/pool", "head/logits"]
 
 
 @pytest.mark.parametrize(
@@ -130,7 +134,7 @@ def test_the_step_to_a_vector(name: str, changes: Any, shape: Any, kind: str, so
     assert (step.kind, step.source or "", step.target) == (kind, source, target)
     if kind == "flatten" and step.maps is not None:
         entry = step.vector.size - 2
-        number, row, column = step.place(entry) or (0, 0, 0)
+        number, row, column = step.place(entry).values()
         assert step.vector[entry] == step.maps[row, column, number]
         assert (number, row, column) == (step.shape[2] - 2, step.shape[0] - 1, step.shape[1] - 1)
     terms = find_contributions(variables, seen, 2)

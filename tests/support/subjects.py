@@ -15,7 +15,7 @@ from cnn_jax.reports.subject import Subject
 from tests.support.helpers import tiny_config
 from tests.support.networks import randomized
 
-_HOSTILE = ("<b>bold</b>", "$\\frac{a}{b}$", "_under", "=1+1", "{x}")
+_HOSTILE = ("<b>bold</b>", "$\\frac{a$", "_under", "=1+1", "{x}")
 
 
 def class_names(count: int) -> tuple[str, ...]:
