@@ -165,7 +165,7 @@ def most_varied(maps: np.ndarray, most: int) -> np.ndarray:
 
 
 def choose_layers(depths: Mapping[str, int], most: int) -> list[str]:
-    """All layers; of more than `most` the outermost, as whole blocks, and the last; of too many of these some, evenly."""
+    """All layers; of more than `most` the outermost, as whole blocks, and the last; of too many of these some."""
     last = list(depths)[-1]
     for depth in range(max(depths.values()), min(depths.values()) - 1, -1):
         chosen = [name for name in depths if depths[name] <= depth or name == last]

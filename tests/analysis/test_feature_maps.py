@@ -35,7 +35,7 @@ def images(count: int, shape: tuple[int, int, int] = SHAPE) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def cnn() -> tuple[Apply, Any]:
-    """Map 3 of block1 is dead; map 5 is for all images but those with a bright first pixel."""
+    """Map 3 of block1 is dead."""
     apply, variables = network("cnn", filters=(8, 8), hidden=(), dropout=0.0)
     norm = variables["params"]["block1"]["norm1"]
     norm["scale"] = norm["scale"].at[3].set(0.0)
@@ -46,8 +46,8 @@ def cnn() -> tuple[Apply, Any]:
 def test_dead_maps_are_zero_for_all_images(cnn: Any) -> None:
     """Not those that are zero for one of them; the last batch, which is padded, counts its own images alone."""
     apply, variables = cnn
-    given = images(11)
-    given[:10] *= 0.01  # so faint that their maps are all but empty
+    # Of one brightness each, the first the brightest: neither the last batch nor a blank image has their peaks.
+    given = np.broadcast_to(np.linspace(2, 1, 11, dtype=np.float32).reshape(-1, 1, 1, 1), (11, *SHAPE))
     observer = Observer(apply, variables, SHAPE, len(given), memory=4 * 4 * 8 * 8 * 8 * 4)
     assert observer.batch == 4
     *_, (count, activity) = observer.activity(given)
@@ -133,10 +133,9 @@ def test_the_step_to_a_vector(name: str, changes: Any, shape: Any, kind: str, so
     assert step is not None
     assert (step.kind, step.source or "", step.target) == (kind, source, target)
     if kind == "flatten" and step.maps is not None:
-        entry = step.vector.size - 2
-        number, row, column = step.place(entry).values()
-        assert step.vector[entry] == step.maps[row, column, number]
-        assert (number, row, column) == (step.shape[2] - 2, step.shape[0] - 1, step.shape[1] - 1)
+        entry = step.shape[2] + 1  # of the second place, in the first row
+        assert step.place(entry) == {"map": 1, "row": 0, "column": 1}
+        assert step.vector[entry] == step.maps[0, 1, 1]
     terms = find_contributions(variables, seen, 2)
     assert terms is not None
     assert terms.score == pytest.approx(float(seen.outputs["head/logits"][2]), rel=1e-4, abs=1e-4)

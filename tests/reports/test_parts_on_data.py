@@ -20,9 +20,9 @@ SHAPE = (8, 8, 1)
 
 @pytest.fixture(scope="module")
 def subject(tmp_path_factory: pytest.TempPathFactory) -> Subject:
-    """60 images at random of five classes with hostile names, and 40 to train on."""
+    """60 images at random of five classes with hostile names, and as many to train on."""
     folder = tmp_path_factory.mktemp("plots")
-    return make_subject(folder, random_examples(60, 5, SHAPE), 5, train=random_examples(40, 5, SHAPE, 1))
+    return make_subject(folder, random_examples(60, 5, SHAPE), 5, train=random_examples(60, 5, SHAPE, 1))
 
 
 def check(section: Section | None) -> Any:
@@ -104,7 +104,7 @@ def test_copies_of_training_images_are_told(subject: Subject) -> None:
     section = embedding.analyze(dataclasses.replace(subject, train=train))
     found = check(section)["nearest"]
     assert [each["copy"] for each in found] == [True] + [False] * (len(found) - 1)
-    assert found[0]["neighbors"][0]["image"] == "images[40]"
+    assert found[0]["neighbors"][0]["image"] == "images[60]"
     assert any("perhaps a copy" in said for said in section.lead)
 
 
@@ -139,6 +139,6 @@ def test_large_training_sets_are_drawn_from(subject: Subject, monkeypatch: pytes
     monkeypatch.setattr("cnn_jax.reports.nearest_images._PIXELS", 0)
     section = embedding.analyze(small)
     found = check(section)
-    assert (found["training_images"], found["training_images_compared"]) == (40, 10)
-    assert any("among 10 of 40 training images" in said for said in section.lead)
+    assert (found["training_images"], found["training_images_compared"]) == (60, 10)
+    assert any("among 10 of 60 training images" in said for said in section.lead)
     assert check(embedding.analyze(dataclasses.replace(subject, most=5)))["nearest"] == found["nearest"]
