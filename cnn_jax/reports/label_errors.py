@@ -14,7 +14,7 @@ from cnn_jax.reports.section import Picture, Section, Table
 from cnn_jax.reports.subject import Subject
 
 ENOUGH_LABELS = 50  # of fewer nothing can be said about how well a ranking finds wrong ones
-_SHOWN = 24
+_LISTED, _DRAWN = 24, 18
 
 
 def label_errors(subject: Subject, probabilities: np.ndarray, root: str) -> Section:
@@ -35,12 +35,12 @@ def label_errors(subject: Subject, probabilities: np.ndarray, root: str) -> Sect
         "trained_on": subject.split == "train", "suspects": len(order), "likely": likely,
         "share_of_the_joint_off_its_diagonal": float(1 - np.trace(joint(probabilities, labels))),
         "trial": None if trial is None else trial.figures(),
-        "images": [_suspect(subject, probabilities, int(row), i < likely) for i, row in enumerate(order[:_SHOWN])],
+        "images": [_suspect(subject, probabilities, int(row), i < likely) for i, row in enumerate(order[:_LISTED])],
     }  # fmt: skip
     lead = _sentences(subject, trial, figures)
     if not len(order):
         return Section("", lead, figures)
-    return Section("", lead, figures, (_table(figures, root),), (_draw(subject, order[:_SHOWN], figures, root),))
+    return Section("", lead, figures, (_table(figures, root),), (_draw(subject, order[:_DRAWN], figures, root),))
 
 
 def _by_self_confidence(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
@@ -99,7 +99,7 @@ def _sentences(subject: Subject, trial: Trial | None, figures: dict[str, Any]) -
 
 def _draw(subject: Subject, order: np.ndarray, figures: dict[str, Any], root: str) -> Picture:
     panels, count = [], figures["suspects"]
-    for row, each in zip(order, figures["images"], strict=True):
+    for row, each in zip(order, figures["images"], strict=False):
         drawn = panel(subject.examples, int(row), subject.evaluation.predictions[row], root)
         what = "likely mislabelled" if each["likely"] else "hard for this model"
         heading = f"label: {shorten(each['label'], 20)} ({each['probability_of_label']:.1%})"

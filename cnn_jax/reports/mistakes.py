@@ -15,7 +15,7 @@ from cnn_jax.reports.label_errors import label_errors
 from cnn_jax.reports.section import Picture, Section, Table
 from cnn_jax.reports.subject import Subject
 
-_WORST, _PAIRS, _DRAWN_PAIRS, _CLASSES, _IMAGES = 24, 20, 8, 10, 6
+_WORST, _DRAWN, _PAIRS, _DRAWN_PAIRS, _CLASSES, _IMAGES = 24, 18, 20, 8, 10, 6
 
 
 def analyze(subject: Subject) -> Section:
@@ -70,7 +70,7 @@ def _weakest(subject: Subject, matrix: np.ndarray) -> list[dict[str, Any]]:
 
 def _draw_worst(subject: Subject, figures: dict[str, Any], losses: np.ndarray, root: str) -> Picture:
     panels = []
-    for row, each in zip(top_losses(losses, _WORST), figures["top_losses"], strict=True):
+    for row, each in zip(top_losses(losses, _DRAWN), figures["top_losses"], strict=False):
         drawn = panel(subject.examples, int(row), subject.evaluation.predictions[row], root)
         panels.append(dataclasses.replace(drawn, heading=heading(each) + f"\nloss {each['loss']:.3g}"))
     title = f"The {len(panels)} largest losses of {figures['images']:,} images" + framed(panels)
