@@ -3,7 +3,8 @@
 cnn_jax analyze --workdir=runs/digits
 cnn_jax analyze --workdir=runs/digits --only=figures       one part of it
 
-It writes report.html (one file that needs no network), report.json (every figure) and pictures in plots/ into WORKDIR.
+It writes report.html (one file that needs no network), report.json (every figure), MODEL_CARD.md and pictures in plots/
+into WORKDIR.
 """
 
 from collections.abc import Sequence

@@ -53,6 +53,11 @@ def figure(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, int | float) else str(value)
 
 
+def is_number(value: Any) -> bool:
+    """Whether a cell stands on the right; a missing figure (None) does, too."""
+    return value is None or isinstance(value, int | float)
+
+
 def duration(seconds: float) -> str:
     if not math.isfinite(seconds) or seconds < 120:
         return f"{seconds:.0f} s"
@@ -69,7 +74,8 @@ def _environment() -> "Environment":
     )  # fmt: skip
     environment.globals["static"] = _static
     environment.filters |= {
-        "counted": counted, "duration": duration, "figure": figure, "script_json": script_json, "thousands": thousands,
+        "counted": counted, "duration": duration, "figure": figure, "is_number": is_number,
+        "script_json": script_json, "thousands": thousands,
     }  # fmt: skip
     return environment
 

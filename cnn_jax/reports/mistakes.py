@@ -16,6 +16,7 @@ from cnn_jax.reports.section import Picture, Section, Table
 from cnn_jax.reports.subject import Subject
 
 _WORST, _DRAWN, _PAIRS, _DRAWN_PAIRS, _CLASSES, _IMAGES = 24, 18, 20, 8, 10, 6
+_LIMITS = 3  # pairs that a model card names
 
 
 def analyze(subject: Subject) -> Section:
@@ -39,7 +40,12 @@ def analyze(subject: Subject) -> Section:
     tables = (_confused_table(figures), _weakest_table(figures), _worst_table(figures, root), *suspects.tables)
     subject.advance(0.3)
     return Section(
-        "Mistakes", lead, figures, tuple(table for table in tables if table.rows), (*pictures, *suspects.pictures)
+        "Mistakes",
+        lead,
+        figures,
+        tuple(table for table in tables if table.rows),
+        (*pictures, *suspects.pictures),
+        _limits(figures),
     )
 
 
@@ -124,6 +130,14 @@ def _sentences(figures: dict[str, Any]) -> tuple[str, ...]:
         f"{pair['prediction']}, {pair['share']:.1%} (95 % interval {low:.1%} to {high:.1%}).",
         f"The weakest class is {weak['class']}: {weak['correct']:,} of {weak['support']:,} were found, "
         f"{weak['recall']:.1%} ({lowest:.1%} to {highest:.1%}).",
+    )
+
+
+def _limits(figures: dict[str, Any]) -> tuple[str, ...]:
+    return tuple(
+        f"It takes {_percent(pair['share'])} of '{pair['label']}' for '{pair['prediction']}' (95 % interval "
+        f"{_span(pair['interval_95'])}; {pair['count']:,} of {pair['support']:,} images)."
+        for pair in figures["most_confused"][:_LIMITS]
     )
 
 

@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from cnn_jax.cli.progress import announce, progress_bar
@@ -11,9 +11,11 @@ from cnn_jax.errors import InputError, shown
 from cnn_jax.inference.evaluation_data import load_evaluation_data, load_split
 from cnn_jax.inference.run import Run, load_run
 from cnn_jax.pages import report as page
+from cnn_jax.reports.model_card import model_card
 from cnn_jax.reports.parts import PARTS, choose, load
 from cnn_jax.reports.section import Section
 from cnn_jax.reports.subject import Subject
+from cnn_jax.runs.directory import read_run_file
 from cnn_jax.runtime.folders import make_folder, remove_empty, whole_file
 
 
@@ -33,7 +35,7 @@ def analyze(
     most: int = 500,
     seed: int = 0,
 ) -> Report:
-    """Looks into a run; writes `report.html` and `report.json` into its directory, and pictures into `plots/`.
+    """Looks into a run; writes report.html, report.json and MODEL_CARD.md into its directory, pictures into plots/.
 
     Args:
       workdir: a run directory.
@@ -104,9 +106,19 @@ def _write(workdir: Path, subject: Subject, sections: dict[str, Section]) -> tup
         "image_shape": list(subject.run.image_shape),
         "classes": list(subject.run.class_names),
     }
-    files = workdir / "report.json", workdir / "report.html"
-    texts = json.dumps(about | {"parts": figures}, indent=2, allow_nan=False) + "\n", page.render(about, sections)
-    for file, text in zip(files, texts, strict=True):
-        with whole_file(file) as stream:
+    texts = {
+        "report.json": json.dumps(about | {"parts": figures}, indent=2, allow_nan=False) + "\n",
+        "report.html": page.render(about, sections),
+        "MODEL_CARD.md": _card(workdir, subject, sections),
+    }
+    for file, text in texts.items():
+        with whole_file(workdir / file) as stream:
             stream.write(text)
-    return files
+    return tuple(workdir / file for file in texts)
+
+
+def _card(workdir: Path, subject: Subject, sections: Mapping[str, Section]) -> str:
+    about = {name: read_run_file(workdir, f"{name}.json") for name in ("summary", "environment")
+             if (workdir / f"{name}.json").is_file()}  # fmt: skip
+    name = workdir.resolve().name
+    return model_card(subject.run, name, subject.split, subject.evaluation.figures, sections, about)

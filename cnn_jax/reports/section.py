@@ -42,6 +42,7 @@ class Section:
       title: of its heading.
       lead: sentences, the most important figure first.
       figures: JSON values; every number that the sentences, tables and pictures show is among them.
+      limits: sentences for a model card: what the model was measured to be bad at.
     """
 
     title: str
@@ -49,3 +50,4 @@ class Section:
     figures: Mapping[str, Any]
     tables: tuple[Table, ...] = ()
     pictures: tuple[Picture, ...] = ()
+    limits: tuple[str, ...] = ()

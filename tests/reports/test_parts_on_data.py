@@ -51,6 +51,10 @@ def test_figures_are_those_of_the_evaluation(subject: Subject) -> None:
     names = list(subject.run.class_names)
     for pair in figures["most_confused"]:
         assert pair["count"] == matrix[names.index(pair["label"]), names.index(pair["prediction"])]
+    worst = figures["most_confused"][0]
+    assert section.limits[0].startswith(
+        f"It takes {worst['share']:.1%} of '{worst['label']}' for '{worst['prediction']}'"
+    )
     losses = [each["loss"] for each in figures["top_losses"]]
     assert losses == sorted(losses, reverse=True)
     assert expected["loss"] < losses[0]
@@ -79,6 +83,7 @@ def test_a_split_without_mistakes(subject: Subject) -> None:
     figures = check(section)
     assert figures["mistakes"] == len(figures["most_confused"]) == 0
     assert section.lead[0] == "All of 60 images are right."
+    assert not section.limits
     assert [picture.file.name for picture in section.pictures] == ["top_losses.png"]
     found = check(embedding.analyze(all_right))
     assert all(each["label"] == each["prediction"] for each in found["nearest"])

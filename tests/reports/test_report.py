@@ -10,6 +10,7 @@ import pytest
 from cnn_jax.data import Examples
 from cnn_jax.inference.evaluation import assess, judge
 from cnn_jax.reports import subject
+from cnn_jax.reports.figures import reliability
 from cnn_jax.reports.report import analyze
 from cnn_jax.reports.subject import draw_sample
 from tests.support.helpers import refusal
@@ -22,10 +23,13 @@ def test_report_says_what_evaluate_says(trained: Path, tmp_path: Path) -> None:
     report = analyze(trained_run, ["figures"])
     page = (trained_run / "report.html").read_text()
     figures = json.loads((trained_run / "report.json").read_text())["parts"]["figures"]
-    assert figures == {name: value for name, value in assessment.figures.items() if name in figures}
+    own = {"mean_confidence", "reliability"}
+    kept = {name: value for name, value in assessment.figures.items() if name in figures}
+    assert {name: value for name, value in figures.items() if name not in own} == kept
     assert figures["accuracy"] == report.sections["figures"].figures["accuracy"]
     embedded = json.loads(page.split('id="data">')[1].split("</script>")[0])
     assert embedded["parts"]["figures"] == figures
+    assert f"{assessment.figures['accuracy']:.2%}" in (trained_run / "MODEL_CARD.md").read_text()
     assert "http" not in page.replace("http-equiv", "")
 
 
@@ -62,3 +66,9 @@ def test_sample_takes_classes_by_turns(most: int) -> None:
     counts = {3: [1, 1, 1], 10: [4, 2, 4], 1000: [50, 2, 30]}[most]
     assert np.bincount(sample.labels).tolist() == counts
     assert (np.diff(sample.images.reshape(-1).astype(int)) > 0).all()
+
+
+def test_reliability_by_hand() -> None:
+    rows = reliability(np.array([0.05, 0.95, 0.92, 0.91, 1.0]), np.array([True, True, False, True, True]))
+    assert [(row["images"], row["accuracy"]) for row in rows] == [(1, 1.0), (4, 0.75)]
+    np.testing.assert_allclose([row["confidence"] for row in rows], [0.05, 0.945])
