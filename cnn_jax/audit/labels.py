@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from cnn_jax.audit.confident_learning import prune_by_noise_rate, self_confidence
+from cnn_jax.analysis.confident_learning import prune_by_noise_rate, self_confidence
+from cnn_jax.analysis.label_trial import PLANTED_SHARE, Trial, try_labels
 from cnn_jax.audit.features import FEATURE_SIDE, describe, main_directions
 from cnn_jax.audit.findings import Finding, Suspect
-from cnn_jax.audit.label_trial import PLANTED_SHARE, Trial, try_labels
 from cnn_jax.audit.model import read_parts
 from cnn_jax.audit.out_of_fold import choose_strength, out_of_fold
 from cnn_jax.audit.quality import Entry

@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from cnn_jax.cli.progress import announce, progress_bar
 from cnn_jax.errors import InputError, shown
 from cnn_jax.inference.evaluation_data import EvaluationData, load_evaluation_data, load_split
 from cnn_jax.inference.metrics import measure, softmax
-from cnn_jax.inference.mistakes import find_mistakes, list_predictions, overview_example, panel
+from cnn_jax.inference.mistakes import common_folder, find_mistakes, list_predictions, overview_example, panel
 from cnn_jax.inference.run import Run, load_run
 from cnn_jax.inference.tables import write_evaluated
 from cnn_jax.inference.tta import check_views
@@ -93,12 +92,16 @@ def evaluate(run: Run, examples: data.Split, on_batch: Callable[[int], Any] = la
       examples: a split, or `Examples(images, labels)` with labels in the run's numbering.
       on_batch: is told how many images are done.
     """
-    logits = run.logits(examples, on_batch)
+    return judge(run.logits(examples, on_batch), examples, run.class_names)
+
+
+def judge(logits: np.ndarray, examples: data.Split, class_names: Sequence[str]) -> Evaluation:
+    """What `evaluate` says of logits [N, K]."""
     probabilities = softmax(logits)
     names = [examples.name(index) for index in range(len(examples))]
-    predictions = list_predictions(probabilities, examples.labels, run.class_names, names)
+    predictions = list_predictions(probabilities, examples.labels, class_names, names)
     wrong = find_mistakes(probabilities, examples.labels)
-    figures = measure(logits, examples.labels, run.class_names)
+    figures = measure(logits, examples.labels, class_names)
     return Evaluation(figures | {"mistakes": [predictions[index] for index in wrong]}, predictions, wrong)
 
 
@@ -137,7 +140,7 @@ def _write(
     matrix = np.array(figures["confusion_matrix"])
     title = f"{name}, confusion matrix\n{accuracy}"
     confusion = pictures.plot_confusion(matrix, run.class_names, title, plots / f"confusion{suffix}.png")
-    wrong, root = evaluation.mistakes, _root([row["path"] for row in evaluation.predictions])
+    wrong, root = evaluation.mistakes, common_folder([row["path"] for row in evaluation.predictions])
     panels = [panel(chosen.examples, int(index), evaluation.predictions[index], root) for index in
               wrong[:_MOST_MISTAKES]]  # fmt: skip
     what = f"the {len(panels)} most confident of {len(wrong):,} mistakes" if len(wrong) else "no mistakes"
@@ -160,10 +163,3 @@ def _draw_overview(
     drawn = [overview_example(examples, int(i), evaluation.predictions[i]) for i in [*wrong, *spread]]
     log = read_rows(workdir / "metrics.jsonl")
     return overview.plot_overview(drawn, log, matrix, run.class_names, title, path)
-
-
-def _root(names: Sequence[str]) -> str:
-    """The folder that all files lie in, with a separator at its end; "" of what are no files."""
-    if not all(map(os.path.isabs, names)):
-        return ""
-    return os.path.join(os.path.commonpath([os.path.dirname(name) for name in names]), "")

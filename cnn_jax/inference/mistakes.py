@@ -1,5 +1,6 @@
 """What a model says of single images: a row for every prediction, and pictures of some, the worst mistakes first."""
 
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -41,6 +42,13 @@ def find_mistakes(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
     confidence = probabilities.max(axis=1)
     found: np.ndarray = wrong[np.argsort(-confidence[wrong], kind="stable")]
     return found
+
+
+def common_folder(names: Sequence[str]) -> str:
+    """The folder that all files lie in, with a separator at its end; "" of what are no files."""
+    if not names or not all(map(os.path.isabs, names)):
+        return ""
+    return os.path.join(os.path.commonpath([os.path.dirname(name) for name in names]), "")
 
 
 def panel(examples: Split, index: int, row: dict[str, Any], root: str) -> Panel:

@@ -1,7 +1,6 @@
 """The report of a run: all parts, or some, in one page, with every figure as JSON beside it."""
 
 import dataclasses
-import functools
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -54,10 +53,14 @@ def analyze(
     if not (workdir / "summary.json").exists():
         announce(f"{workdir}: this run is not finished; its best weights so far are looked at")
     chosen = load_evaluation_data(run, split, data_dir)
-    subject = Subject(run, chosen.examples, chosen.split, _training_images(run), workdir / "plots", most, seed)
+    progress = _Progress()
+    # One subject for all parts: what one of them has computed, the others take as it is.
+    subject = Subject(
+        run, chosen.examples, chosen.split, _training_images(run), workdir / "plots", most, seed, progress.advance
+    )
     made = _make_folder(subject.folder)
     try:
-        sections = _analyze_all(subject, names)
+        sections = _analyze_all(subject, names, progress)
         return Report(sections, _write(workdir, subject, sections))
     except OSError as error:
         raise InputError(f"{workdir}: the report cannot be written there ({error.strerror})") from error
@@ -65,20 +68,28 @@ def analyze(
         remove_empty(made)
 
 
-def _analyze_all(subject: Subject, names: Sequence[str]) -> dict[str, Section]:
+@dataclasses.dataclass
+class _Progress:
+    """Of the part that is being made: `weight` is what it counts on the bar."""
+
+    bar: Any = None
+    weight: float = 0.0
+
+    def advance(self, share: float) -> None:
+        self.bar.update(round(self.weight * share))
+
+
+def _analyze_all(subject: Subject, names: Sequence[str], progress: _Progress) -> dict[str, Section]:
     sections: dict[str, Section] = {}
     with progress_bar(sum(round(100 * PARTS[name].weight) for name in names), "analyzing", "") as bar:
+        progress.bar = bar
         for name in names:
             bar.set_postfix(part=name)
-            weight = 100 * PARTS[name].weight
-            section = load(name)(dataclasses.replace(subject, advance=functools.partial(_advance, bar, weight)))
+            progress.weight = 100 * PARTS[name].weight
+            section = load(name)(subject)
             if section is not None:
                 sections[name] = section
     return sections
-
-
-def _advance(bar: Any, weight: float, share: float) -> None:
-    bar.update(round(weight * share))
 
 
 def _training_images(run: Run) -> Split | None:

@@ -11,7 +11,7 @@ import numpy as np
 
 from cnn_jax.analysis.layers import Apply, list_layers
 from cnn_jax.data import Examples, Split
-from cnn_jax.inference.evaluation import Evaluation, evaluate
+from cnn_jax.inference.evaluation import Evaluation, judge
 from cnn_jax.inference.metrics import softmax
 from cnn_jax.inference.run import Run, make_apply
 from cnn_jax.models import Classifier, make_model
@@ -61,9 +61,14 @@ class Subject:
         return list_layers(self.apply, self.variables, self.run.image_shape)
 
     @functools.cached_property
+    def logits(self) -> np.ndarray:
+        """Of all examples: float32 [N, K]."""
+        return self.run.logits(self.examples)
+
+    @functools.cached_property
     def evaluation(self) -> Evaluation:
         """Of all examples."""
-        return evaluate(self.run, self.examples)
+        return judge(self.logits, self.examples, self.run.class_names)
 
     @functools.cached_property
     def sample(self) -> Examples:

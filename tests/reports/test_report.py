@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from cnn_jax.data import Examples
-from cnn_jax.inference.evaluation import assess
+from cnn_jax.inference.evaluation import assess, judge
+from cnn_jax.reports import subject
 from cnn_jax.reports.figures import reliability
 from cnn_jax.reports.report import analyze
 from cnn_jax.reports.subject import draw_sample
@@ -30,6 +31,22 @@ def test_report_says_what_evaluate_says(trained: Path, tmp_path: Path) -> None:
     assert embedded["parts"]["figures"] == figures
     assert f"{assessment.figures['accuracy']:.2%}" in (trained_run / "MODEL_CARD.md").read_text()
     assert "http" not in page.replace("http-equiv", "")
+
+
+def test_parts_share_one_evaluation(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All of it that they show is in the page and in the JSON."""
+    trained_run, calls = tmp_path / "run", []
+    shutil.copytree(trained, trained_run)
+    monkeypatch.setattr(subject, "judge", lambda *arguments: calls.append(1) or judge(*arguments))
+    report = analyze(trained_run, ["figures", "features", "mistakes"], most=20)
+    assert len(calls) == 1
+    figures = json.loads((trained_run / "report.json").read_text())["parts"]
+    assert list(figures) == ["figures", "features", "mistakes"]
+    assert figures["mistakes"]["mistakes"] == figures["figures"]["examples"] - figures["figures"]["correct"]
+    pictures = [picture.file for section in report.sections.values() for picture in section.pictures]
+    assert all(file.parent == trained_run / "plots" and file.exists() for file in pictures)
+    page = (trained_run / "report.html").read_text()
+    assert page.count("data:image/") == len(pictures) >= 4
 
 
 def test_unknown_part_is_one_line(trained: Path) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from cnn_jax.audit.confident_learning import prune_by_noise_rate, self_confidence
+from cnn_jax.analysis.confident_learning import prune_by_noise_rate, self_confidence
 
 PLANTED_SHARE = 0.05
 # Several trials of a small set, until so many labels were planted.
@@ -73,7 +73,7 @@ class Trial:
         return self.mark.wrong <= _MOST_WRONG and self.found >= _LEAST_FOUND
 
     def figures(self) -> dict[str, Any]:
-        """JSON values for `audit.json`."""
+        """JSON values."""
         return {
             "accuracy": self.accuracy, "suspects": len(self.order), "planted": self.planted,
             "planted_among_suspects": self.found, "precision_of_suspects_at_most": self.precision,

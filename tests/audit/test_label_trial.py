@@ -1,41 +1,11 @@
-"""Confident learning against cleanlab 2.9.0, how far its suspects are trusted, and models that see no copy."""
+"""How far suspects of confident learning are trusted, and models that see no copy."""
 
 import numpy as np
 import pytest
 
-from cnn_jax.audit.confident_learning import confident_joint, joint, prune_by_noise_rate, self_confidence, thresholds
-from cnn_jax.audit.label_trial import Mark, find_mark, plant, try_labels
+from cnn_jax.analysis.confident_learning import self_confidence
+from cnn_jax.analysis.label_trial import Mark, find_mark, plant, try_labels
 from cnn_jax.audit.out_of_fold import number_groups, out_of_fold
-
-
-def example() -> tuple[np.ndarray, np.ndarray]:
-    """Probabilities [60, 3] and labels, of which five are wrong."""
-    random = np.random.RandomState(0)
-    true = np.repeat([0, 1, 2], [30, 20, 10])
-    labels = true.copy()
-    labels[[2, 11, 31, 36, 52]] = [1, 2, 0, 2, 1]
-    logits = random.normal(size=(60, 3)) + 3 * np.eye(3)[true] * (random.rand(60, 1) > 0.2)
-    probabilities = np.exp(logits)
-    probabilities = (probabilities / probabilities.sum(axis=1, keepdims=True)).round(4)
-    return probabilities / probabilities.sum(axis=1, keepdims=True), labels
-
-
-def test_figures_are_those_of_cleanlab() -> None:
-    """count.get_confident_thresholds, count.compute_confident_joint(calibrate=False) and (calibrate=True)."""
-    probabilities, labels = example()
-    assert thresholds(probabilities, labels) == pytest.approx([0.7245756952, 0.7164305466, 0.5194319159])
-    assert confident_joint(probabilities, labels).tolist() == [[20, 2, 0], [2, 13, 1], [0, 1, 6]]
-    expected = np.array([[26, 3, 0], [3, 16, 1], [0, 2, 9]])  # which cleanlab rounds to whole pictures
-    assert np.abs(joint(probabilities, labels) * 60 - expected).max() < 0.501
-    assert joint(probabilities, labels).sum() == pytest.approx(1)
-
-
-def test_suspects_are_those_of_cleanlab() -> None:
-    """filter.find_label_issues(filter_by="prune_by_noise_rate", return_indices_ranked_by="self_confidence")."""
-    probabilities, labels = example()
-    suspects = np.flatnonzero(prune_by_noise_rate(probabilities, labels))
-    ranked = suspects[np.argsort(self_confidence(probabilities, labels)[suspects])]
-    assert ranked.tolist() == [2, 14, 52, 36, 49, 31, 21, 57]
 
 
 def test_estimates_from_planted_labels() -> None:
