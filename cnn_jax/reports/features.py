@@ -7,7 +7,9 @@ import numpy as np
 
 from cnn_jax.analysis.feature_maps import Activity, Observer, Seen, Structure, as_maps, choose_layers, most_varied
 from cnn_jax.analysis.feature_vectors import Contributions, Flattening, find_contributions, find_flattening
+from cnn_jax.data import Examples
 from cnn_jax.inference.metrics import softmax
+from cnn_jax.inference.mistakes import common_folder
 from cnn_jax.pictures.feature_maps import Strip, plot_strips
 from cnn_jax.pictures.flattening import MOST_MAPS, Step, plot_flattening
 from cnn_jax.reports.section import Picture, Section, Table
@@ -52,7 +54,11 @@ def analyze(subject: Subject) -> Section | None:
         pictures.append(_draw_step(subject, row, step, terms, figures))
     subject.advance(0.2)
     return Section(
-        "Feature maps and the feature vector", _sentences(figures), figures, (_table(figures),), tuple(pictures)
+        "Feature maps and the feature vector",
+        _sentences(figures, _short_name(sample, row)),
+        figures,
+        (_table(figures),),
+        tuple(pictures),
     )
 
 
@@ -179,7 +185,12 @@ def _lines(step: Flattening) -> np.ndarray:
     return step.vector.reshape(step.shape[0], -1) if step.maps is None else step.vector.reshape(-1, step.shape[2])
 
 
-def _sentences(figures: Mapping[str, Any]) -> tuple[str, ...]:
+def _short_name(sample: Examples, row: int) -> str:
+    """Below the folder of all of them."""
+    return sample.name(row).removeprefix(common_folder([sample.name(other) for other in range(len(sample))]))
+
+
+def _sentences(figures: Mapping[str, Any], image: str) -> tuple[str, ...]:
     layers: Sequence[Mapping[str, Any]] = figures["layers"]
     dead = sum(each["dead"] for each in layers)
     every = sum(each["maps"] for each in layers)
@@ -188,7 +199,7 @@ def _sentences(figures: Mapping[str, Any]) -> tuple[str, ...]:
         f"; the largest share, {worst['dead']:,} of {worst['maps']:,}, at {worst['layer']}." if dead else "."
     )
     right = "those that are right" if figures["label"] == figures["prediction"] else "all"
-    sentences = [said, f"The image is {figures['image']}: of {right} the one with the median probability."]
+    sentences = [said, f"The image is {image}: of {right} the one with the median probability."]
     if "vector" in figures:
         vector = figures["vector"]
         sentences.append(
