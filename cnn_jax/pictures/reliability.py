@@ -16,6 +16,8 @@ def plot_reliability(rows: Sequence[Mapping[str, Any]], title: str, path: str | 
       rows: of bins: "confidence" (its mean), "accuracy", "interval_95" and "images".
       title, path: of the picture.
     """
+    from matplotlib.ticker import NullFormatter
+
     figure, axes = new_figure(2, 1, (5.2, 5.6))
     confidence, accuracy, count = (
         np.array([row[name] for row in rows], float) for name in ("confidence", "accuracy", "images")
@@ -29,6 +31,7 @@ def plot_reliability(rows: Sequence[Mapping[str, Any]], title: str, path: str | 
     axes[1].bar(confidence, count, width=0.08, color="tab:blue")
     axes[1].set(xlim=(0, 1), yscale="log", xlabel="confidence", ylabel="images")
     axes[1].yaxis.set_major_formatter("{x:g}")
+    axes[1].yaxis.set_minor_formatter(NullFormatter())
     for axis in axes:
         axis.grid(alpha=0.3)
     set_title(figure, title)
