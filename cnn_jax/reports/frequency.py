@@ -112,6 +112,8 @@ def _strides(
 def _accuracy(subject: Subject, nyquists: Sequence[Nyquist]) -> tuple[dict[str, Any], tuple[Picture, ...]]:
     shape, radii = subject.run.image_shape, choose_radii(subject.run.image_shape)
     cost = make_table(subject.model, shape).multiply_adds
+    if 3 * len(radii) * _LEAST_IMAGES * cost > _BUDGET:
+        radii = radii[::2]
     between = list(itertools.pairwise(radii))
     bands = [(0.0, EVERYTHING), *((0.0, r) for r in radii), *((r, EVERYTHING) for r in radii), *between]
     most = len(subject.sample)
