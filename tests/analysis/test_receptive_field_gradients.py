@@ -14,6 +14,7 @@ from cnn_jax.analysis.layers import Apply, with_outputs
 from cnn_jax.analysis.plain import plain
 from cnn_jax.analysis.receptive_fields.field import Box, Field
 from cnn_jax.analysis.receptive_fields.theoretical import receptive_fields
+from cnn_jax.config.model_keys import MODELS
 from cnn_jax.config.tree import default_config
 from cnn_jax.models import Classifier, make_model
 from cnn_jax.models.blocks import SqueezeExcite
