@@ -28,6 +28,7 @@ class Part(NamedTuple):
 
 PARTS = {
     "figures": Part("accuracy with its interval, each class, calibration"),
+    "receptive_field": Part("what a unit of each layer can see, and what it does see, before and after training", 8),
 }
 
 

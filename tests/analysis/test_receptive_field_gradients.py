@@ -11,7 +11,6 @@ import pytest
 
 from cnn_jax import ops
 from cnn_jax.analysis.layers import Apply, with_outputs
-from cnn_jax.analysis.plain import plain
 from cnn_jax.analysis.receptive_fields.field import Box, Field
 from cnn_jax.analysis.receptive_fields.theoretical import receptive_fields
 from cnn_jax.config.model_keys import MODELS
@@ -19,6 +18,8 @@ from cnn_jax.config.tree import default_config
 from cnn_jax.models import Classifier, make_model
 from cnn_jax.models.blocks import SqueezeExcite
 from tests.support.networks import REPRESENTATIVES, image_size, shallow
+
+QUICK = ("linear", "mlp", "lenet5", "cnn", "resnet20")
 
 
 def positive(shapes: Any) -> Any:
@@ -50,7 +51,7 @@ def supports(apply: Apply, variables: Any, fields: list[Field], side: int) -> li
             # With a sign for each channel: a sum over normalised ones has no gradient.
             return [(y * jax.random.rademacher(jax.random.key(2), y.shape, y.dtype)).sum() for y in middles]
 
-        _, pull = jax.vjp(plain(units), images)
+        _, pull = jax.vjp(units, images)
         return [pull([jnp.float32(i == chosen) for i in range(len(fields))])[0] for chosen in range(len(fields))]
 
     images = jax.random.uniform(jax.random.key(1), (2, side, side, 3), minval=0.5, maxval=1.5)
@@ -80,7 +81,9 @@ def check(model: Classifier, side: int) -> None:
         assert boxes != [gated[0].box(gated[0].middle)]
 
 
-@pytest.mark.parametrize("name", REPRESENTATIVES)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in REPRESENTATIVES]
+)
 def test_gradient_fills_the_box(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Means stand for maxima, whose gradient knows one pixel of a window alone."""
     monkeypatch.setattr(ops, "max_pool", ops.mean_pool)

@@ -14,7 +14,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from cnn_jax.analysis.layers import Apply, with_outputs
-from cnn_jax.analysis.plain import plain
 from cnn_jax.analysis.receptive_fields.field import Box, Field
 
 Program = Callable[[Any, jax.Array, jax.Array], jax.Array]
@@ -65,7 +64,6 @@ def compile_gradients(apply: Apply, fields: Sequence[Field]) -> Program:
     """(variables, images [B, H, W, C], channels [L, B]) -> gradients [L, B, H, W, C] of each layer's middle unit.
 
     Each image has its own channel of the unit: a sum over channels may have no gradient where they are normalised.
-    Operations are textbook ones (`plain`), so that it is 0 where a unit sees nothing.
     """
 
     def gradients(variables: Any, images: jax.Array, channels: jax.Array) -> jax.Array:
@@ -73,7 +71,7 @@ def compile_gradients(apply: Apply, fields: Sequence[Field]) -> Program:
             outputs = with_outputs(apply, [field.name for field in fields])(variables, pixels)[1]
             return jnp.stack([_unit(outputs[f.name], f, channel) for f, channel in zip(fields, channels, strict=True)])
 
-        _, pull = jax.vjp(plain(units), images)
+        _, pull = jax.vjp(units, images)
         one_hot = jnp.broadcast_to(jnp.eye(len(fields))[:, :, None], (len(fields), *channels.shape))
         return jax.lax.map(lambda cotangent: pull(cotangent)[0], one_hot)
 
@@ -199,5 +197,5 @@ def choose_layers(fields: Mapping[str, Field], most: int) -> list[Field]:
             grown[-1] = field  # the last of those that see as much: behind norm and activation
         else:
             grown.append(field)
-    places = np.unique(np.linspace(0, len(grown) - 1, min(most, len(grown))).round().astype(int)) if grown else []
+    places: Any = np.unique(np.linspace(0, len(grown) - 1, min(most, len(grown))).round().astype(int)) if grown else []
     return [grown[place] for place in places]

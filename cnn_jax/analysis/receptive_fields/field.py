@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -11,8 +12,7 @@ from cnn_jax.analysis.receptive_fields.views import View
 Box = tuple[int, int, int, int]  # top, left, bottom, right; the last two are the first ones beyond it
 
 
-@dataclasses.dataclass(frozen=True)
-class Path:
+class Path(NamedTuple):
     """One of several ways that meet in a layer: it comes from the layer `source`, and is seen every `stride` pixels."""
 
     source: str

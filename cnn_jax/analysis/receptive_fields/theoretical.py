@@ -13,8 +13,8 @@ import jax.numpy as jnp
 from jax.extend.core import ClosedJaxpr, JaxprEqn, Literal, Var
 
 from cnn_jax.analysis.layers import Apply, with_names
-from cnn_jax.analysis.plain import called_by, inputs_of
 from cnn_jax.analysis.receptive_fields import spans
+from cnn_jax.analysis.receptive_fields.calls import called_by, inputs_of
 from cnn_jax.analysis.receptive_fields.field import Field, Path, first_centre, strides_of
 from cnn_jax.analysis.receptive_fields.operations import apply_operation
 from cnn_jax.analysis.receptive_fields.views import View, Views, collect, merge, unite
@@ -98,8 +98,6 @@ class _Tracer:
         name = equation.primitive.name
         if (program := called_by(equation)) is not None:
             return self.follow(program, given[len(given) - len(inputs_of(equation)) :])
-        if name == "custom_jvp_call":
-            return self.follow(equation.params["call_jaxpr"], given)
         if name == "cond":
             branches = [self.follow(branch, given[1:]) for branch in equation.params["branches"]]
             return [unite(outputs) for outputs in zip(*branches, strict=True)]
