@@ -1,6 +1,6 @@
 """Repeats small experiments of the literature; prints their figures and writes study.json.
 
-scripts/study.py --only=red_green      does a network use where things are? four kinds of padding
+scripts/study.py --only=receptive_fields    how the effective field grows as a network is trained on CIFAR-10
 
 Each trains some networks, for each seed; run directories stay in OUTPUT, and the same command again goes on there.
 """
@@ -11,7 +11,7 @@ from pathlib import Path
 
 from cnn_jax.cli import command_line
 
-STUDIES = ("red_green",)
+STUDIES = ("receptive_fields",)
 
 
 def main(argv: Sequence[str]) -> None:

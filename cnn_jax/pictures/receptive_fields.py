@@ -39,7 +39,7 @@ def plot_fields(image: np.ndarray, fields: Sequence[Drawn], title: str, path: st
     for axis, field in zip(axes, fields, strict=False):
         axis.imshow(0.25 + 0.5 * gray, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
         share = np.sqrt(field.values / max(float(field.values.max()), 1e-30))
-        axis.imshow(share, cmap="inferno", alpha=np.clip(1.6 * share, 0, 0.85), interpolation="nearest", vmin=0, vmax=1)
+        axis.imshow(share, cmap="inferno", alpha=np.clip(1.6 * share, 0, 0.75), interpolation="nearest", vmin=0, vmax=1)
         seen = (field.values > field.level).astype(float)
         if 0 < seen.sum() < seen.size:
             _outline(axis, seen)

@@ -15,8 +15,8 @@ PICTURE_READING = (
 _LAYERS_READING = (
     "Size: pixels that a unit can see around its place, beyond the border too; stride: pixels from one unit's field to "
     "the next; padding: how far the first one reaches beyond the border; centre: of the first one. Aligned: all ways "
-    "to a unit have one centre. Share: of the image, that the unit in the middle can see. Effective: the side of a square "
-    "as large as what it does see, with the standard error over images."
+    "to a unit have one centre. Share: of the image, that the unit in the middle can see. Effective: the side of a "
+    "square as large as what it does see, with the standard error over images."
 )
 _TRAINING_READING = (
     "Side of the effective field in pixels, with its standard error over images, of the first weights, of the "
