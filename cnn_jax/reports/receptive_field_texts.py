@@ -98,11 +98,11 @@ def growth_sentence(labels: Sequence[str], followed: Mapping[str, Sequence[Measu
     first, last = list(followed.values())[-1][0], list(followed.values())[-1][-1]
     change = last.extent.size - first.extent.size
     if abs(change) <= 2 * (first.error**2 + last.error**2) ** 0.5:
-        verb = "hardly changed"
+        what = "hardly changed it"
     else:
-        verb = "made larger" if change > 0 else "made smaller"
+        what = "made it larger" if change > 0 else "made it smaller"
     return (
-        f"Training {verb} it: {first.extent.size:.1f} ± {first.error:.1f} pixels before, {last.extent.size:.1f} ± "
+        f"Training {what}: {first.extent.size:.1f} ± {first.error:.1f} pixels before, {last.extent.size:.1f} ± "
         f"{last.error:.1f} after.",
     )
 
