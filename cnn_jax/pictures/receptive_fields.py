@@ -88,5 +88,5 @@ def plot_growth(
     axes[0].set(ylabel="pixels", ylim=(0, None), title=title)
     axes[0].set_xticks(places, labels)
     axes[0].grid(alpha=0.3)
-    axes[0].legend(fontsize=8)
+    axes[0].legend(fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
     return save_figure(figure, path)
