@@ -10,6 +10,7 @@ from typing import Any
 
 import flax.linen as nn
 import jax
+from jax.ad_checkpoint import checkpoint_name
 
 from cnn_jax.errors import InputError
 
@@ -83,6 +84,13 @@ def with_offset(apply: Apply, name: str) -> Callable[[Any, jax.Array, jax.Array]
         return logits, outputs[name]
 
     return applied
+
+
+def with_names(apply: Apply, prefix: str) -> Apply:
+    """The same, where each layer's output passes through `checkpoint_name(output, prefix + name)`."""
+    return lambda variables, images: _apply_with(
+        apply, lambda name, output: checkpoint_name(output, prefix + name), variables, images
+    )
 
 
 def _apply_with(

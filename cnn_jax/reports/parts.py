@@ -33,6 +33,7 @@ PARTS = {
     "features": Part("every layer's maps for an image, dead maps, how maps become a vector and a score", 4.0),
     "embedding": Part("images on a plane (PCA, t-SNE) and how far to believe it, nearest training images", 6.0),
     "mistakes": Part("top losses, confused classes, weak classes, labels that are likely wrong", 4.0),
+    "receptive_field": Part("what a unit of each layer can see, and what it does see, before and after training", 8),
 }
 
 
