@@ -143,7 +143,7 @@ def _spread(gradient: jax.Array, axis: int, size: int, stride: int, length: int)
     """
     reach, pixels = (size - 1) // stride, -(-length // stride)
     padded = _made(jnp.pad(gradient, _around(axis, (reach, pixels - gradient.shape[axis]))))
-    phases = []
+    phases: list[jax.Array] = []
     for phase in range(stride):
         taps = range(phase, size, stride)
         if not taps:  # a stride longer than the filter passes these pixels by

@@ -91,7 +91,7 @@ def accuracies(padding_mode: str, seed: int, folder: Path) -> tuple[float, float
     workdir = folder / f"{padding_mode}_{seed}"
     fit(config, workdir, (train, labels), validation=(validation, their_labels), test=(similar, test_labels))
     run = load_run(workdir)
-    return tuple(run.evaluate(images, test_labels)["accuracy"] for images in (similar, dissimilar))  # type: ignore[return-value]
+    return tuple(run.evaluate(images, test_labels)["accuracy"] for images in (similar, dissimilar))
 
 
 def measure(seeds: int, folder: Path) -> dict[str, dict[str, list[float]]]:
