@@ -6,6 +6,7 @@ by one pixel, where a map moves by a part of its step and is interpolated, what 
 """
 
 import functools
+import itertools
 import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -42,6 +43,11 @@ class LayerError(NamedTuple):
     whole_steps: float | None
     chance: float
 
+    @property
+    def of_chance(self) -> float:
+        """The error at one pixel as a share of chance: sizes of maps, and means that all maps have, cancel."""
+        return self.one_pixel / max(self.chance, 1e-30)
+
 
 class Equivariance(NamedTuple):
     """Of all layers that give maps or vectors, in order.
@@ -49,7 +55,8 @@ class Equivariance(NamedTuple):
     Attributes:
       shift: pixels of `whole_steps`.
       first: the first layer whose error at one pixel is above 0.001; None where there is none.
-      most: the layer whose error at one pixel is furthest above that of the layer before it; None as above.
+      most: of those behind it the one at which the error, as a share of chance, rises most above the layer's before it;
+        None where it rises nowhere.
     """
 
     layers: tuple[LayerError, ...]
@@ -118,11 +125,17 @@ def measure_equivariance(apply: Apply, variables: Any, images: np.ndarray) -> Eq
 
 
 def _breaking(rows: Sequence[LayerError]) -> tuple[str | None, str | None]:
-    """The first broken layer, and the one at which the error rises most."""
-    before = [0.0, *(row.one_pixel for row in rows)]
-    rises = [(row.one_pixel - error, row.name) for row, error in zip(rows, before, strict=False)]
-    first = next((row.name for row in rows if row.one_pixel > _BROKEN), None)
-    return first, max(rises)[1] if first else None
+    """The first broken layer, and the one behind it at which the error rises most."""
+    first = next((place for place, row in enumerate(rows) if row.one_pixel > _BROKEN), None)
+    if first is None:
+        return None, None
+    rises = [
+        (row.of_chance - before.of_chance, row.name)
+        for before, row in itertools.pairwise(rows[first:])
+        if (row.stride is None) == (before.stride is None)  # maps that should move, or vectors that should not
+    ]
+    rise, most = max(rises, default=(0.0, ""))
+    return rows[first].name, most if rise > 0 else None
 
 
 def _common_step(strides: Sequence[Stride], side: int) -> int:

@@ -1,6 +1,6 @@
 """Curves of shares by how far pictures are moved, and the layers that do not move along."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -39,6 +39,8 @@ def plot_moved(
         for curve, color, marker in zip(panel.curves, _COLORS, _MARKERS, strict=False):
             axis.fill_between(curve.amounts, curve.lows, curve.highs, color=color, alpha=0.2, linewidth=0)
             axis.plot(curve.amounts, curve.values, color=color, marker=marker, markersize=4, label=curve.label)
+        if all(float(amount).is_integer() for curve in panel.curves for amount in curve.amounts):
+            axis.xaxis.get_major_locator().set_params(integer=True)
         axis.axvline(panel.unmoved, color="tab:gray", linewidth=0.8)
         if chance is not None:
             axis.axhline(chance, color="black", linestyle=":", label="guessing")
@@ -50,7 +52,7 @@ def plot_moved(
 
 
 def plot_layers(
-    names: Sequence[str], errors: dict[str, Sequence[float | None]], marked: str | None, title: str, path: str | Path
+    names: Sequence[str], errors: Mapping[str, Sequence[float | None]], marked: str | None, title: str, path: str | Path
 ) -> Path:
     """Errors of each layer as points on a line of its own, the first layer on top; one layer's name is bold."""
     figure, axes = new_figure(1, 1, (8, 1.6 + 0.22 * len(names)))

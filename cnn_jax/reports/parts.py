@@ -28,6 +28,7 @@ class Part(NamedTuple):
 
 PARTS = {
     "figures": Part("accuracy with its interval, each class, calibration"),
+    "invariance": Part("moved pictures: shifts, rotation, scale; which layers do not move along", 6.0),
 }
 
 

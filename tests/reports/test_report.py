@@ -45,3 +45,22 @@ def test_sample_takes_classes_by_turns(most: int) -> None:
     counts = {3: [1, 1, 1], 10: [4, 2, 4], 1000: [50, 2, 30]}[most]
     assert np.bincount(sample.labels).tolist() == counts
     assert (np.diff(sample.images.reshape(-1).astype(int)) > 0).all()
+
+
+def test_invariance_says_what_moves(trained: Path, tmp_path: Path) -> None:
+    """Every figure is a finite number of the right kind; the sentence names a layer that is there."""
+    run = tmp_path / "run"
+    shutil.copytree(trained, run)
+    section = analyze(run, ["invariance"], most=60).sections["invariance"]
+    figures = json.loads((run / "report.json").read_text())["parts"]["invariance"]
+    plain = {row["amount"]: row for row in figures["rotations"]}[0]
+    assert plain["top1_change"]["value"] == 0
+    assert plain["accuracy"] == figures["shifts"]["zero"][0]["accuracy"] == figures["scales"][3]["accuracy"]
+    names = [row["name"] for row in figures["equivariance"]["layers"]]
+    assert figures["equivariance"]["first"] == "block1/conv1"
+    assert names[-1] == "head/logits"
+    assert "block1/conv1" in section.lead[-1]
+    assert {picture.file.name for picture in section.pictures} == {
+        "invariance.png", "invariance_views.png", "invariance_layers.png"
+    }  # fmt: skip
+    assert all(picture.file.is_file() for picture in section.pictures)
