@@ -88,8 +88,8 @@ def _sentences(found: _Measured) -> tuple[str, ...]:
     still, one, last = moved[0], moved[1], moved[-1]
     crop = found.pairs["crop"]
     sentences = [
-        f"Moved by one pixel (black comes in), {_in_words(one.top1_change)} get another class; by {last.amount} pixels, "
-        f"{last.accuracy.value:.1%} are right and not {still.accuracy.value:.1%}.",
+        f"Moved by one pixel (black comes in), {_in_words(one.top1_change)} get another class; by {last.amount} "
+        f"pixels, {last.accuracy.value:.1%} are right and not {still.accuracy.value:.1%}.",
         f"Two windows of the same picture, up to {found.most - 1} pixels apart, get the same class for "
         f"{_in_words(crop.consistency)}; by chance it would be {crop.chance:.1%}, and that so many are right forces "
         f"{crop.forced:.1%}.",
@@ -115,9 +115,8 @@ def _breaking(layers: Equivariance) -> str:
         return f"{text} Behind it that share does not rise."
     most = rows[layers.most]
     before = layers.layers[layers.layers.index(most) - 1]
-    return (
-        f"{text} Behind it that share rises most at {most.name}, from {before.of_chance:.0%} to {most.of_chance:.0%}."
-    )
+    rise = f"from {before.of_chance:.0%} to {most.of_chance:.0%}"
+    return f"{text} Behind it that share rises most at {most.name}, {rise}."
 
 
 def _in_words(share: Share) -> str:
@@ -182,8 +181,8 @@ def _table_of_layers(layers: Equivariance) -> Table:
         rows,
         "A picture is shifted in a circle, and so is what the layer gave: the error is how far that is from what it "
         "gives of the shifted picture, as a share of its size. By a number of pixels that strides divide only borders "
-        "matter; by one pixel what is sampled too coarsely, too. Chance is the error between different pictures, and of "
-        "chance its share at one pixel. What has no place, as logits, should not change at all.",
+        "matter; by one pixel what is sampled too coarsely, too. Chance is the error between different pictures, and "
+        "of chance its share at one pixel. What has no place, as logits, should not change at all.",
     )
 
 
