@@ -31,7 +31,7 @@ def make_config(name: str, seed: int) -> ml_collections.ConfigDict:
         config.model.hidden = (66,)
     config.optimizer.learning_rate, config.schedule.cycle_momentum = 4e-3, False
     config.data.validation = 0.05
-    config.batch_size, config.num_epochs, config.seed = 64, 5, seed
+    config.batch_size, config.num_epochs, config.seed = 64, 3, seed
     return config
 
 
