@@ -46,7 +46,7 @@ def plot_moved(
             axis.axhline(chance, color="black", linestyle=":", label="guessing")
         axis.set(xlabel=panel.amount, ylim=(0, 1.02))
         axis.grid(alpha=0.3)
-        axis.legend(fontsize=8, loc="lower left")
+        axis.legend(fontsize=8, loc="best")
     axes[0].set_ylabel(share)
     return save_figure(figure, path)
 

@@ -59,20 +59,26 @@ def test_zeros_break_at_the_first_border() -> None:
 
 
 def test_error_is_the_formula() -> None:
-    """In NumPy, of a convolution with zeros beyond the border."""
-    apply, variables = network("cnn", filters=(4,), pooling="none", hidden=(), norm="none")
-    row = measure_equivariance(apply, variables, IMAGES).layers[0]
+    """In NumPy, of a convolution with zeros beyond the border, and of means whose step is two pixels."""
+    apply, variables = network("cnn", filters=(4,), pooling="mean", hidden=(), norm="none")
+    rows = {row.name: row for row in measure_equivariance(apply, variables, IMAGES).layers}
+    params = jax.tree.map(lambda x: np.asarray(x, np.float64), variables["params"]["block1"]["conv1"])
 
     def conv(images: np.ndarray) -> np.ndarray:
-        params = jax.tree.map(lambda x: np.asarray(x, np.float64), variables["params"]["block1"]["conv1"])
         x = np.pad(images / 255, ((0, 0), (1, 1), (1, 1), (0, 0)))
         return params["bias"] + sum(
             x[:, i : i + 16, j : j + 16] @ params["kernel"][i, j] for i in range(3) for j in range(3)
         )
 
+    def error(plain: np.ndarray, moved: np.ndarray, images: np.ndarray) -> float:
+        return np.linalg.norm(moved - images) / np.linalg.norm(plain)
+
     plain, moved = conv(IMAGES), conv(np.roll(IMAGES, (1, 1), (1, 2)))
-    error = np.linalg.norm(moved - np.roll(plain, (1, 1), (1, 2))) / np.linalg.norm(plain)
-    np.testing.assert_allclose(row.one_pixel, error, rtol=1e-5)
+    expected = error(plain, moved, np.roll(plain, (1, 1), (1, 2)))
+    np.testing.assert_allclose(rows["block1/conv1"].one_pixel, expected, rtol=1e-5)
+    plain, moved = (np.maximum(maps, 0).reshape(4, 8, 2, 8, 2, 4).mean((2, 4)) for maps in (plain, moved))
+    half_way = sum(np.roll(plain, (i, j), (1, 2)) for i in (0, 1) for j in (0, 1)) / 4
+    np.testing.assert_allclose(rows["block1/pool"].one_pixel, error(plain, moved, half_way), rtol=1e-5)
 
 
 @pytest.mark.parametrize(
