@@ -90,7 +90,7 @@ def _sentences(found: _Measured) -> tuple[str, ...]:
     sentences = [
         f"Moved by one pixel (black comes in), {_in_words(one.top1_change)} get another class; by {last.amount} "
         f"pixels, {last.accuracy.value:.1%} are right and not {still.accuracy.value:.1%}.",
-        f"Two windows of the same picture, up to {found.most - 1} pixels apart, get the same class for "
+        f"Two windows of the same picture, less than {found.most} pixels apart each way, get the same class for "
         f"{_in_words(crop.consistency)}; by chance it would be {crop.chance:.1%}, and that so many are right forces "
         f"{crop.forced:.1%}.",
         f"Turned by {DEGREES[-2]} degrees {found.rotations[-2].accuracy.value:.1%} are right, and at half the size "
