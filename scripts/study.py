@@ -1,6 +1,9 @@
 """Repeats small experiments of the literature; prints their figures and writes study.json.
 
-scripts/study.py --only=receptive_fields    how the effective field grows as a network is trained on CIFAR-10
+scripts/study.py --only=receptive_fields   how the effective field grows as a network is trained on CIFAR-10
+scripts/study.py --only=red_green          does a network use where things are? four kinds of padding
+scripts/study.py --only=blur_pool          what blur pooling gains on CIFAR-10
+scripts/study.py --only=mlp_and_cnn        a perceptron and a CNN on digits that are shifted, or whose pixels are exchanged
 
 Each trains some networks, for each seed; run directories stay in OUTPUT, and the same command again goes on there.
 """
@@ -11,7 +14,7 @@ from pathlib import Path
 
 from cnn_jax.cli import command_line
 
-STUDIES = ("receptive_fields",)
+STUDIES = ("receptive_fields", "red_green", "blur_pool", "mlp_and_cnn")
 
 
 def main(argv: Sequence[str]) -> None:

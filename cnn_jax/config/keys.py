@@ -151,7 +151,7 @@ KEYS: dict[str, Key] = {
     "augment": augment_key(),
     "augment_padding_mode": Key(
         "zero",
-        choice(*(name for name in PADDING_MODES if name not in ("crop", "same"))),
+        choice(*(name for name in PADDING_MODES if name not in ("crop", "same", "full"))),
         "what augmentation sees beyond the border",
     ),
     "batch_size": Key(128, integer(1), "examples per training step; a last partial batch of an epoch is left out"),

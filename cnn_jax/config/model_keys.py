@@ -12,9 +12,9 @@ INITIALIZATIONS = (
 ACTIVATIONS = (
     "relu", "gelu", "silu", "tanh", "sigmoid", "leaky_relu", "relu6", "hard_swish", "hard_sigmoid",
 )  # fmt: skip
-PADDING_MODES = ("zero", "crop", "extend", "reflect", "wrap", "same")
+PADDING_MODES = ("zero", "crop", "extend", "reflect", "wrap", "same", "full")
 NORMS = ("batch", "group", "layer", "none")
-POOLINGS = ("max", "mean", "none")
+POOLINGS = ("max", "mean", "blur_max", "blur", "none")
 
 _hidden = Key((), several(integer(1)), "units of the head's hidden layers")
 _dropout = Key(0.0, number(0, below=1), "share of features dropped before each dense layer of the head")
@@ -22,7 +22,8 @@ _activation = Key("relu", choice(*ACTIVATIONS), "the nonlinearity")
 _padding_mode = Key(
     "zero",
     choice(*PADDING_MODES),
-    "what a convolution sees beyond the border; crop: nothing, the map shrinks; same: zeros where TensorFlow has them",
+    "what a convolution sees beyond the border; crop: nothing, the map shrinks; same: zeros where TensorFlow has them; "
+    "full: zeros all around, the map grows (Kayhan & van Gemert 2020)",
 )
 _initialization = Key(
     "he_normal",
@@ -113,9 +114,15 @@ MODELS: dict[str, Variant] = {
         "kernel_size": Key((3, 3), size(), "of every convolution"),
         "stride": Key(1, integer(1), "of the first convolution of each block"),
         "padding_mode": _padding_mode,
-        "pooling": Key("max", choice(*POOLINGS), "what ends each block"),
-        "pool_window": Key(2, integer(1), "side of the pooling window"),
-        "pool_stride": Key(2, integer(1), "step of the pooling window"),
+        "pooling": Key(
+            "max",
+            choice(*POOLINGS),
+            "what ends each block; blur_max: every maximum, blurred before pixels are left out, so that shifts matter "
+            "less (Zhang 2019); blur: that without the maximum, in place of a mean",
+        ),
+        "pool_window": Key(2, integer(1), "side of the window of a maximum or mean"),
+        "pool_stride": Key(2, integer(1), "step of the pooling"),
+        "blur_filter_size": Key(4, integer(2, 7), "side of the binomial filter of pooling=blur_max and blur"),
         "pool_last": Key(True, flag(), "whether the last block ends in pooling too"),
         "norm": Key("batch", choice(*NORMS), "between convolution and activation"),
         "norm_groups": Key(8, integer(1), "channel groups of norm=group (it must divide every entry of filters)"),

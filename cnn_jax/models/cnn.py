@@ -51,6 +51,7 @@ class CNN(Classifier):
     pooling: str = "max"
     pool_window: int = 2
     pool_stride: int = 2
+    blur_filter_size: int = 4
     pool_last: bool = True
     norm: str = "batch"
     norm_groups: int = 8
@@ -68,7 +69,11 @@ class CNN(Classifier):
             compute=self.compute,
         )
         norm = partial(make_norm, self.norm, compute=self.compute, groups=self.norm_groups)
-        pool = None if self.pooling == "none" else partial(Pool, self.pooling, self.pool_window, self.pool_stride)
+        pool = (
+            None
+            if self.pooling == "none"
+            else partial(Pool, self.pooling, self.pool_window, self.pool_stride, blur_filter_size=self.blur_filter_size)
+        )
         if self.stem is not None:
             filters, kernel_size, stride = self.stem
             stem = conv(filters, kernel_size, stride, padding_mode="crop", name="stem")

@@ -33,12 +33,18 @@ class Dense(nn.Module):
 
 
 class Pool(nn.Module):
-    """Maximum or mean over windows: [B, H, W, C] -> [B, H', W', C]; no parameters, and in training the same."""
+    """Maximum or mean over windows: [B, H, W, C] -> [B, H', W', C]; no parameters, and in training the same.
+
+    Attributes:
+      kind: "max"; "mean"; "blur_max": `ops.blur_max_pool`; "blur": `ops.blur_pool`, with neither window nor padding.
+      blur_filter_size: side of the filter of the last two.
+    """
 
     kind: str = "max"
     window: int = 2
     stride: int = 2
     padding: int = 0
+    blur_filter_size: int = 4
 
     @property
     def is_tiling(self) -> bool:
@@ -47,9 +53,13 @@ class Pool(nn.Module):
         return self.kind == "max" and ops.is_tiling(*sizes)
 
     def __call__(self, x: jax.Array) -> jax.Array:
-        pool = ops.max_pool if self.kind == "max" else ops.mean_pool
+        window, strides, padding = (self.window,) * 2, (self.stride,) * 2, (self.padding,) * 2
         try:
-            return pool(x, (self.window,) * 2, (self.stride,) * 2, (self.padding,) * 2)
+            if self.kind == "blur":
+                return ops.blur_pool(x, self.blur_filter_size, strides)
+            if self.kind == "blur_max":
+                return ops.blur_max_pool(x, window, strides, padding, self.blur_filter_size)
+            return (ops.max_pool if self.kind == "max" else ops.mean_pool)(x, window, strides, padding)
         except ValueError as error:
             raise ValueError(f"{_name(self)}: {error}") from error
 

@@ -42,14 +42,16 @@ def conv(
       strides: of height and width.
       padding_mode: what stands beyond the border: "zero" (black), "extend" (the border pixel), "reflect", "wrap";
         "same": black as TensorFlow pads, by a number that depends on size and stride, and of which the odd pixel comes
-        last (see `strided_padding`); "crop": nothing, outputs that would need pixels from beyond are left out.
+        last (see `strided_padding`); "crop": nothing, outputs that would need pixels from beyond are left out;
+        "full": so much black that each window which holds a pixel of the image gives an output.
       dilation: steps from one pixel of a window to the next; a window spans (kernel - 1) * dilation + 1.
       groups: into which the channels are divided, in and out; each output sees those of its group.
       pooled: says that a `max_pool` of small tiles follows. The result is the same, the whole map; but without a
         gradient the way is then left to XLA, which on a CPU makes one of all that stands up to the maximum.
 
     Returns:
-      [batch, ceil(height / stride), ceil(width / stride), out]; with "crop", floor((size - span) / stride) + 1.
+      [batch, ceil(height / stride), ceil(width / stride), out]; with "crop", floor((size - span) / stride) + 1; with
+      "full", floor((size + span - 2) / stride) + 1.
 
     Raises:
       ValueError: the kernel does not fit into the image ("crop") or to its channels, or the image is too small to be
@@ -65,6 +67,8 @@ def conv(
     padding = same_padding(window, dilation)
     if padding_mode == "crop":
         padding = ((0, 0), (0, 0))
+    elif padding_mode == "full":
+        padding = ((spans[0] - 1,) * 2, (spans[1] - 1,) * 2)
     elif padding_mode == "same":
         padding = strided_padding((images.shape[1], images.shape[2]), window, strides, dilation)
     elif padding_mode != "zero":

@@ -30,10 +30,11 @@ PARTS = {
     "figures": Part("accuracy with its interval, each class, calibration"),
     "filters": Part("classic filters on an image, edge handling, the kernels that were learned", 2.0),
     "frequency": Part("spectrum of the images, accuracy by frequency, Fourier heat map, what folds", 4.0),
+    "receptive_field": Part("what a unit of each layer can see, and what it does see, before and after training", 8),
     "features": Part("every layer's maps for an image, dead maps, how maps become a vector and a score", 4.0),
+    "invariance": Part("moved pictures: shifts, rotation, scale; which layers do not move along", 6.0),
     "embedding": Part("images on a plane (PCA, t-SNE) and how far to believe it, nearest training images", 6.0),
     "mistakes": Part("top losses, confused classes, weak classes, labels that are likely wrong", 4.0),
-    "receptive_field": Part("what a unit of each layer can see, and what it does see, before and after training", 8),
 }
 
 

@@ -32,14 +32,14 @@ MODEL_VALUES: dict[str, Any] = {
     "pool_window": 3, "pool_stride": 1, "norm": "group", "norm_groups": 4, "global_pool": "global_mean",
     "small_images": True, "zero_init_residual": False, "stem": (4, (3, 3), 1), "convs_per_group": 3,
     "logit_scale": 0.5, "norm_momentum": 0.5, "origin": "tensorflow", "width_multiplier": 0.5, "stochastic_depth": 0.5,
-    "pool_last": False, "layer_scale": 0.5, "patch_size": 8,
+    "pool_last": False, "layer_scale": 0.5, "patch_size": 8, "blur_filter_size": 3,
 }  # fmt: skip
 DEEP = ("resnet", "regnet", "alexnet", "vgg", "mobilenet", "efficientnet", "convnext", "vit", "coatnet")
 MODEL_EXCEPTIONS: dict[tuple[str, str], Any] = {
     ("ResNetCifar", "zero_init_residual"): True, ("RegNet", "origin"): "timm", ("LeNet5", "pooling"): "max",
     ("CNN", "pooling"): "mean",
 }  # fmt: skip
-MODEL_COMPANIONS = {"norm_groups": {"norm": "group"}}
+MODEL_COMPANIONS = {"norm_groups": {"norm": "group"}, "blur_filter_size": {"pooling": "blur_max"}}
 OPTIMIZER_VALUES: dict[str, Any] = {
     "layer_decay": 0.5,
     "learning_rate": 0.3, "momentum": 0.5, "nesterov": True, "weight_decay": 0.3, "decay_bias_and_norm": True,

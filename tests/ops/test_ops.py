@@ -26,11 +26,15 @@ def assert_close(ours: jax.Array, theirs: jax.Array, tolerance: float = 2e-6) ->
 @given(
     batch=st.integers(1, 6), size=st.tuples(*[st.integers(3, 12)] * 2), kernel=st.tuples(*[st.integers(1, 4)] * 2),
     strides=st.tuples(*[st.integers(1, 3)] * 2), channels=st.integers(1, 4), features=st.integers(1, 4),
-    padding_mode=st.sampled_from(["zero", "crop", "same"]), dilation=st.tuples(*[st.integers(1, 2)] * 2),
+    padding_mode=st.sampled_from(["zero", "crop", "same", "full"]), dilation=st.tuples(*[st.integers(1, 2)] * 2),
     groups=st.integers(1, 3),
 )  # fmt: skip
 @example(
     batch=12, size=(9, 8), kernel=(3, 2), strides=(2, 1), channels=3, features=4, padding_mode="zero", dilation=(2, 3),
+    groups=1,
+)  # fmt: skip
+@example(
+    batch=2, size=(5, 8), kernel=(3, 4), strides=(2, 1), channels=2, features=3, padding_mode="full", dilation=(1, 2),
     groups=1,
 )  # fmt: skip
 @example(  # of 5 pixels of padding across, 3 come last
@@ -46,7 +50,8 @@ def test_convolution_is_xlas(
         return
     x, w = normal(0, batch, *size, channels * groups), normal(1, *kernel, channels, features * groups)
     symmetric = [((span - 1) // 2, span // 2) for span in spans]
-    padding = {"crop": "VALID", "same": "SAME", "zero": symmetric}[padding_mode]
+    full = [(span - 1, span - 1) for span in spans]
+    padding = {"crop": "VALID", "same": "SAME", "zero": symmetric, "full": full}[padding_mode]
 
     def theirs(x: jax.Array, w: jax.Array) -> jax.Array:
         return lax.conv_general_dilated(

@@ -72,3 +72,22 @@ def test_reliability_by_hand() -> None:
     rows = reliability(np.array([0.05, 0.95, 0.92, 0.91, 1.0]), np.array([True, True, False, True, True]))
     assert [(row["images"], row["accuracy"]) for row in rows] == [(1, 1.0), (4, 0.75)]
     np.testing.assert_allclose([row["confidence"] for row in rows], [0.05, 0.945])
+
+
+def test_invariance_says_what_moves(trained: Path, tmp_path: Path) -> None:
+    """Every figure is a finite number of the right kind; the sentence names a layer that is there."""
+    run = tmp_path / "run"
+    shutil.copytree(trained, run)
+    section = analyze(run, ["invariance"], most=60).sections["invariance"]
+    figures = json.loads((run / "report.json").read_text())["parts"]["invariance"]
+    plain = {row["amount"]: row for row in figures["rotations"]}[0]
+    assert plain["top1_change"]["value"] == 0
+    assert plain["accuracy"] == figures["shifts"]["zero"][0]["accuracy"] == figures["scales"][3]["accuracy"]
+    names = [row["name"] for row in figures["equivariance"]["layers"]]
+    assert figures["equivariance"]["first"] == "block1/conv1"
+    assert names[-1] == "head/logits"
+    assert "block1/conv1" in section.lead[-1]
+    assert {picture.file.name for picture in section.pictures} == {
+        "invariance.png", "invariance_views.png", "invariance_layers.png"
+    }  # fmt: skip
+    assert all(picture.file.is_file() for picture in section.pictures)
