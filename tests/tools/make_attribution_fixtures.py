@@ -3,8 +3,9 @@
     python -m venv torch && torch/bin/pip install torch captum grad-cam
     torch/bin/python tests/tools/make_attribution_fixtures.py tests/fixtures/attribution.npz
 
-The networks are those of `tests/support/attributed.py`, a small `cnn` and a small `resnet20`, written in PyTorch. Weights are made up, float32. Maps are stored as [B, H, W, C]
-or [B, H, W]; those of CAMs as the libraries compute them before they cut, rescale and enlarge them.
+The networks are those of `tests/support/attributed.py`, a small `cnn` and a small `resnet20`, written in PyTorch.
+Weights are made up, float32. Maps are stored as [B, H, W, C] or [B, H, W]; those of CAMs as the libraries compute them
+before they cut, rescale and enlarge them.
 """
 
 import sys
