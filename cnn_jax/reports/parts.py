@@ -28,6 +28,7 @@ class Part(NamedTuple):
 
 PARTS = {
     "figures": Part("accuracy with its interval, each class, calibration"),
+    "attribution": Part("what the predictions owe to which pixels, by nine methods, each with its checks", 10.0),
 }
 
 

@@ -11,13 +11,34 @@ import numpy as np
 from cnn_jax.analysis.layers import Apply
 
 LIMIT = 256 * 2**20  # bytes
+# Operations on single numbers, or of no cost, that a compiler makes parts of those before or behind.
+_FUSED = {
+    *(
+        "add",
+        "sub",
+        "mul",
+        "div",
+        "neg",
+        "max",
+        "min",
+        "square",
+        "integer_pow",
+        "rsqrt",
+        "exp",
+        "tanh",
+        "logistic",
+        "erf",
+    ),
+    *("select_n", "convert_element_type", "broadcast_in_dim", "reshape", "squeeze", "transpose", "copy"),
+}
 
 
 def rows_within(apply: Apply, variables: Any, image_shape: Sequence[int], limit: int = LIMIT) -> int:
     """How many images a gradient takes at once within so many bytes, by an estimate; at least one.
 
-    A gradient keeps, at most, what each operation of the program gives, and as much again on the way back. What does
-    not grow with the batch, as a kernel that is turned, is told apart by tracing with one image and with two.
+    A gradient keeps, at most, what each operation of the program gives, and as much again on the way back; operations
+    on single numbers are parts of others, and keep nothing. What does not grow with the batch, as a kernel that is
+    turned, is told apart by tracing with one image and with two.
     """
     one, two = (_bytes_of_outputs(apply, variables, (count, *image_shape)) for count in (1, 2))
     return max(1, limit // (2 * max(two - one, 1)))
@@ -25,7 +46,12 @@ def rows_within(apply: Apply, variables: Any, image_shape: Sequence[int], limit:
 
 def _bytes_of_outputs(apply: Apply, variables: Any, shape: tuple[int, ...]) -> int:
     program = jax.make_jaxpr(apply)(variables, jax.ShapeDtypeStruct(shape, jnp.float32))
-    outputs = [variable.aval for equation in program.jaxpr.eqns for variable in equation.outvars]
+    outputs = [
+        variable.aval
+        for equation in program.jaxpr.eqns
+        for variable in equation.outvars
+        if equation.primitive.name not in _FUSED
+    ]
     return sum(math.prod(each.shape) * each.dtype.itemsize for each in outputs)
 
 
