@@ -10,7 +10,8 @@ import numpy as np
 
 from cnn_jax.pictures.reports import new_figure, save_figure, set_title
 
-_COLORS = {"for": (0.84, 0.10, 0.11), "against": (0.13, 0.40, 0.80)}
+_FOR, _AGAINST, _STRONG = (0.84, 0.10, 0.11), (0.13, 0.40, 0.80), (0.95, 0.55, 0.0)
+_DARKEST, _LIGHTEST = 0.2, 0.85  # of the gray image, so that colours can be seen on black and on white
 _LABEL = 1.9  # the width of the text before a row, in pictures
 _GAP = 0.06
 _LINE = 24  # characters of that text
@@ -23,13 +24,13 @@ class MapColumn:
     Attributes:
       title, unit: for people.
       maps: [R, H, W], one for each row, raw.
-      signed: whether negative values mean something.
+      sign: see `Method` of `analysis.attribution.methods`.
     """
 
     title: str
     unit: str
     maps: np.ndarray
-    signed: bool
+    sign: str
 
 
 def scale_of(column: MapColumn) -> float:
@@ -42,15 +43,15 @@ def plot_attribution(
 ) -> Path:
     """A row for each image and class: the image, then a map of each method over the gray image.
 
-    Red speaks for the class, blue against it; a pixel without colour has the value 0. Each method has one scale for all
-    rows, from 0 (or minus the largest value) to the largest, drawn below. A map that is positive nowhere is said to be
-    so.
+    Red speaks for the class, blue against it; orange is a magnitude; a pixel without colour has the value 0. Each
+    method has one scale for all rows, from 0 (or minus the largest value) to the largest, drawn below. A map that is
+    positive nowhere is said to be so.
 
     Args:
       rows: a text for each of R rows.
       images: [R, H, W, C] in 0..255.
     """
-    gray = images.mean(axis=-1) / 255
+    gray = _DARKEST + (_LIGHTEST - _DARKEST) * images.mean(axis=-1) / 255
     tall = images.shape[1] / images.shape[2] + _GAP
     width, height = _LABEL + (1 + len(columns)) * (1 + _GAP), len(rows) * tall
     margins = {"left": 0.005, "right": 0.995, "bottom": 0.005, "top": 1 - 0.5 / (1.3 * height + 1.6)}
@@ -62,7 +63,7 @@ def plot_attribution(
         _draw(axis, _shown(image), _LABEL, top, tall - _GAP)
         for j, column in enumerate(columns, start=1):
             left = _LABEL + j * (1 + _GAP)
-            _draw(axis, _blend(gray[i], column.maps[i], scale_of(column)), left, top, tall - _GAP)
+            _draw(axis, _blend(gray[i], column.maps[i], column), left, top, tall - _GAP)
             if column.maps[i].max() <= 0:
                 axis.text(left + 0.5, top + tall / 2, "no positive\nevidence", ha="center", va="center", fontsize=8,
                           bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.5})  # fmt: skip
@@ -83,9 +84,9 @@ def _draw(axis: Any, pixels: np.ndarray, left: float, top: float, tall: float) -
 def _draw_scale(axis: Any, column: MapColumn, left: float, top: float) -> None:
     """The colours from the lowest to the highest value, as they look over a medium gray."""
     scale = scale_of(column)
-    low = -scale if column.signed else 0.0
+    low = -scale if column.sign == "signed" else 0.0
     values = np.linspace(low, scale, 64)[None]
-    _draw(axis, _blend(np.full(values.shape, 0.5), values, scale), left, top, 0.1)
+    _draw(axis, _blend(np.full(values.shape, 0.5), values, column), left, top, 0.1)
     for place, value, side in ((left, low, "left"), (left + 1, scale, "right")):
         axis.text(place, top + 0.13, f"{value:.2g}", ha=side, va="top", fontsize=7.5)
     axis.text(left + 0.5, top + 0.27, column.unit, ha="center", va="top", fontsize=7.5)
@@ -96,8 +97,8 @@ def _shown(image: np.ndarray) -> np.ndarray:
     return np.repeat(pixels, 3, axis=-1) if pixels.shape[-1] == 1 else pixels
 
 
-def _blend(gray: np.ndarray, values: np.ndarray, scale: float) -> np.ndarray:
+def _blend(gray: np.ndarray, values: np.ndarray, column: MapColumn) -> np.ndarray:
     """RGB [H, W, 3]: the more colour, the larger the magnitude."""
-    opacity = np.clip(np.abs(values) / (scale or 1.0), 0, 1)[..., None]
-    color = np.where(values[..., None] > 0, _COLORS["for"], _COLORS["against"])
+    opacity = np.clip(np.abs(values) / (scale_of(column) or 1.0), 0, 1)[..., None]
+    color = np.where(values[..., None] > 0, _STRONG if column.sign == "magnitude" else _FOR, _AGAINST)
     return np.asarray((1 - opacity) * gray[..., None] + opacity * color)

@@ -97,7 +97,7 @@ def _which(subject: Subject, layer: str | None) -> tuple[str, ...]:
 
 
 def _how_far(checked: Mapping[str, Checked], control: Sanity | None) -> tuple[str, ...]:
-    good = [each.method.title for each in checked.values() if _passes_all(each)]
+    good = [each.method.title for each in checked.values() if each.passes]
     said = f"{len(good)} of {len(checked)} methods pass all of their checks"
     sentences = [f"{said}: {', '.join(good)}." if good else f"{said}."]
     if control is not None and control.passes is not False:
@@ -105,12 +105,6 @@ def _how_far(checked: Mapping[str, Checked], control: Sanity | None) -> tuple[st
             "Guided backpropagation should fail the sanity check and does not here: do not rely on that check."
         )
     return tuple(sentences)
-
-
-def _passes_all(each: Checked) -> bool:
-    compared = each.faithfulness
-    checks = (each.sanity.passes, compared.deletion.passes, compared.insertion.passes)
-    return all(checks) and each.is_complete is not False
 
 
 def _table(checked: Mapping[str, Checked], control: Sanity | None, figures: Mapping[str, Any]) -> Table:
@@ -133,9 +127,9 @@ def _table(checked: Mapping[str, Checked], control: Sanity | None, figures: Mapp
         "How far each method can be trusted",
         ("method", "largest value", "gap", "sanity", "deletion", "insertion", "no evidence"),
         tuple(rows),
-        f"Gap: how far a map's sum is from what the image adds to the logit; it passes up to {COMPLETE}. Sanity: the "
-        "rank correlation of maps with those of the same network after its last layer, half of its layers and all of "
-        f"them were shuffled; it passes where all lie below {LIMIT} with their 95 % intervals "
+        f"Gap: how far the sum of a drawn map is from what the image adds to the logit; it passes up to {COMPLETE}. "
+        "Sanity: the rank correlation of maps with those of the same network after its last layer, half of its layers "
+        f"and all of them were shuffled; it passes where all lie below {LIMIT} with their 95 % intervals "
         f"({figures['images_of_the_sanity_check']} images). Deletion and insertion: the mean probability as pixels go, "
         "or come, in the order of the map, and of random maps; lower is better for deletion, higher for insertion, and "
         f"it passes where the 95 % interval of the difference excludes 0 ({figures['images']} images). No evidence: "
@@ -157,9 +151,10 @@ def _sanity(sanity: Sanity) -> str:
 
 
 def _gap(each: Checked) -> str | None:
-    if each.gap is None:
+    if each.drawn is None:
         return None
-    return f"{_verdict(each.is_complete)} {each.gap.max():.1g}, {each.complete} of {len(each.gap)} complete"
+    count = len(each.drawn.gap)
+    return f"{_verdict(each.complete == count)} {each.drawn.gap.max():.1g}, {each.complete} of {count} complete"
 
 
 def _compared(compared: Comparison) -> str:
@@ -171,10 +166,10 @@ def _draw(subject: Subject, explained: Explained, checked: Mapping[str, Checked]
     for name, methods in _PICTURES.items():
         shown = [checked[method] for method in methods if method in checked]
         columns = [
-            MapColumn(each.method.title, each.method.unit, each.maps[explained.measured :], each.method.is_signed)
+            MapColumn(each.method.title, each.method.unit, each.maps[explained.measured :], each.method.sign)
             for each in shown
         ]
-        if not columns or not len(images):
+        if not columns:
             continue
         kind = "pixel by pixel" if name == "attribution_pixels" else "by areas"
         file = plot_attribution(
@@ -185,8 +180,8 @@ def _draw(subject: Subject, explained: Explained, checked: Mapping[str, Checked]
                 file,
                 f"attribution {kind}",
                 "Each row explains one class of an image; a mistake has two rows, for the predicted and for the true "
-                "class. Red speaks for the class, blue against it, over the gray image; all rows of a method have one "
-                "scale, so a pale map is a weak one.",
+                "class. Red speaks for the class, blue against it, orange is how large a gradient is; all rows of a "
+                "method have one scale, so a pale map is a weak one.",
             )
         )
     return tuple(pictures)

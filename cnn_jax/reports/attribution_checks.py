@@ -4,6 +4,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from cnn_jax.analysis.attribution.integrated_gradients import IntegratedGradients, integrated_gradients
 from cnn_jax.analysis.attribution.methods import METHODS, Method
 from cnn_jax.analysis.attribution.sanity import Sanity, check_sanity
 from cnn_jax.analysis.attribution.trust import (
@@ -26,27 +27,28 @@ class Checked(NamedTuple):
 
     Attributes:
       maps: [N + R, H, W], of all images.
-      gap, steps: of integrated gradients [N + R]; of others None.
+      drawn: integrated gradients of the R images that are drawn; of other methods None.
       empty: how many of the first N have no positive evidence.
     """
 
     method: Method
     maps: np.ndarray
-    gap: np.ndarray | None
-    steps: np.ndarray | None
+    drawn: IntegratedGradients | None
     sanity: Sanity
     faithfulness: Faithfulness
     empty: int
 
     @property
-    def is_complete(self) -> bool | None:
-        """Whether all maps are; None where the method does not promise it."""
-        return None if self.gap is None else self.complete == len(self.gap)
+    def complete(self) -> int | None:
+        """How many of the R maps are; None where the method does not promise it."""
+        return None if self.drawn is None else int((self.drawn.gap <= COMPLETE).sum())
 
     @property
-    def complete(self) -> int:
-        """How many maps are."""
-        return 0 if self.gap is None else int((self.gap <= COMPLETE).sum())
+    def passes(self) -> bool:
+        """Whether it passes all of its checks."""
+        compared = self.faithfulness
+        is_complete = self.drawn is None or self.complete == len(self.drawn.gap)
+        return bool(is_complete and self.sanity.passes and compared.deletion.passes and compared.insertion.passes)
 
     def to_json(self) -> dict[str, Any]:
         sanity = {
@@ -63,14 +65,12 @@ class Checked(NamedTuple):
             "sanity": sanity,
             **{name: compared._asdict() for name, compared in self.faithfulness._asdict().items()},
         }
-        if self.gap is not None and self.steps is not None:
+        if self.drawn is not None:
             figures["completeness"] = {
-                "passes": self.is_complete,
+                "passes": self.complete == len(self.drawn.gap),
                 "complete": self.complete,
-                "maps": len(self.gap),
-                "largest_gap": float(self.gap.max()),
-                "median_gap": float(np.median(self.gap)),
-                "most_steps": int(self.steps.max()),
+                "gap": self.drawn.gap.tolist(),
+                "steps": self.drawn.steps.tolist(),
             }
         return figures
 
@@ -91,27 +91,40 @@ def run_checks(
     names = [name for name, method in METHODS.items() if layer is not None or not method.of_layer]
     for name in names:
         method = METHODS[name]
-        options = {"chunk": chunk, **({"layer": layer} if method.of_layer else {})}
-        made = method.function(*network, explained.images, explained.targets, **options, **effort.options.get(name, {}))
-        maps = method.by_pixel(getattr(made, "maps", made))
+        options = effort.options(name) | {"chunk": chunk} | ({"layer": layer} if method.of_layer else {})
+        maps, drawn = method.by_pixel(method.maps(*network, explained.images, explained.targets, **options)), None
+        if name == "integrated_gradients":
+            drawn = _complete(subject, explained, effort, chunk)
+            maps[count:] = method.by_pixel(drawn.maps)
         grid = _grid(subject, method, name, layer)
         if grid not in of_random:
             of_random[grid] = areas_of_random_maps(
                 *network, images, targets, grid, _RANDOM_MAPS, effort.steps, subject.seed, chunk
             )
         own = areas(*network, images, maps[:count], targets, effort.steps, subject.seed, chunk)
-        quick = options | effort.quick.get(name, {})
         found[name] = Checked(
             method,
             maps,
-            getattr(made, "gap", None),
-            getattr(made, "steps", None),
-            sanity_of(subject, method, explained, effort, quick),
+            drawn,
+            sanity_of(subject, method, explained, effort, options),
             compare(own, of_random[grid]),
             int(has_no_evidence(maps[:count]).sum()),
         )
         subject.advance(0.9 / len(names))
     return found
+
+
+def _complete(subject: Subject, explained: Explained, effort: Effort, chunk: int) -> IntegratedGradients:
+    """Of the images that are drawn, with as many steps as it takes."""
+    part = slice(explained.measured, None)
+    return integrated_gradients(
+        subject.apply,
+        subject.variables,
+        explained.images[part],
+        explained.targets[part],
+        max_steps=effort.most_steps,
+        chunk=chunk,
+    )
 
 
 def sanity_of(

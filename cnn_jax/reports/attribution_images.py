@@ -17,29 +17,30 @@ class Effort(NamedTuple):
       checked: how many of them the sanity check takes.
       placed: whose Grad-CAM is asked where it lies.
       steps: of deletion and of insertion.
-      options: of methods.
-      quick: of methods, in the sanity check.
+      samples, masks: of SmoothGrad and RISE.
+      most_steps: of integrated gradients, for the images that are drawn.
     """
 
     images: int
     checked: int
     placed: int
     steps: int
-    options: Mapping[str, dict[str, Any]]
-    quick: Mapping[str, dict[str, Any]]
+    samples: int
+    masks: int
+    most_steps: int
+
+    def options(self, method: str) -> dict[str, Any]:
+        """Of a method, for the images that figures are measured on."""
+        return {
+            "smoothgrad": {"samples": self.samples},
+            "rise": {"masks": self.masks},
+            "integrated_gradients": {"steps": _FEW_STEPS, "max_steps": _FEW_STEPS},
+        }.get(method, {})
 
 
-_FEW_STEPS = {"smoothgrad": {"samples": 16}, "integrated_gradients": {"steps": 32, "max_steps": 32}}
-_SMALL = Effort(
-    32, 16, 200, 16,
-    {"smoothgrad": {"samples": 16}, "rise": {"masks": 256}},
-    {**_FEW_STEPS, "rise": {"masks": 128}},
-)  # fmt: skip
-_LARGE = Effort(
-    8, 8, 32, 8,
-    {"smoothgrad": {"samples": 8}, "rise": {"masks": 128}, "integrated_gradients": {"max_steps": 64}},
-    {**_FEW_STEPS, "smoothgrad": {"samples": 8}, "rise": {"masks": 64}},
-)  # fmt: skip
+_FEW_STEPS = 64
+_SMALL = Effort(images=32, checked=16, placed=100, steps=16, samples=16, masks=256, most_steps=2048)
+_LARGE = Effort(images=8, checked=8, placed=32, steps=8, samples=8, masks=128, most_steps=256)
 _ROWS_OF_SMALL = 32  # that fit into memory at once
 
 

@@ -34,10 +34,6 @@ class Method:
     unit: str
     of_layer: bool = False
 
-    @property
-    def is_signed(self) -> bool:
-        return self.sign == "signed"
-
     def maps(self, *arguments: Any, **options: Any) -> np.ndarray:
         """Raw: [B, H, W] or [B, H, W, C]."""
         made = self.function(*arguments, **options)

@@ -28,7 +28,8 @@ def rise(
     """The mean probability of the target where a pixel is shown [B, H, W] (Petsiuk, Das & Saenko 2018, eq. 6).
 
     Every value is a probability: a map that is flat says that it does not matter what is shown. The masks are the
-    same for all images of a batch.
+    same for all images of a batch. The sum is divided by how often a pixel is shown; the paper divides by how often
+    that is expected, and a map of few masks then looks like these, whatever the network.
 
     Args:
       masks: how many; the paper takes 4,000 to 8,000 for a 224x224 image.
@@ -47,10 +48,11 @@ def rise(
 
     cover = cover_of(pixels, fill)
     _, probabilities = scores_of_covered(apply, variables, pixels, cover, shown, masks, classes, chunk)
-    maps = np.zeros(pixels.shape[:3], np.float32)
+    sums, often = np.zeros(pixels.shape[:3], np.float32), np.zeros(pixels.shape[1:3], np.float32)
     for numbers in np.array_split(np.arange(masks), -(-masks // _SLAB)):
-        maps += np.tensordot(probabilities[:, numbers], shown(numbers, numbers), axes=1)
-    return maps / (masks * share)
+        drawn = shown(numbers, numbers)
+        sums, often = sums + np.tensordot(probabilities[:, numbers], drawn, axes=1), often + drawn.sum(axis=0)
+    return np.divide(sums, often, out=np.zeros_like(sums), where=often > 0)
 
 
 def make_masks(cells: np.ndarray, shifts: np.ndarray, size: Sequence[int]) -> np.ndarray:
