@@ -3,7 +3,7 @@
 scripts/study.py --only=receptive_fields   how the effective field grows as a network is trained on CIFAR-10
 scripts/study.py --only=red_green          does a network use where things are? four kinds of padding
 scripts/study.py --only=blur_pool          what blur pooling gains on CIFAR-10
-scripts/study.py --only=mlp_and_cnn        a perceptron and a CNN on digits that are shifted, or whose pixels are exchanged
+scripts/study.py --only=mlp_and_cnn        a perceptron and a CNN on shifted digits, and on permuted pixels
 
 Each trains some networks, for each seed; run directories stay in OUTPUT, and the same command again goes on there.
 """

@@ -34,6 +34,7 @@ PARTS = {
     "features": Part("every layer's maps for an image, dead maps, how maps become a vector and a score", 4.0),
     "invariance": Part("moved pictures: shifts, rotation, scale; which layers do not move along", 6.0),
     "embedding": Part("images on a plane (PCA, t-SNE) and how far to believe it, nearest training images", 6.0),
+    "attribution": Part("what the predictions owe to which pixels, by nine methods, each with its checks", 10.0),
     "mistakes": Part("top losses, confused classes, weak classes, labels that are likely wrong", 4.0),
 }
 
