@@ -11,6 +11,7 @@ from sklearn.datasets import load_digits
 from cnn_jax.cli.programs import PROGRAMS
 from cnn_jax.config import default_config, override
 from cnn_jax.config.keys import AUGMENTATIONS, KEYS, LOSSES, MODELS, OPTIMIZERS
+from cnn_jax.config.overrides import split
 from cnn_jax.reports.parts import PARTS
 from tests.support.helpers import ROOT
 
@@ -54,8 +55,7 @@ def test_ideas_of_the_course_have_commands() -> None:
             assert name in PARTS, command
             continue
         assert name in PROGRAMS, command
-        pairs = [flag.removeprefix("--config.").split("=", 1) for flag in flags if flag.startswith("--config.")]
-        override(default_config(), [(key, value) for key, value in pairs])
+        override(default_config(), split(flags)[1])
         for config in re.findall(r"--config=(\w+)", command):
             assert (ROOT / f"configs/{config}.py").is_file(), command
 

@@ -21,8 +21,9 @@ import numpy as np
 from cnn_jax.config import Key, default_config, register
 from cnn_jax.config.rules import choice
 from cnn_jax.models import Classifier
+from cnn_jax.models.classifier import Head
 from cnn_jax.models.initializers import INITIALIZATIONS
-from cnn_jax.models.layers import Conv, Head
+from cnn_jax.models.layers import Conv
 from studies.tables import mean_and_interval
 
 # By our names: (the paper's, accuracy on the similar and on the dissimilar test set in per cent).
