@@ -62,8 +62,9 @@ def check_sanity(attribute: Attribute, variables: Any, layers: Sequence[str], st
 def cascade(variables: Any, layers: Sequence[str], stages: int, seed: int = 0) -> Iterator[tuple[str, Any]]:
     """(the lowest layer that is shuffled, variables), from the logits down to all, in so many stages at most.
 
-    Each array keeps its values and loses their order, so that a layer stays as strong as it was. What belongs to no
-    layer of the list comes last.
+    Each array keeps its values and loses their order, so that a layer stays as strong as it was; those of kernels lose
+    their signs, too, as behind kernels with a mean below 0 every ReLU would be dead, and all maps flat. What belongs to
+    no layer of the list comes last.
 
     The arguments are those of `check_sanity`.
     """
@@ -81,8 +82,11 @@ def cascade(variables: Any, layers: Sequence[str], stages: int, seed: int = 0) -
 
 
 def _shuffle(value: jax.Array, seed: Sequence[int]) -> jax.Array:
-    flat = np.asarray(value).reshape(-1)
-    return jnp.asarray(np.random.default_rng(seed).permutation(flat).reshape(value.shape))
+    random, values = np.random.default_rng(seed), np.asarray(value)
+    shuffled = random.permutation(values.reshape(-1)).reshape(values.shape)
+    return jnp.asarray(
+        shuffled * random.choice([-1, 1], values.shape).astype(values.dtype) if values.ndim > 1 else shuffled
+    )
 
 
 def rank_correlation(first: np.ndarray, second: np.ndarray) -> np.ndarray:
