@@ -22,11 +22,13 @@ class Sanity(NamedTuple):
       layers: down to which the weights are shuffled, at each of S stages; at the last stage all are.
       signed: Spearman's correlation [S, B].
       absolute: that of the magnitudes [S, B]; high where a method multiplies with pixels of which many are black.
+      flat: the share of maps at each stage that have one value only [S]: such a network is dead, and tells nothing.
     """
 
     layers: tuple[str, ...]
     signed: np.ndarray
     absolute: np.ndarray
+    flat: np.ndarray
 
     @property
     def intervals(self) -> list[tuple[float, float]]:
@@ -35,10 +37,10 @@ class Sanity(NamedTuple):
 
     @property
     def passes(self) -> bool | None:
-        """True: all intervals lie below `LIMIT`; False: one lies above it; None: more images would tell."""
-        if all(high < LIMIT for _, high in self.intervals):
-            return True
-        return False if any(low > LIMIT for low, _ in self.intervals) else None
+        """True: all intervals lie below `LIMIT`; False: one lies above it; None: neither, or most maps are flat."""
+        if any(low > LIMIT for low, _ in self.intervals):
+            return False
+        return True if all(high < LIMIT for _, high in self.intervals) and self.flat.max() <= 0.5 else None
 
 
 def check_sanity(attribute: Attribute, variables: Any, layers: Sequence[str], stages: int = 3, seed: int = 0) -> Sanity:
@@ -50,13 +52,14 @@ def check_sanity(attribute: Attribute, variables: Any, layers: Sequence[str], st
       stages: at most; the first shuffles the logits' layer, the last all weights.
     """
     trained = attribute(variables)
-    names, signed, absolute = [], [], []
+    names, signed, absolute, flat = [], [], [], []
     for name, shuffled in cascade(variables, layers, stages, seed):
         maps = attribute(shuffled)
         names.append(name)
         signed.append(rank_correlation(trained, maps))
         absolute.append(rank_correlation(np.abs(trained), np.abs(maps)))
-    return Sanity(tuple(names), np.array(signed), np.array(absolute))
+        flat.append((np.ptp(maps.reshape(len(maps), -1), axis=1) == 0).mean())
+    return Sanity(tuple(names), np.array(signed), np.array(absolute), np.array(flat))
 
 
 def cascade(variables: Any, layers: Sequence[str], stages: int, seed: int = 0) -> Iterator[tuple[str, Any]]:
