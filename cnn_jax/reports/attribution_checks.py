@@ -56,6 +56,7 @@ class Checked(NamedTuple):
             "shuffled_down_to": list(self.sanity.layers),
             "rank_correlation": self.sanity.signed.mean(axis=1).tolist(),
             "intervals_95": [list(interval) for interval in self.sanity.intervals],
+            "flat_maps": self.sanity.flat.tolist(),
             "rank_correlation_of_magnitudes": self.sanity.absolute.mean(axis=1).tolist(),
         }
         figures = {

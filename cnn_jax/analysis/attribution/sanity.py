@@ -22,11 +22,13 @@ class Sanity(NamedTuple):
       layers: down to which the weights are shuffled, at each of S stages; at the last stage all are.
       signed: Spearman's correlation [S, B].
       absolute: that of the magnitudes [S, B]; high where a method multiplies with pixels of which many are black.
+      flat: the share of maps at each stage that have one value only [S]: such a network is dead, and tells nothing.
     """
 
     layers: tuple[str, ...]
     signed: np.ndarray
     absolute: np.ndarray
+    flat: np.ndarray
 
     @property
     def intervals(self) -> list[tuple[float, float]]:
@@ -35,10 +37,10 @@ class Sanity(NamedTuple):
 
     @property
     def passes(self) -> bool | None:
-        """True: all intervals lie below `LIMIT`; False: one lies above it; None: more images would tell."""
-        if all(high < LIMIT for _, high in self.intervals):
-            return True
-        return False if any(low > LIMIT for low, _ in self.intervals) else None
+        """True: all intervals lie below `LIMIT`; False: one lies above it; None: neither, or most maps are flat."""
+        if any(low > LIMIT for low, _ in self.intervals):
+            return False
+        return True if all(high < LIMIT for _, high in self.intervals) and self.flat.max() <= 0.5 else None
 
 
 def check_sanity(attribute: Attribute, variables: Any, layers: Sequence[str], stages: int = 3, seed: int = 0) -> Sanity:
@@ -50,20 +52,22 @@ def check_sanity(attribute: Attribute, variables: Any, layers: Sequence[str], st
       stages: at most; the first shuffles the logits' layer, the last all weights.
     """
     trained = attribute(variables)
-    names, signed, absolute = [], [], []
+    names, signed, absolute, flat = [], [], [], []
     for name, shuffled in cascade(variables, layers, stages, seed):
         maps = attribute(shuffled)
         names.append(name)
         signed.append(rank_correlation(trained, maps))
         absolute.append(rank_correlation(np.abs(trained), np.abs(maps)))
-    return Sanity(tuple(names), np.array(signed), np.array(absolute))
+        flat.append((np.ptp(maps.reshape(len(maps), -1), axis=1) == 0).mean())
+    return Sanity(tuple(names), np.array(signed), np.array(absolute), np.array(flat))
 
 
 def cascade(variables: Any, layers: Sequence[str], stages: int, seed: int = 0) -> Iterator[tuple[str, Any]]:
     """(the lowest layer that is shuffled, variables), from the logits down to all, in so many stages at most.
 
-    Each array keeps its values and loses their order, so that a layer stays as strong as it was. What belongs to no
-    layer of the list comes last.
+    Each array keeps its values and loses their order, so that a layer stays as strong as it was; those of kernels lose
+    their signs, too, as behind kernels with a mean below 0 every ReLU would be dead, and all maps flat. What belongs to
+    no layer of the list comes last.
 
     The arguments are those of `check_sanity`.
     """
@@ -81,8 +85,11 @@ def cascade(variables: Any, layers: Sequence[str], stages: int, seed: int = 0) -
 
 
 def _shuffle(value: jax.Array, seed: Sequence[int]) -> jax.Array:
-    flat = np.asarray(value).reshape(-1)
-    return jnp.asarray(np.random.default_rng(seed).permutation(flat).reshape(value.shape))
+    random, values = np.random.default_rng(seed), np.asarray(value)
+    shuffled = random.permutation(values.reshape(-1)).reshape(values.shape)
+    return jnp.asarray(
+        shuffled * random.choice([-1, 1], values.shape).astype(values.dtype) if values.ndim > 1 else shuffled
+    )
 
 
 def rank_correlation(first: np.ndarray, second: np.ndarray) -> np.ndarray:

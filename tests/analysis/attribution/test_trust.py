@@ -45,10 +45,20 @@ def test_sanity_check_tells_methods_apart(digits: Any, name: str, passes: bool) 
 def test_sanity_needs_images_enough() -> None:
     """Correlations of 0.2 and 0.8 lie on both sides: with two images that is not decided, with 200 it is."""
     few = np.array([[0.1, 0.7]])
-    assert Sanity(("a",), few, few).passes is None
+    none_flat = np.zeros(1)
+    assert Sanity(("a",), few, few, none_flat).passes is None
     many = np.tile(few, 100)
-    assert Sanity(("a",), many, many).passes is True
-    assert Sanity(("a",), many + 0.3, many).passes is False
+    assert Sanity(("a",), many, many, none_flat).passes is True
+    assert Sanity(("a",), many + 0.3, many, none_flat).passes is False
+
+
+def test_flat_maps_do_not_pass_sanity(digits: Any) -> None:
+    """A map that is flat as soon as weights are shuffled is not told to depend on them: the network may be dead."""
+    apply, variables, images, _ = digits
+    layers = list(list_layers(apply, variables, images.shape[1:]))
+    found = check_sanity(lambda weights: images * (weights is variables), variables, layers)
+    assert found.flat.tolist() == [1, 1, 1]
+    assert found.passes is None
 
 
 def test_cascade_shuffles_from_the_top(digits: Any) -> None:
@@ -61,7 +71,12 @@ def test_cascade_shuffles_from_the_top(digits: Any) -> None:
     assert (np.asarray(logits[0]) != np.asarray(own["head"]["logits"]["kernel"])).any()
     np.testing.assert_array_equal(kernels[0], own["block1"]["conv1"]["kernel"])
     assert (np.asarray(kernels[-1]) != np.asarray(own["block1"]["conv1"]["kernel"])).any()
-    np.testing.assert_array_equal(np.sort(kernels[-1], axis=None), np.sort(own["block1"]["conv1"]["kernel"], axis=None))
+    sizes = [np.sort(np.abs(kernel), axis=None) for kernel in (kernels[-1], own["block1"]["conv1"]["kernel"])]
+    np.testing.assert_array_equal(*sizes)
+    negative = {"params": {"head": {"logits": {"kernel": -jnp.ones((50, 2))}}}}
+    [(_, shuffled), *_] = cascade(negative, layers, 1)
+    signs = shuffled["params"]["head"]["logits"]["kernel"]
+    assert 20 < (signs > 0).sum() < 80, "no layer is left dead"
 
 
 def test_rank_correlation_is_scipys() -> None:
