@@ -37,7 +37,7 @@ def analyze(subject: Subject) -> Section:
     lead = (*_on_parts(parts), *heat["lead"], *_on_spectrum(figures, steps))
     every = {"spectrum": figures, "strides": steps, "accuracy": parts, "heat_map": heat["figures"]}
     tables = () if table is None else (table,)
-    return Section("Frequency", lead, every, tables, (*of_parts, of_heat, of_spectrum))
+    return Section("Frequency", lead, every, tables, (*of_parts, of_heat, of_spectrum), _limits(parts))
 
 
 def circles(strides: Sequence[Stride], image_shape: Sequence[int]) -> list[Nyquist]:
@@ -202,6 +202,17 @@ def _on_parts(figures: Mapping[str, Any]) -> tuple[str, ...]:
         f"Of {figures['images']:,} images {_with_interval(figures['whole'])} are right; from the waves below "
         f"radius {half:g} alone {_with_interval(low)}, from the others alone {_with_interval(high)} "
         f"(the largest class: {figures['largest_class']:.1%}).",
+    )
+
+
+def _limits(figures: Mapping[str, Any]) -> tuple[str, ...]:
+    """What it gets wrong of images without fine detail, where that is beyond noise: for a model card."""
+    low = next(each for each in figures["low_pass"] if each["below"] == figures["half"])
+    if low["interval_95"][1] >= figures["whole"]["interval_95"][0]:
+        return ()
+    return (
+        f"Of images without detail (waves below radius {figures['half']:g} alone), {_with_interval(low)} are right, "
+        f"and not {figures['whole']['accuracy']:.1%}.",
     )
 
 

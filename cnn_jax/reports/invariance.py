@@ -47,7 +47,7 @@ def analyze(subject: Subject) -> Section:
     if found.layers is not None:
         tables.append(_table_of_layers(found.layers))
         pictures.append(_picture_of_layers(subject, found.layers))
-    return Section("Invariance", _sentences(found), _figures(found), tuple(tables), tuple(pictures))
+    return Section("Invariance", _sentences(found), _figures(found), tuple(tables), tuple(pictures), _limits(found))
 
 
 def _measure(subject: Subject) -> _Measured:
@@ -99,6 +99,23 @@ def _sentences(found: _Measured) -> tuple[str, ...]:
     if found.layers is not None:
         sentences.append(_breaking(found.layers))
     return tuple(sentences)
+
+
+def _limits(found: _Measured) -> tuple[str, ...]:
+    """What it gets wrong when it is moved, where that is beyond noise: for a model card."""
+    still = found.shifts["zero"][0].accuracy
+    moved = [
+        (f"moved by {found.shifts['zero'][-1].amount} pixels (black comes in)", found.shifts["zero"][-1].accuracy),
+        (f"turned by {DEGREES[-2]} degrees", found.rotations[-2].accuracy),
+        (f"drawn at {FACTORS[0]:.0%} of their size", found.scales[0].accuracy),
+        (f"drawn at {FACTORS[-1]:.0%} of their size", found.scales[-1].accuracy),
+    ]
+    return tuple(
+        f"Of images that are {how}, {share.value:.1%} are right (95 % interval {share.low:.1%} to {share.high:.1%}), "
+        f"and not {still.value:.1%}."
+        for how, share in moved
+        if share.high < still.low
+    )
 
 
 def _breaking(layers: Equivariance) -> str:

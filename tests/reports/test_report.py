@@ -87,6 +87,10 @@ def test_invariance_says_what_moves(trained: Path, tmp_path: Path) -> None:
     assert figures["equivariance"]["first"] == "block1/conv1"
     assert names[-1] == "head/logits"
     assert "block1/conv1" in section.lead[-1]
+    worst = figures["scales"][0]["accuracy"]
+    is_worse = worst["high"] < plain["accuracy"]["low"]
+    assert any(f"{worst['value']:.1%}" in limit for limit in section.limits) == is_worse
+    assert all(limit in (run / "MODEL_CARD.md").read_text() for limit in section.limits)
     assert {picture.file.name for picture in section.pictures} == {
         "invariance.png", "invariance_views.png", "invariance_layers.png"
     }  # fmt: skip
