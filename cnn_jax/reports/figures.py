@@ -49,15 +49,18 @@ def reliability(confidence: np.ndarray, is_right: np.ndarray) -> list[dict[str, 
 
 def _in_words(figures: Mapping[str, Any]) -> str:
     low, high = figures["accuracy_interval_95"]
-    return f"With other images of the same kind it would lie between {low:.1%} and {high:.1%}, 95 times out of 100."
+    return (
+        f"These are {figures['examples']:,} images; on all images of their kind the accuracy may lie anywhere from "
+        f"{low:.1%} to {high:.1%} (95 % interval)."
+    )
 
 
 def _calibration(figures: Mapping[str, Any]) -> str:
     error, gap = figures["expected_calibration_error"], figures["mean_confidence"] - figures["accuracy"]
     way = "too sure of itself" if gap > 0 else "less sure than it could be"
     return (
-        f"Its probabilities are {error:.1%} off on average (expected calibration error): it is right in "
-        f"{figures['accuracy']:.1%} and says {figures['mean_confidence']:.1%}, so on the whole it is {way}."
+        f"Its probabilities are {100 * error:.1f} percentage points off on average (expected calibration error): it is "
+        f"right in {figures['accuracy']:.1%} and says {figures['mean_confidence']:.1%}, so on the whole it is {way}."
     )
 
 

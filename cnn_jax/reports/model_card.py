@@ -9,6 +9,7 @@ from typing import Any
 
 from cnn_jax.errors import shown
 from cnn_jax.inference.run import Run
+from cnn_jax.models.pretrained.catalog import WEIGHTS
 from cnn_jax.reports.section import Section
 
 _MANY = 30  # classes; more are counted, not listed
@@ -35,7 +36,7 @@ def model_card(
     return f"---\n{_metadata(run, name, split, figures)}---\n\n" + "\n\n".join([
         f"# {_text(name)}",
         f"A `{run.config.model.name}` that tells {len(run.class_names):,} classes apart, trained with cnn_jax.",
-        _use(name),
+        _use(run, name),
         _evaluation(figures, split),
         _limits(sections, split),
         _training(run, about),
@@ -68,12 +69,12 @@ def _metadata(run: Run, name: str, split: str, figures: Mapping[str, Any]) -> st
     )
 
 
-def _use(name: str) -> str:
+def _use(run: Run, name: str) -> str:
     return (
         "## How to use it\n\n"
         "```python\n"
         "import cnn_jax\n\n"
-        f"run = cnn_jax.load_run({name!r})  # the run directory\n"
+        f"run = cnn_jax.load_run({str(run.workdir or name)!r})  # the run directory\n"
         'print(run.predict("photo.jpg"))\n'
         "```"
     )
@@ -121,7 +122,7 @@ def _training(run: Run, about: Mapping[str, Any]) -> str:
             "network",
             f"{config.model.name}" + (f", {summary['parameters']:,} parameters" if "parameters" in summary else ""),
         ),
-        ("first weights", _text(str(config.init_from)) if config.init_from else "random"),
+        ("first weights", _first_weights(config.init_from)),
         ("optimizer", f"{config.optimizer.name}, {config.schedule.name}, batch size {config.batch_size}"),
         ("epochs", f"{summary.get('epochs', config.num_epochs)}, the best weights are of epoch {summary['best_epoch']}")
         if summary.get("best_epoch") is not None
@@ -138,6 +139,11 @@ def _training(run: Run, about: Mapping[str, Any]) -> str:
     rows += [("versions", versions)] if versions else []
     table = "\n".join(f"| {name} | {value} |" for name, value in rows)
     return f"## Training\n\n| | |\n|---|---|\n{table}"
+
+
+def _first_weights(init_from: str | None) -> str:
+    published = WEIGHTS.get(init_from or "")
+    return _text(init_from or "random") + (f", licence {published.licence}" if published else "")
 
 
 def _classes(names: Sequence[str]) -> str:
