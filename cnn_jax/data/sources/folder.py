@@ -157,7 +157,7 @@ def _trainable(
     if empty and not skip_empty:
         raise InputError(
             f"{shown(top)}: {counted('class folder', empty)} without any image; fill or delete "
-            f"{'them' if len(empty) > 1 else 'it'}, or set data.on_error=skip"
+            f"{'them' if len(empty) > 1 else 'it'}, or train on the others with --config.data.on_error=skip"
         )
     if empty:
         announce(f"{shown(top)}: left out {counted('class folder', empty)} without any image")
