@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import ml_collections
 import numpy as np
 from flax import traverse_util
 
@@ -34,15 +35,58 @@ def unknown(init_from: str) -> str:
     return f"; published weights of nearly that name: {', '.join(near)}" if near else ""
 
 
+def check_init_from(config: ml_collections.ConfigDict, begins: bool) -> None:
+    """What can be told of `init_from` before any image is read.
+
+    Args:
+      begins: False for a run that goes on: it has its weights already.
+
+    Raises:
+      InputError: it is not there, is of another network, or does not say how pixels were normalised, and is asked to.
+    """
+    init_from, asked = config.init_from, config.data.normalization == "pretrained"
+    if init_from is None:
+        if asked:
+            raise InputError("config.data.normalization='pretrained': it is that of init_from, which is not set")
+        return
+    if begins or asked:
+        _check_is_there(init_from)
+    if asked and Path(init_from).is_file() and init_from not in WEIGHTS:
+        raise _unknown_normalization(init_from)
+    if begins and is_published(init_from) and init_from in WEIGHTS:
+        _check_network(WEIGHTS[init_from], config.model.name)
+
+
+def _check_is_there(init_from: str) -> None:
+    if not is_published(init_from):
+        try:
+            read_run_file(Path(init_from), "config.json")
+        except InputError as error:
+            raise InputError(f"config.init_from={init_from!r}: {error}{unknown(init_from)}") from error
+    elif init_from not in WEIGHTS and not Path(init_from).is_file():
+        raise InputError(f"config.init_from={init_from!r}: there is no such file{unknown(init_from)}")
+
+
+def _unknown_normalization(init_from: str) -> InputError:
+    return InputError(
+        f"config.data.normalization='pretrained': config.init_from={init_from!r} is a file, which does not say how its "
+        f"pixels were normalised; choose --config.data.normalization=imagenet, half or another one"
+    )
+
+
+def _check_network(entry: PublishedWeights, name: str) -> None:
+    if entry.network != name:
+        raise InputError(
+            f"config.init_from={entry.name!r}: these are weights of {entry.network}; set model.name={entry.network}"
+        )
+
+
 def normalization_of(init_from: str, channels: int) -> Normalization:
     """How pixels were normalised for a run or for published weights; of these, for gray images, the mean of colors."""
     if Path(init_from).is_dir():
         return _of_run(init_from, channels)
     if init_from not in WEIGHTS:
-        raise InputError(
-            f"config.data.normalization='pretrained': config.init_from={init_from!r} is a file, which does not say how "
-            f"its pixels were normalised; choose imagenet, half or another one"
-        )
+        raise _unknown_normalization(init_from)
     entry = WEIGHTS[init_from]
     return Normalization("pretrained", of_colors(entry.mean, channels), of_colors(entry.std, channels))
 
@@ -72,8 +116,8 @@ def read_published(
     """
     where = f"config.init_from={init_from!r}"
     entry = WEIGHTS.get(init_from)
-    if entry is not None and entry.network != name:
-        raise InputError(f"{where}: these are weights of {entry.network}; set model.name={entry.network}")
+    if entry is not None:
+        _check_network(entry, name)
     origin = getattr(model, "origin", None)
     if entry is not None and None not in (entry.origin, origin) and origin != entry.origin:
         raise InputError(f"{where}: these weights are of origin {entry.origin}; set model.origin={entry.origin}")

@@ -128,11 +128,30 @@ def test_a_file_of_another_network(weights: Path) -> None:
 
 
 def test_a_file_does_not_say_how_pixels_were(weights: Path) -> None:
-    assert "choose imagenet, half" in refusal(normalization_of, str(weights), 3)
+    assert "choose --config.data.normalization=imagenet, half" in refusal(normalization_of, str(weights), 3)
+
+
+@pytest.mark.parametrize(
+    ("init_from", "normalization", "expected"),
+    [
+        ("weights.pth", "pretrained", "config.init_from='weights.pth': there is no such file"),
+        ("weights.pth", "imagenet", "config.init_from='weights.pth': there is no such file"),
+        ("mobilenet_v2_", "pretrained", "(it has no config.json); published weights of nearly that name: mobilenet_v2"),
+        ("resnet50", "imagenet", "config.init_from='resnet50': these are weights of resnet50; set model.name=resnet50"),
+        ("FILE", "pretrained", "is a file, which does not say how its pixels were normalised"),
+        (None, "pretrained", "it is that of init_from, which is not set"),
+    ],
+)
+def test_it_is_looked_at_before_the_images(
+    weights: Path, monkeypatch: pytest.MonkeyPatch, init_from: str | None, normalization: str, expected: str
+) -> None:
+    """What a misspelt name is does not depend on the data, of which there may be many."""
+    monkeypatch.setattr("cnn_jax.data.load", lambda *_: pytest.fail("images are read"))
+    source = str(weights) if init_from == "FILE" else init_from
+    config = tiny_config(init_from=source, data__normalization=normalization)
+    assert expected in refusal(build, config)
 
 
 def test_a_run_says_how_pixels_were(trained: Path) -> None:
     assert normalization_of(str(trained), 1).name == "dataset"
     assert "set data.channels=1" in refusal(normalization_of, str(trained), 3)
-    config = tiny_config(data__normalization="pretrained")
-    assert "it is that of init_from, which is not set" in refusal(build, config)
