@@ -10,7 +10,7 @@ import numpy as np
 from flax import traverse_util
 
 from cnn_jax.cli.progress import progress_bar
-from cnn_jax.data.normalize import Normalization, of_colors
+from cnn_jax.data.normalize import IMAGENET_MEAN, Normalization, of_colors
 from cnn_jax.errors import InputError
 from cnn_jax.models import Classifier, variable_shapes
 from cnn_jax.models.pretrained.catalog import WEIGHTS, PublishedWeights
@@ -124,7 +124,7 @@ def read_published(
     like = variable_shapes(model, image_shape)
     blank = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), like)
     try:
-        path = Path(init_from) if entry is None else find_weights(init_from, cache_folder() / "weights", progress_bar)
+        path = Path(init_from) if entry is None else _find(entry)
         imported = from_state_dict(
             name, blank, read_state_dict(path), None if entry is None else entry.layout,
             other_classes=True, other_channels=image_shape[2] != 3, other_sizes=True,
@@ -133,6 +133,17 @@ def read_published(
         raise InputError(f"{where}: {error}") from error
     variables = imported.variables if imported.new is None else _without(imported.variables, imported.new)
     return variables, [f"init_from={init_from}: {_described(entry)}", *imported.notes]
+
+
+def _find(entry: PublishedWeights) -> Path:
+    try:
+        return find_weights(entry.name, cache_folder() / "weights", progress_bar)
+    except InputError as error:
+        normalization = {IMAGENET_MEAN: "imagenet", (0.5,) * 3: "half"}.get(entry.mean)
+        if normalization is None:
+            raise
+        flags = f"--config.init_from=FILE --config.data.normalization={normalization}"
+        raise InputError(f"{error}, or take a file of these weights that you have: {flags}") from error
 
 
 def _without(variables: dict[str, Any], module: str) -> dict[str, Any]:

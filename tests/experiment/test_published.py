@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from cnn_jax.data.normalize import Normalization
+from cnn_jax.errors import InputError
 from cnn_jax.experiment import published
 from cnn_jax.experiment.fitting import build
 from cnn_jax.experiment.published import normalization_of
@@ -119,6 +120,21 @@ def test_refusals(source: str, arguments: dict[str, Any], expected: str) -> None
     line = refusal(read, source, **arguments)
     assert line.startswith(f"config.init_from='{source}': ")
     assert expected in line
+
+
+@pytest.mark.parametrize(("mean", "normalization"), [((0.485, 0.456, 0.406), "imagenet"), ((0.5, 0.5, 0.5), "half")])
+def test_without_a_network_a_file_will_do(
+    entry: PublishedWeights, monkeypatch: pytest.MonkeyPatch, mean: tuple[float, ...], normalization: str
+) -> None:
+    """A file does not say how pixels were normalised, but these weights are known."""
+
+    def unreachable(*_: Any) -> Path:
+        raise InputError("the weights 'small' cannot be downloaded: fetch URL and put it at PLACE")
+
+    monkeypatch.setitem(published.WEIGHTS, "small", dataclasses.replace(entry, mean=mean))
+    monkeypatch.setattr(published, "find_weights", unreachable)
+    flags = f"--config.init_from=FILE --config.data.normalization={normalization}"
+    assert refusal(read, "small").endswith(f"PLACE, or take a file of these weights that you have: {flags}")
 
 
 def test_a_file_of_another_network(weights: Path) -> None:
