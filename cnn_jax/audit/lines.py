@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from cnn_jax.audit.checks import LEVELS
-from cnn_jax.data.sources.words import named
+from cnn_jax.data.sources.words import named, numbered
 
 
 def describe_findings(report: Mapping[str, Any]) -> list[str]:
@@ -21,18 +21,14 @@ def describe_findings(report: Mapping[str, Any]) -> list[str]:
     lines = [_line(finding) for finding in report["findings"]]
     kinds = Counter(finding["level"] for finding in report["findings"])
     errors, *others = ((kinds[level], f"of {level}s") for level in LEVELS)
-    counts = [f"{errors[0]} {'kind' if errors[0] == 1 else 'kinds'} {errors[1]}", *(f"{n} {of}" for n, of in others)]
-    return [*lines, f"{report['images']:,} images: {', '.join(counts)}"]
+    counts = [f"{numbered(errors[0], 'kind')} {errors[1]}", *(f"{count} {of}" for count, of in others)]
+    return [*lines, f"{numbered(report['images'], 'image')}: {', '.join(counts)}"]
 
 
 def _line(finding: Mapping[str, Any]) -> str:
     pictures = finding["pictures"]
     names = [picture["name"] for picture in pictures] or finding["about"]
     groups = {picture["group"] for picture in pictures if "group" in picture}
-    count = _number(finding["count"], "image" if pictures else "case")
-    within = f" in {_number(len(groups), 'group')}" if groups else ""
+    count = numbered(finding["count"], "image" if pictures else "case")
+    within = f" in {numbered(len(groups), 'group')}" if groups else ""
     return f"{finding['level']:<8} {finding['kind']}, {count}{within}: {named(names)}"
-
-
-def _number(count: int, what: str) -> str:
-    return f"{count:,} {what}{'' if count == 1 else 's'}"

@@ -271,7 +271,8 @@ def test_predict_script(trained: Path, pictures: Path, tmp_path: Path) -> None:
         assert not line["error"]
     assert lines[-1]["image"].endswith("notes.txt")
     assert not lines[-1]["class"]
-    assert "notes.txt: this is not an image" in lines[-1]["error"]
+    assert lines[-1]["error"].startswith("this is not an image that Pillow can read")
+    assert result.stdout == f"13 predictions and 1 error written to {table}\n"
 
     result = script("predict.py", f"--workdir={trained}", pictures / "00.png")
     assert result.stdout.startswith(f"{pictures / '00.png'}: ")

@@ -17,7 +17,7 @@ from cnn_jax.data.sources.names_alike import folded, same_but_for_case, same_in_
 from cnn_jax.data.sources.shape import settle_shape
 from cnn_jax.data.sources.split_names import split_of
 from cnn_jax.data.sources.tree import File, Tree, inode
-from cnn_jax.data.sources.words import counted, named
+from cnn_jax.data.sources.words import counted, named, numbered
 from cnn_jax.data.splits import Source
 from cnn_jax.errors import InputError, shown
 
@@ -227,7 +227,7 @@ def _check_patterns(tree: Tree, found: Mapping[str, Mapping[str, Sequence[File]]
         )
     idle = [pattern for pattern in (*tree.include, *tree.exclude) if pattern not in tree.matched]
     count = sum(tree.left_out.values())
-    announce(f"{shown(tree.root)}: {keys} left out {count:,} files or folders")
+    announce(f"{shown(tree.root)}: {keys} left out {numbered(count, 'file or folder', 'files or folders')}")
     if idle:
         announce(f"{shown(tree.root)}: nothing there matches {named(idle)} ({keys})")
 
