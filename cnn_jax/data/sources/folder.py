@@ -171,7 +171,8 @@ def _present(tree: Tree, found: dict[str, dict[str, list[File]]]) -> tuple[str, 
     """All classes with files, whatever split they stand in."""
     names = tuple(sorted({name for classes in found.values() for name, files in classes.items() if files}))
     if not names:
-        raise InputError(f"config.data.dir={shown(tree.root)}: it holds no class folders with images")
+        hint = _parent_hint(tree)
+        raise InputError(f"config.data.dir={shown(tree.root)}: it holds no class folders with images{hint}")
     return names
 
 
@@ -247,13 +248,25 @@ def _check_names(tree: Tree, top: str, names: Sequence[str]) -> None:
     hold = f"one class ({shown(names[0])})" if names else "no class folders with images"
     inner = inner_folder(tree, top)
     if inner is None:
-        remedy = ""
+        remedy = "" if names or top != tree.root else _parent_hint(tree)
     elif top == tree.root:
         remedy = f"; {named(inner[1])} stand deeper: set data.dir={shown(inner[0])}"
     else:
         remedy = f"; {named(inner[1])} stand deeper: move the folders of {shown(inner[0])} up into {shown(top)}"
     at = f"config.data.dir={shown(tree.root)}" if top == tree.root else shown(top)
     raise InputError(f"{at}: it holds {hold}; a classifier needs at least two{remedy}")
+
+
+def _parent_hint(tree: Tree) -> str:
+    """Where the folder is that of one class: pictures right in it, and folders with pictures beside it."""
+    if not tree.has_pictures(tree.root):
+        return ""
+    given, whole = os.path.normpath(tree.root), os.path.abspath(tree.root)
+    above = os.path.dirname(given if os.path.basename(given) == os.path.basename(whole) else whole) or "."
+    beside = Tree(above)
+    if sum(beside.has_pictures(folder) for folder in beside.folders(above).values()) < 2:
+        return ""
+    return f"; it looks like one class of several: you may mean {shown(above)}"
 
 
 def _check_same_classes(root: str, found: Mapping[str, Mapping[str, Any]], names: Sequence[str]) -> None:
