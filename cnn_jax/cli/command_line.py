@@ -2,10 +2,11 @@
 
 import argparse
 import io
+import itertools
 import os
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -15,6 +16,7 @@ from cnn_jax.cli import programs
 from cnn_jax.cli.signals import Shutdown, Stopped, end_on_signals, leave
 from cnn_jax.config import tree as config_module
 from cnn_jax.config.describe import describe, describe_usual
+from cnn_jax.config.files import is_config
 from cnn_jax.config.overrides import Pairs, split
 from cnn_jax.config.suggestions import meant_key
 from cnn_jax.errors import HostsError, InputError, Interrupted, NonFiniteError, SaveError, one_line
@@ -44,6 +46,7 @@ class Parser(argparse.ArgumentParser):
         self._with_config, self._with_run = with_config, with_run
         self._overrides: Pairs = []
         self._file_of_help: str | None = None
+        self._words: list[str] = []
         if with_config:
             self.add_argument(
                 "-h", "--help", nargs="?", const="", metavar="TOPIC", action=_Help,
@@ -70,11 +73,10 @@ class Parser(argparse.ArgumentParser):
                 peek.add_argument("--config", nargs="?", default=self.get_default("config"))
                 self._file_of_help = peek.parse_known_args(argv)[0].config
                 register_names(self._file_of_help)  # which help lists, too
+        self._words = list(argv)
         arguments, unknown = self.parse_known_args(argv)
         if unknown:
-            meant = dict.fromkeys(filter(None, map(self._meant_flag, unknown)))
-            hint = f" (did you mean {' and '.join(repr(flag) for flag in meant)}?)" if meant else ""
-            self.error(f"unrecognized arguments: {' '.join(unknown)}{hint}")
+            self.error(f"unrecognized arguments: {' '.join(unknown)}{_did_you_mean(map(self._meant_flag, unknown))}")
         if self._with_run:
             register_names(arguments.config)
         return arguments
@@ -82,13 +84,21 @@ class Parser(argparse.ArgumentParser):
     def _meant_flag(self, word: str) -> str | None:
         """What an unknown word stands for, where anything is close: a flag of the script, or one that sets a key."""
         name = word.partition("=")[0]
-        if not name.startswith("-"):
-            return None
         flags = [flag for action in self._actions for flag in action.option_strings if flag.startswith("--")]
+        if not name.startswith("-"):
+            return self._flag_of_place(word, flags)
         if "--workdir" in flags and name.strip("-").replace("-", "_") in _WORKDIR:
             return "--workdir"
         meant = meant_key(name, config_module.every_key() if self._with_config else (), flags)
         return f"--config.{meant}" if meant and meant not in flags else meant
+
+    def _flag_of_place(self, word: str, flags: Sequence[str]) -> str | None:
+        """The flag that a bare word lacks, by what lies there: a run, a folder of images, a config."""
+        if "--workdir" in flags and os.path.isfile(os.path.join(word, "config.json")):
+            return f"--workdir={word}"
+        if os.path.isdir(word) and ("--dir" in flags or self._with_config):
+            return f"--dir={word}" if "--dir" in flags else f"--config.data.dir={word}"
+        return f"--config={word}" if self._with_config and is_config(word) else None
 
     def format_help(self) -> str:
         if self._with_config:
@@ -108,7 +118,16 @@ class Parser(argparse.ArgumentParser):
         return config_module.override(config, self._overrides)
 
     def error(self, message: str) -> NoReturn:
+        if self._with_run and message.endswith("required: --workdir"):
+            # A word behind a flag without "=" may be that flag's.
+            bare = [word for before, word in itertools.pairwise(["", *self._words]) if before[:1] != "-" != word[:1]]
+            message += _did_you_mean(self._flag_of_place(word, ["--workdir"]) for word in bare)
         self.exit(2, f"{self.prog}: {one_line(message)}; --help lists the flags\n")
+
+
+def _did_you_mean(flags: Iterable[str | None]) -> str:
+    meant = dict.fromkeys(filter(None, flags))
+    return f" (did you mean {' and '.join(map(repr, meant))}?)" if meant else ""
 
 
 class _Help(argparse.Action):

@@ -29,6 +29,7 @@ def main(argv: Sequence[str]) -> int:
         parser.error(f"--folds={arguments.folds}: it takes at least 2 folds, so that each is judged by the others")
 
     from cnn_jax.audit.audit import audit
+    from cnn_jax.audit.lines import describe_findings
     from cnn_jax.config import default_config, override
     from cnn_jax.config.keys import SOURCES
     from cnn_jax.inference import load_run
@@ -42,12 +43,6 @@ def main(argv: Sequence[str]) -> int:
         folder = [("data.source", "folder"), ("data.name", None), ("data.dir", arguments.dir)]
         config = override(config, [*plain, *folder])
     result = audit(config, arguments.output, run, arguments.folds)
-    for finding in result.report["findings"]:
-        print(f"{finding['level']:<8} {finding['count']:>7,}  {finding['kind']}")
-    counts = result.counts()
-    print(
-        f"{result.report['images']:,} images: "
-        + ", ".join(f"{kinds} {level if kinds == 1 else level + 's'}" for level, (kinds, _) in counts.items())
-    )
+    print("\n".join(describe_findings(result.report)))
     print(f"written: {result.json}, {result.page}")
-    return 1 if arguments.strict and counts["error"][0] else 0
+    return 1 if arguments.strict and result.counts()["error"][0] else 0

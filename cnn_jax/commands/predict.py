@@ -31,6 +31,7 @@ def main(argv: Sequence[str]) -> int:
 
     from cnn_jax.cli.progress import announce, progress_bar
     from cnn_jax.data.reading.levels import darkness
+    from cnn_jax.data.sources.words import numbered
     from cnn_jax.inference import load_run
     from cnn_jax.inference.inputs import levels_of
     from cnn_jax.inference.prediction import list_images, predict_files
@@ -57,8 +58,13 @@ def main(argv: Sequence[str]) -> int:
         with table:
             writer = csv.writer(table)
             writer.writerow(predicted_header(top))
-            writer.writerows(predicted_row(p.image, p.classes, p.error, top) for p in predictions)
-        print(f"{len(good)} predictions and {len(predictions) - len(good)} errors written to {arguments.csv}")
+            # The image has a column of its own.
+            reasons = [p.error and p.error.removeprefix(f"{shown(p.image)}: ") for p in predictions]
+            writer.writerows(
+                predicted_row(p.image, p.classes, why, top) for p, why in zip(predictions, reasons, strict=True)
+            )
+        counts = [numbered(len(good), "prediction"), numbered(len(predictions) - len(good), "error")]
+        print(f"{' and '.join(counts)} written to {arguments.csv}")
     else:
         for p in good:
             print(f"{shown(p.image)}: " + ", ".join(f"{name} {probability:.2%}" for name, probability in p.classes))

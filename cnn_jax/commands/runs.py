@@ -48,19 +48,21 @@ def main(argv: Sequence[str]) -> None:
     show_test = arguments.test or any("test_" in name for name in order)  # who sorts by them asks for them
     width = shutil.get_terminal_size((160, 24)).columns
     if arguments.json:
-        print(as_json(records))
+        text = as_json(records)
     elif arguments.compare:
-        print(compared(records, arguments.compare, width, show_test, folder))
+        text = compared(records, arguments.compare, width, show_test, folder)
     elif records:
-        print(overview(records, arguments.columns, width, show_test, folder))
+        text = overview(records, arguments.columns, width, show_test, folder)
     else:
-        print(f"{arguments.folder}: no runs" + (" that fulfil the condition" if every else ""))
-    if arguments.csv:
-        write_csv(records, arguments.csv)
-    if arguments.html:
+        text = f"{arguments.folder}: no runs" + (" that fulfil the condition" if every else "")
+    page = None
+    if arguments.html:  # before anything is printed: it may be refused
         from cnn_jax.pages.runs import write_runs_page
 
         goal = arguments.goal or ("minimize" if "loss" in arguments.metric else "maximize")
-        path = write_runs_page(arguments.folder, arguments.html, arguments.metric, goal, arguments.test)
-        if not arguments.json:
-            print(f"written: {path}")
+        page = write_runs_page(arguments.folder, arguments.html, arguments.metric, goal, arguments.test)
+    if arguments.csv:
+        write_csv(records, arguments.csv)
+    print(text)
+    if page is not None and not arguments.json:
+        print(f"written: {page}")

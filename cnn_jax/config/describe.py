@@ -5,6 +5,7 @@ import textwrap
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from cnn_jax.config.files import is_config
 from cnn_jax.config.keys import AUGMENTATIONS, KEYS, VARIANTS
 from cnn_jax.config.rules import Key
 from cnn_jax.config.suggestions import did_you_mean_key
@@ -50,6 +51,8 @@ def describe(topic: str = "all") -> str:
         found.append(_lines(inside))
     if topic in ("augment", *AUGMENTATIONS):
         found.append(_augmentations())
+    if not found and is_config(topic):
+        raise InputError(f"--help={topic}: this is no topic but a config; --config={topic} --help shows what it sets")
     if not found:
         hint = did_you_mean_key(topic, [*topics(), *KEYS, *(name for block in VARIANTS.values() for name in block)])
         raise InputError(f"--help={topic[:100]}: there is no such topic{hint}; there are all, {', '.join(topics())}")

@@ -36,6 +36,14 @@ def find_sweep(name: str | Path) -> Path:
     return _find("--sweep", name, _SWEEPS, ".yaml")
 
 
+def is_config(name: str | Path) -> bool:
+    """Whether `find_config` finds a config file of that name."""
+    try:
+        return find_config(name).suffix == ".py"
+    except InputError:
+        return False
+
+
 def comes_along(name: str | Path) -> bool:
     """Whether `find_config` finds the file among those that come along; a file of the user's own is none of them."""
     try:

@@ -2,6 +2,7 @@
 
 import ml_collections
 
+from cnn_jax.data.sources.words import numbered
 from cnn_jax.experiment.compile import steps_per_call
 from cnn_jax.experiment.costs import measure_costs
 from cnn_jax.experiment.out_of_memory import explain_out_of_memory
@@ -18,7 +19,7 @@ def describe_costs(config: ml_collections.ConfigDict) -> str:
         costs = measure_costs(experiment)
     config, devices = experiment.config, experiment.devices
     calls = steps_per_call(experiment)
-    settings = [config.precision, f"remat {config.remat}", f"{config.accumulate_steps} parts a batch"]
+    settings = [config.precision, f"remat {config.remat}", f"{numbered(config.accumulate_steps, 'part')} a batch"]
     size = describe_size
     rows = {
         "devices": f"{devices.count} ({devices.kind}), {config.parallel.strategy}",

@@ -18,7 +18,7 @@ from cnn_jax.data.feeding.device_dataset import DeviceDataset, put_on_device
 from cnn_jax.data.normalize import Normalization, make_normalization
 from cnn_jax.distributed import hosts
 from cnn_jax.errors import InputError
-from cnn_jax.experiment.published import normalization_of
+from cnn_jax.experiment.published import check_init_from, normalization_of
 from cnn_jax.models import Classifier, Table, make_model, make_table, variable_shapes
 from cnn_jax.models.parameter_names import check_patterns
 from cnn_jax.optimization.losses import make_class_weights
@@ -95,7 +95,7 @@ def build(
     """Loads the data and makes the model and the optimizer; nothing is computed yet and nothing written but the cache.
 
     Args:
-      loading: how a run that goes on began to be fed, where `data.loading` is "auto".
+      loading: how a run that goes on began to be fed, where `data.loading` is "auto"; None: the run begins.
       source: in place of what `data.source` names.
       fit_batch: for those who try other batch sizes: one that the data or the devices do not allow becomes the next
         smaller one that they do.
@@ -105,6 +105,7 @@ def build(
     """
     config = validate(config)
     check_warmup(config.schedule, max(config.num_epochs, 1))
+    check_init_from(config, begins=loading is None)
     devices = choose_devices(config.parallel.strategy, config.parallel.devices, config.parallel.batch_norm)
     keep_programs()
     splits = _load_on_all_hosts(config, loading, source)
@@ -143,8 +144,6 @@ def _make_normalization(config: ml_collections.ConfigDict, splits: data.Splits) 
     name = config.data.normalization
     if name != "pretrained":
         return make_normalization(name, splits)
-    if config.init_from is None:
-        raise InputError("config.data.normalization='pretrained': it is that of init_from, which is not set")
     return normalization_of(config.init_from, splits.image_shape[2])
 
 

@@ -238,7 +238,10 @@ def test_script(planted: tuple[Path, dict[str, set[str]], Audit], tmp_path: Path
     folder, _, _ = planted
     result = script("audit_data.py", f"--dir={folder / 'set'}", f"--output={tmp_path}", "--strict")
     assert result.returncode == 1, result.stderr
-    assert "136 images: 7 errors, 14 warnings, 7 notes" in result.stdout
+    assert "136 images: 7 kinds of errors, 14 of warnings, 7 of notes\n" in result.stdout
+    assert re.search(r"^error +empty file, 1 image: \S+$", result.stdout, re.M)
+    duplicates = r"^error +duplicates with different labels, 2 images in 1 group: (train/\w+/\S+), (train/\w+/\S+)$"
+    assert re.search(duplicates, result.stdout, re.M), result.stdout
     assert (tmp_path / "audit.html").exists()
     nothing = script("audit_data.py")
     assert nothing.returncode == 2

@@ -49,38 +49,6 @@ def test_scripts_are_short(name: str) -> None:
     assert len((ROOT / "scripts" / name).read_text().splitlines()) <= 70
 
 
-@pytest.mark.parametrize(
-    ("arguments", "words"),
-    [
-        (["--config=configs/nowhere.py"], "there is no such file"),
-        (["stray"], "unrecognized arguments: stray"),
-        (["--foo=3"], "unrecognized arguments: --foo=3; --help lists"),
-        (["--lr=3", "--epochs", "2"], "(did you mean '--config.optimizer.learning_rate' and '--config.num_epochs'?)"),
-        (["--config.optimizer.lr=3"], "the optimizer 'adamw' has no 'lr' (did you mean 'learning_rate'?)"),
-        (["--config.lr=3"], "config.lr: there is no such key (did you mean 'optimizer.learning_rate'?)"),
-        (["--help=modl"], "--help=modl: there is no such topic (did you mean 'model'?); there are all, training, data"),
-        (["--workdi=x"], "unrecognized arguments: --workdi=x (did you mean '--workdir'?); --help"),
-        (["--config.batch_size=-3"], "config.batch_size=-3: it must be a whole number of at least 1"),
-        (["--config.batch_size", "0"], "config.batch_size=0"),
-        (["--config.bath_size=3"], "did you mean 'batch_size'"),
-        (["--config.model.name=resnet"], "one of linear"),
-        (["--config.optimizer.learning_rate=fast"], "must be a number above 0"),
-        (
-            ["--config.data.source=tfds", "--config.data.name=mnst", "--config.data.dir=/nowhere"],
-            "did you mean 'mnist'",
-        ),
-    ],
-)
-def test_mistakes_in_training(tmp_path: Path, arguments: list[str], words: str) -> None:
-    result = script("train.py", *arguments, f"--workdir={tmp_path / 'run'}")
-    assert result.returncode == 2
-    assert words in result.stderr
-    assert result.stderr.count("\n") == 1
-    assert "Traceback" not in result.stderr
-    assert not result.stdout
-    assert not (tmp_path / "run").exists()
-
-
 def test_the_work_directory_is_named_after_the_config(tmp_path: Path) -> None:
     overrides = ["--config.num_epochs=1", "--config.model.filters=(4,)", "--config.optimizer={'learning_rate': 0.01}"]
     result = subprocess.run(
@@ -271,7 +239,8 @@ def test_predict_script(trained: Path, pictures: Path, tmp_path: Path) -> None:
         assert not line["error"]
     assert lines[-1]["image"].endswith("notes.txt")
     assert not lines[-1]["class"]
-    assert "notes.txt: this is not an image" in lines[-1]["error"]
+    assert lines[-1]["error"].startswith("this is not an image that Pillow can read")
+    assert result.stdout == f"13 predictions and 1 error written to {table}\n"
 
     result = script("predict.py", f"--workdir={trained}", pictures / "00.png")
     assert result.stdout.startswith(f"{pictures / '00.png'}: ")

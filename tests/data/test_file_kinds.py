@@ -81,6 +81,15 @@ def test_the_line_says_what_it_is(tmp_path: Path, kind: str) -> None:
     assert advice in line.split("; ")[1]
 
 
+@pytest.mark.parametrize(("kind", "name"), [("text", "notes.txt"), ("JSON", "labels.json"), ("XML", "box.XML")])
+def test_a_stray_text_is_no_broken_picture(tmp_path: Path, kind: str, name: str) -> None:
+    """To fetch it again would bring the same text: it is to be moved, or left out by a flag to paste."""
+    (tmp_path / name).write_bytes(KINDS[kind][0])
+    pattern = f"*{Path(name).suffix}"
+    advice = f"move it away, or leave it out of a folder of classes by --config.data.exclude='{pattern}'"
+    assert refusal(read_image, tmp_path / name).endswith(f"{KINDS[kind][1]}; {advice}")
+
+
 def test_what_nobody_knows_is_called_nothing() -> None:
     line = refusal(decode, b"\x07\x81\x93" * 99, "it", (8, 8, 3), "crop")
     assert line == "it: this is not an image that Pillow can read"

@@ -103,6 +103,8 @@ def test_names_of_every_kind(tmp_path: Path) -> None:
         (lambda root: root.write_text(""), "this is a file"),
         (lambda root: root.mkdir(), "no class folders with images"),
         (lambda root: save_picture(root / "1.png"), "no class folders with images"),
+        (lambda root: [save_picture(root / "1.png"), save_picture(root.parent / "dog/1.png")],
+         "one class of several: you may mean "),
         (lambda root: save_picture(root / "cat/1.png"), "one class (cat); a classifier needs at least two"),
         (lambda root: [save_picture(root / "cat/1.png"), save_picture(root / "dog/1.png"), (root / "emu").mkdir()],
          "1 class folder (emu) without any image"),

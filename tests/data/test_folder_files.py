@@ -70,7 +70,7 @@ def plant_bad_files(photos: Path) -> dict[str, str]:
 @pytest.mark.parametrize("loading", ["resident", "streamed"])
 def test_bad_files_are_all_named_or_left_out(photos: Path, loading: str, capsys: pytest.CaptureFixture[str]) -> None:
     bad = plant_bad_files(photos)
-    with pytest.raises(InputError, match=r"6 of 22 images cannot be used; .*data\.on_error=skip"):
+    with pytest.raises(InputError, match=r"6 of 22 images cannot be used; .* --config\.data\.on_error=skip"):
         load_folder(photos, loading=loading, image_size=12)
     said = capsys.readouterr().err
     for name, words in bad.items():

@@ -220,7 +220,7 @@ def test_a_file_that_may_be_meant(images: Path, written: str, hint: str) -> None
     if hint:
         assert hint.strip().replace("{folder}", str(images)) in unicodedata.normalize("NFC", line)
     else:
-        assert "there is no such file (data.on_error=skip" in line
+        assert "there is no such file (--config.data.on_error=skip" in line
 
 
 def test_none_of_the_files_is_there(images: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -59,6 +59,12 @@ def test_masks_beside_pictures_are_left_out(masked: Path, capsys: pytest.Capture
     assert "changed" not in said  # another choice of the same files is no change of them
 
 
+def test_one_file_is_no_files(photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    save_picture(photos / "cat/odd.jpg")
+    load_folder(photos, exclude="*.jpg")
+    assert "data.exclude left out 1 file or folder\n" in capsys.readouterr().err
+
+
 def test_a_class_may_be_left_out(masked: Path) -> None:
     save_picture(masked / "emu/1.jpg")
     for patterns in ({"exclude": ("emu",)}, {"exclude": ("emu/*",)}, {"include": ("cat/*", "dog")}):

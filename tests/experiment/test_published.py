@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from cnn_jax.data.normalize import Normalization
+from cnn_jax.errors import InputError
 from cnn_jax.experiment import published
 from cnn_jax.experiment.fitting import build
 from cnn_jax.experiment.published import normalization_of
@@ -121,6 +122,21 @@ def test_refusals(source: str, arguments: dict[str, Any], expected: str) -> None
     assert expected in line
 
 
+@pytest.mark.parametrize(("mean", "normalization"), [((0.485, 0.456, 0.406), "imagenet"), ((0.5, 0.5, 0.5), "half")])
+def test_without_a_network_a_file_will_do(
+    entry: PublishedWeights, monkeypatch: pytest.MonkeyPatch, mean: tuple[float, ...], normalization: str
+) -> None:
+    """A file does not say how pixels were normalised, but these weights are known."""
+
+    def unreachable(*_: Any) -> Path:
+        raise InputError("the weights 'small' cannot be downloaded: fetch URL and put it at PLACE")
+
+    monkeypatch.setitem(published.WEIGHTS, "small", dataclasses.replace(entry, mean=mean))
+    monkeypatch.setattr(published, "find_weights", unreachable)
+    flags = f"--config.init_from=FILE --config.data.normalization={normalization}"
+    assert refusal(read, "small").endswith(f"PLACE, or take a file of these weights that you have: {flags}")
+
+
 def test_a_file_of_another_network(weights: Path) -> None:
     model = make_model({"name": "efficientnet_lite0"}, 3)
     line = refusal(read_init_from, weights, "efficientnet_lite0", model, (32, 32, 3), ("a", "b", "c"), FIGURES)
@@ -128,11 +144,30 @@ def test_a_file_of_another_network(weights: Path) -> None:
 
 
 def test_a_file_does_not_say_how_pixels_were(weights: Path) -> None:
-    assert "choose imagenet, half" in refusal(normalization_of, str(weights), 3)
+    assert "choose --config.data.normalization=imagenet, half" in refusal(normalization_of, str(weights), 3)
+
+
+@pytest.mark.parametrize(
+    ("init_from", "normalization", "expected"),
+    [
+        ("weights.pth", "pretrained", "config.init_from='weights.pth': there is no such file"),
+        ("weights.pth", "imagenet", "config.init_from='weights.pth': there is no such file"),
+        ("mobilenet_v2_", "pretrained", "(it has no config.json); published weights of nearly that name: mobilenet_v2"),
+        ("resnet50", "imagenet", "config.init_from='resnet50': these are weights of resnet50; set model.name=resnet50"),
+        ("FILE", "pretrained", "is a file, which does not say how its pixels were normalised"),
+        (None, "pretrained", "it is that of init_from, which is not set"),
+    ],
+)
+def test_it_is_looked_at_before_the_images(
+    weights: Path, monkeypatch: pytest.MonkeyPatch, init_from: str | None, normalization: str, expected: str
+) -> None:
+    """What a misspelt name is does not depend on the data, of which there may be many."""
+    monkeypatch.setattr("cnn_jax.data.load", lambda *_: pytest.fail("images are read"))
+    source = str(weights) if init_from == "FILE" else init_from
+    config = tiny_config(init_from=source, data__normalization=normalization)
+    assert expected in refusal(build, config)
 
 
 def test_a_run_says_how_pixels_were(trained: Path) -> None:
     assert normalization_of(str(trained), 1).name == "dataset"
     assert "set data.channels=1" in refusal(normalization_of, str(trained), 3)
-    config = tiny_config(data__normalization="pretrained")
-    assert "it is that of init_from, which is not set" in refusal(build, config)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from cnn_jax.commands import runs
 from cnn_jax.errors import InputError
 from cnn_jax.pages.render import script_json
 from cnn_jax.pages.runs import write_runs_page
@@ -18,6 +19,7 @@ from cnn_jax.pages.runs.importance import importances
 from cnn_jax.pages.runs.study import _axis
 from cnn_jax.runs.filtering import in_order
 from tests.runs.test_search_runs import make_run
+from tests.support.helpers import refusal
 
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>"
 
@@ -211,6 +213,18 @@ def test_mistakes(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setitem(sys.modules, "plotly.offline", None)
     with pytest.raises(InputError, match=r'pip install -e "\.\[sweep\]"'):
         write_runs_page(folder, tmp_path / "x.html")
+
+
+@pytest.mark.parametrize("flag", ["--metric=validation_acuracy", "--metric=validation_accuracy"])
+def test_a_refused_page_prints_no_table(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], flag: str
+) -> None:
+    """Neither for a mistake nor for a package that is missing, which would be read below a screenful of runs."""
+    if "acuracy" not in flag:
+        monkeypatch.setitem(sys.modules, "plotly.offline", None)
+    assert refusal(runs.main, [str(folder), f"--html={tmp_path / 'x.html'}", f"--csv={tmp_path / 'x.csv'}", flag])
+    assert capsys.readouterr().out == ""
+    assert not list(tmp_path.glob("x.*"))
 
 
 def test_no_runs_and_no_finished_runs(tmp_path: Path) -> None:

@@ -218,5 +218,7 @@ def test_the_dry_run_says_the_same(config: Any) -> None:
     assert costs == measure_costs(build(config))
     assert costs.peak >= costs.arguments + costs.temporary
     assert costs.state < costs.arguments
-    assert f"{costs.parameters:,}" in describe_costs(config)
+    described = describe_costs(config)
+    assert f"{costs.parameters:,}" in described
+    assert ", 1 part a batch\n" in described
     assert compiled.memory_analysis().argument_size_in_bytes == costs.arguments

@@ -1,6 +1,7 @@
 """What a file is that stands where a picture should be, and what to do about it."""
 
 import json
+import os
 import re
 from typing import NamedTuple
 
@@ -66,13 +67,29 @@ _SIGNATURES: tuple[tuple[int, bytes, Kind], ...] = (
 _HEIC_BRANDS = {b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"hevm", b"hevs"}
 _AVIF_BRANDS = {b"avif", b"avis"}
 _LARGEST_TEXT = 1 << 20
+_TEXTS = {"an HTML page", "an XML document", "a JSON document", "a text file"}
+_PICTURES_OF_OTHERS = (".heic", ".heif", ".avif", ".jxl")  # which Pillow may not know
 
 
 def not_a_picture(content: bytes, name: object) -> InputError:
     """The line for a file that no reader of pictures knows: what it is instead, and what to do."""
     kind = kind_of(content)
     line = f"{name}: this is not an image that Pillow can read"
-    return InputError(line if kind is None else f"{line} but {kind.what}; {kind.do}")
+    if kind is None:
+        return InputError(line)
+    extension = os.path.splitext(str(name))[1]
+    # A server's answer has the picture's name; what is called otherwise never was a picture.
+    is_stray = kind.what in _TEXTS and re.fullmatch(r"\.\w+", extension) and not is_picture_name(str(name))
+    stray = f"move it away, or leave it out of a folder of classes by --config.data.exclude='*{extension}'"
+    return InputError(f"{line} but {kind.what}; {stray if is_stray else kind.do}")
+
+
+def is_picture_name(name: str) -> bool:
+    """Whether an extension is that of an image format."""
+    from PIL import Image
+
+    extension = os.path.splitext(name)[1].lower()
+    return extension in Image.registered_extensions() or extension in _PICTURES_OF_OTHERS
 
 
 def kind_of(content: bytes) -> Kind | None:

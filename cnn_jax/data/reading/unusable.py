@@ -26,7 +26,7 @@ def report_unusable(lines: Sequence[str], what: str, on_error: str, where: str =
         announce("\n".join(lines))
         raise InputError(
             f"{where}{what} cannot be used; they are listed above: mend or remove them, or train on the others with "
-            f"data.on_error=skip"
+            f"--config.data.on_error=skip"
         )
     more = f"\n... and {len(lines) - _NAMED_AT_MOST} more" if len(lines) > _NAMED_AT_MOST else ""
     announce("\n".join(lines[:_NAMED_AT_MOST]) + more)

@@ -114,7 +114,7 @@ def _against_files(manifest: Path, rows: Sequence[Row], root: str) -> tuple[list
 def _report(manifest: Path, faults: Sequence[Fault], count: int, on_error: str) -> None:
     lines = [f"{manifest}, {fault}" for fault in faults]
     if on_error == "raise" and len(faults) == 1:
-        raise InputError(f"{lines[0]} (data.on_error=skip leaves it out)")
+        raise InputError(f"{lines[0]} (--config.data.on_error=skip leaves it out)")
     bad = sum(len(fault.lines) for fault in faults)
     report_unusable(lines, f"{bad} of {count} rows", on_error, f"{manifest}: ")
 

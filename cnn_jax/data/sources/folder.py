@@ -17,7 +17,7 @@ from cnn_jax.data.sources.names_alike import folded, same_but_for_case, same_in_
 from cnn_jax.data.sources.shape import settle_shape
 from cnn_jax.data.sources.split_names import split_of
 from cnn_jax.data.sources.tree import File, Tree, inode
-from cnn_jax.data.sources.words import counted, named
+from cnn_jax.data.sources.words import counted, named, numbered
 from cnn_jax.data.splits import Source
 from cnn_jax.errors import InputError, shown
 
@@ -157,7 +157,7 @@ def _trainable(
     if empty and not skip_empty:
         raise InputError(
             f"{shown(top)}: {counted('class folder', empty)} without any image; fill or delete "
-            f"{'them' if len(empty) > 1 else 'it'}, or set data.on_error=skip"
+            f"{'them' if len(empty) > 1 else 'it'}, or train on the others with --config.data.on_error=skip"
         )
     if empty:
         announce(f"{shown(top)}: left out {counted('class folder', empty)} without any image")
@@ -171,7 +171,8 @@ def _present(tree: Tree, found: dict[str, dict[str, list[File]]]) -> tuple[str, 
     """All classes with files, whatever split they stand in."""
     names = tuple(sorted({name for classes in found.values() for name, files in classes.items() if files}))
     if not names:
-        raise InputError(f"config.data.dir={shown(tree.root)}: it holds no class folders with images")
+        hint = _parent_hint(tree)
+        raise InputError(f"config.data.dir={shown(tree.root)}: it holds no class folders with images{hint}")
     return names
 
 
@@ -227,7 +228,7 @@ def _check_patterns(tree: Tree, found: Mapping[str, Mapping[str, Sequence[File]]
         )
     idle = [pattern for pattern in (*tree.include, *tree.exclude) if pattern not in tree.matched]
     count = sum(tree.left_out.values())
-    announce(f"{shown(tree.root)}: {keys} left out {count:,} files or folders")
+    announce(f"{shown(tree.root)}: {keys} left out {numbered(count, 'file or folder', 'files or folders')}")
     if idle:
         announce(f"{shown(tree.root)}: nothing there matches {named(idle)} ({keys})")
 
@@ -247,13 +248,25 @@ def _check_names(tree: Tree, top: str, names: Sequence[str]) -> None:
     hold = f"one class ({shown(names[0])})" if names else "no class folders with images"
     inner = inner_folder(tree, top)
     if inner is None:
-        remedy = ""
+        remedy = "" if names or top != tree.root else _parent_hint(tree)
     elif top == tree.root:
         remedy = f"; {named(inner[1])} stand deeper: set data.dir={shown(inner[0])}"
     else:
         remedy = f"; {named(inner[1])} stand deeper: move the folders of {shown(inner[0])} up into {shown(top)}"
     at = f"config.data.dir={shown(tree.root)}" if top == tree.root else shown(top)
     raise InputError(f"{at}: it holds {hold}; a classifier needs at least two{remedy}")
+
+
+def _parent_hint(tree: Tree) -> str:
+    """Where the folder is that of one class: pictures right in it, and folders with pictures beside it."""
+    if not tree.has_pictures(tree.root):
+        return ""
+    given, whole = os.path.normpath(tree.root), os.path.abspath(tree.root)
+    above = os.path.dirname(given if os.path.basename(given) == os.path.basename(whole) else whole) or "."
+    beside = Tree(above)
+    if sum(beside.has_pictures(folder) for folder in beside.folders(above).values()) < 2:
+        return ""
+    return f"; it looks like one class of several: you may mean {shown(above)}"
 
 
 def _check_same_classes(root: str, found: Mapping[str, Mapping[str, Any]], names: Sequence[str]) -> None:

@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator, Sequence
 
 from cnn_jax.cli.progress import announce
+from cnn_jax.data.reading.file_kinds import is_picture_name
 from cnn_jax.data.sources.file_states import stamp
 from cnn_jax.data.sources.litter import is_litter
 from cnn_jax.data.sources.patterns import matches, may_match_below
@@ -11,7 +12,6 @@ from cnn_jax.errors import InputError, shown
 
 # path, (size, stamp)
 File = tuple[str, tuple[int, int]]
-_PICTURES_OF_OTHERS = (".heic", ".heif", ".avif", ".jxl")  # which Pillow may not know
 
 
 class Tree:
@@ -113,11 +113,3 @@ def inode(folder: str) -> tuple[int, int]:
     """Tells folders apart, by whatever path they are reached."""
     status = os.stat(folder)
     return status.st_dev, status.st_ino
-
-
-def is_picture_name(name: str) -> bool:
-    """Whether an extension is that of an image format."""
-    from PIL import Image
-
-    extension = os.path.splitext(name)[1].lower()
-    return extension in Image.registered_extensions() or extension in _PICTURES_OF_OTHERS

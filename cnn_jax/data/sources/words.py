@@ -17,3 +17,8 @@ def named(names: Sequence[str], at_most: int = _NAMED_AT_MOST) -> str:
 def counted(what: str, names: Sequence[str], many: str | None = None) -> str:
     """`3 files (a, b, c)`, shortened."""
     return f"{len(names)} {what if len(names) == 1 else many or f'{what}s'} ({named(names)})"
+
+
+def numbered(count: int, what: str, many: str | None = None) -> str:
+    """`1 file`, `1,200 files`"""
+    return f"{count:,} {what if count == 1 else many or f'{what}s'}"
