@@ -6,6 +6,8 @@ from typing import Any
 import ml_collections
 
 from cnn_jax.cli.programs import start
+from cnn_jax.inference.evaluation import describe
+from cnn_jax.runs.noise import wilson_interval
 
 
 def describe_end(
@@ -22,7 +24,7 @@ def describe_end(
     lines = []
     for split in ("validation", "test"):
         if f"{split}_accuracy" in summary:
-            lines.append(f"{split} accuracy {summary[f'{split}_accuracy']:.2%}  loss {summary[f'{split}_loss']:.4f}")
+            lines.append(f"{_accuracy(summary, split)}  loss {summary[f'{split}_loss']:.4f}")
     if summary.get("stopped_by") == "callback":
         lines.append(
             f"stopped early: a callback ended it after epoch {summary['epochs']}; the same command with a larger "
@@ -40,6 +42,18 @@ def describe_end(
         f"{summary['best_epoch']}"
     )
     return "\n".join([*lines, *_next(summary, workdir, config_file), f"run directory: {workdir}"])
+
+
+def _accuracy(summary: Mapping[str, Any], split: str) -> str:
+    """With its count and interval, as an evaluation says it; a summary of an earlier version has no count."""
+    what, accuracy, count = f"{split} accuracy", summary[f"{split}_accuracy"], summary.get(f"{split}_examples")
+    if not count:
+        return f"{what} {accuracy:.2%}"
+    correct = round(accuracy * count)
+    interval = wilson_interval(correct, count)
+    return describe(
+        {"accuracy": accuracy, "correct": correct, "examples": count, "accuracy_interval_95": interval}, what
+    )
 
 
 def _next(summary: Mapping[str, Any], workdir: str, config_file: str | None) -> list[str]:

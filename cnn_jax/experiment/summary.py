@@ -39,10 +39,17 @@ def make_summary(
     experiment: Experiment, loop_state: LoopState, steps: int, test: Mapping[str, float] | None, wall_seconds: float
 ) -> dict[str, Any]:
     config = experiment.config
-    best = loop_state.best
+    best, splits = loop_state.best, experiment.splits
+    measured = {
+        "test": (test, splits.test), "validation": (best["metrics"] if best else None, splits.validation)
+    }  # fmt: skip
     return {
-        **({f"test_{name}": value for name, value in test.items()} if test else {}),
-        **({f"validation_{name}": value for name, value in best["metrics"].items()} if best else {}),
+        **{
+            f"{split}_{name}": value
+            for split, (figures, examples) in measured.items()
+            if figures and examples is not None
+            for name, value in [*figures.items(), ("examples", len(examples))]
+        },
         "best_epoch": best["epoch"] if best else loop_state.epoch,
         "weights": loop_state.weights,
         "epochs": loop_state.epoch,

@@ -92,10 +92,14 @@ def _other(
         return EvaluationData(split, _chosen(parts, split, source.name))
     examples = _chosen(parts, "train", source.name)
     own = run.config.data.dir is not None and _same_place(run.config.data.dir, data_dir)
-    doubt = ": they have changed since the model was trained" if own else ""
+    reason = (
+        f"has changed since the model was trained, so that its {split} split cannot be told any more"
+        if own
+        else f"has no split '{split}' of its own, and is not, or no longer, what the model was trained on"
+    )
     announce(
-        f"{shown(data_dir)} has no split '{split}': all of its {len(examples):,} images are evaluated{doubt}; any that "
-        f"the model was trained on make the figures too good"
+        f"{shown(data_dir)} {reason}: all of its {len(examples):,} images are evaluated; any that the model was "
+        f"trained on make the figures too good"
     )
     return EvaluationData("all", examples)
 

@@ -82,10 +82,11 @@ def _ratios(hits: np.ndarray, totals: np.ndarray) -> list[str]:
 
 
 def plot_mistakes(panels: Sequence[Panel], title: str, path: str | Path) -> Path:
-    """Pictures that were classified wrongly, in rows of six."""
+    """Pictures that were classified wrongly, in rows of six; where there are none, the title alone."""
     columns = int(np.clip(len(panels), 3, _COLUMNS))
-    rows = max(1, -(-len(panels) // columns))
-    figure, axes = new_figure(rows, columns, (columns * _PANEL, rows * (_PANEL + 0.75) + 0.6))
+    rows = -(-len(panels) // columns)
+    figure, axes = new_figure(max(1, rows), columns, (columns * _PANEL, rows * (_PANEL + 0.85) + 0.8))
+    figure.get_layout_engine().set(h_pad=0.1)  # a file's name belongs to the picture above it
     for axis in axes:
         axis.axis("off")
     for axis, panel in zip(axes, panels, strict=False):

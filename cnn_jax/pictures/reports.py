@@ -25,41 +25,63 @@ def plot_curves(rows: Sequence[Mapping[str, Any]], title: str, training: str, pa
 
     # Of a log that others wrote in, what can be drawn.
     rows = [{name: value for name, value in row.items() if name == "split" or _is_number(value)} for row in rows]
-    margins = {"left": 0.055, "right": 0.99, "bottom": 0.12, "top": 0.78, "wspace": 0.2}
-    figure, axes = new_figure(1, 3, (13, 4.2), margins)
-    set_title(figure, title)
+    rates = [(row["epoch"], row["learning_rate"]) for row in rows if row["split"] == "train" and "learning_rate" in row]
+    height = 4.4
+    margins = {"left": 0.055, "right": 0.985, "bottom": 0.2, "wspace": 0.2}
+    figure, axes = new_figure(1, 3 if rates else 2, (13, height), margins)
+    set_title(figure, f"{title}\ntrain: with {training}" if training else title)
+    lines = figure.get_suptitle().count("\n") + 1
+    figure.subplots_adjust(top=1 - (0.21 * lines + 0.45) / height)
     for axis, name in zip(axes[:2], ("loss", "accuracy"), strict=True):
-        for split, color in CURVES.items():
-            points = [(row["epoch"], row[name]) for row in rows if row["split"] == split and name in row]
-            if points:
-                axis.plot(
-                    *zip(*points, strict=True),
-                    color=color,
-                    marker=".",
-                    label=re.sub("_(ema|swa)$", ", averaged weights", split),
-                )
-        for row in rows:
-            if row["split"] == "test" and name in row:
-                axis.axhline(row[name], color="tab:green", linestyle="--", label=f"test {row[name]:.4f}")
-        axis.set_xlabel("epoch")
-        note = f"\n(train: with {training})" if training else ""
-        axis.set_title(name + note, fontsize=10)
-        axis.legend()
+        draw_splits(axis, rows, name)
+        tested = [row[name] for row in rows if row["split"] == "test" and name in row]
+        for value in tested:
+            axis.axhline(value, color="tab:green", linestyle=":", label="test")
+        axis.set_title(", ".join([name, *(f"test {value:.4f}" for value in tested)]), fontsize=10)
+    _legend_below(figure, axes[:2])
     losses = [row["loss"] for row in rows if row["split"] != "test" and "loss" in row]
     if losses and min(losses) > 0 and max(losses) > 20 * min(losses):
         axes[0].set_yscale("log")
         axes[0].yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes[0].yaxis.set_major_formatter("{x:g}")
         axes[0].yaxis.set_minor_formatter(NullFormatter())
-    rates = [(row["epoch"], row["learning_rate"]) for row in rows if row["split"] == "train" and "learning_rate" in row]
-    if rates:
-        axes[2].plot(*zip(*rates, strict=True), color="tab:gray", marker=".")
-    axes[2].set_title("learning rate at the end of the epoch", fontsize=10)
-    axes[2].set_xlabel("epoch")
+    for axis in axes[2:]:
+        axis.plot(*zip(*rates, strict=True), color="tab:gray", marker=".")
+        axis.ticklabel_format(axis="y", scilimits=(-2, 3))  # short numbers, which stay beside their axis
+        axis.set_title("learning rate at the end of the epoch", fontsize=10)
     for axis in axes:
-        axis.grid(alpha=0.3)
-        axis.xaxis.get_major_locator().set_params(integer=True)
+        number_epochs(axis, rows)
     return save_figure(figure, path)
+
+
+def draw_splits(axis: Any, rows: Sequence[Mapping[str, Any]], name: str) -> None:
+    """A figure by epoch, a curve for each split that has it; that of averaged weights hides none below it."""
+    for split, color in CURVES.items():
+        points = [(row["epoch"], row[name]) for row in rows if row["split"] == split and name in row]
+        label = re.sub("_(ema|swa)$", ", averaged weights", split)
+        if points:
+            axis.plot(
+                *zip(*points, strict=True), color=color, label=label, marker="." if label == split else "x",
+                linestyle="-" if label == split else "--",
+            )  # fmt: skip
+
+
+def number_epochs(axis: Any, rows: Sequence[Mapping[str, Any]]) -> None:
+    """A horizontal axis of all epochs of a log, in whole ones, be it a single one."""
+    epochs = [row["epoch"] for row in rows] or [0]
+    low, high = min(epochs), max(epochs)
+    beside = 0.04 * (high - low) or 0.5
+    axis.set_xlim(low - beside, high + beside)
+    axis.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
+    axis.set_xlabel("epoch")
+    axis.grid(alpha=0.3)
+
+
+def _legend_below(figure: Any, axes: Sequence[Any]) -> None:
+    """One for these axes, where it covers no curve."""
+    named = {label: line for axis in axes for line, label in zip(*axis.get_legend_handles_labels(), strict=True)}
+    if named:
+        figure.legend(named.values(), named, loc="lower center", ncols=len(named), frameon=False)
 
 
 def plot_schedule(

@@ -4,6 +4,7 @@ import io
 import re
 import shlex
 import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,10 +13,12 @@ import pytest
 from cnn_jax.cli import progress
 from cnn_jax.experiment import build
 from cnn_jax.experiment.ending import describe_end
+from cnn_jax.inference.evaluation import describe, evaluate, load_split
+from cnn_jax.inference.run import load_run
 from cnn_jax.training.loop import _line
 from cnn_jax.training.metrics import majority_share
 from cnn_jax.training.program import LoopConfig
-from tests.support.helpers import ROOT, tiny_config
+from tests.support.helpers import ROOT, read_json, tiny_config
 
 SUMMARY = {
     "validation_accuracy": 0.9, "validation_loss": 0.5, "test_accuracy": 0.8, "test_loss": 0.6, "weights": "raw",
@@ -40,6 +43,14 @@ def test_what_to_run_next(monkeypatch: pytest.MonkeyPatch) -> None:
     ]
     own = commands(describe_end(SUMMARY, tiny_config(), "runs/a", "configs/mine.py"))
     assert all("--config=configs/mine.py" in words for words in own)
+
+
+def test_an_accuracy_has_its_interval(trained: Path) -> None:
+    """As the evaluation of that run says it, for what `fit` returns; without one, where no count is known."""
+    run, text = load_run(trained), describe_end(read_json(trained / "summary.json"), tiny_config(), "runs/a")
+    for split in ("validation", "test"):
+        figures = evaluate(run, load_split(run, split)).figures
+        assert f"{describe(figures, f'{split} accuracy')}  loss" in text
 
 
 @pytest.mark.parametrize(("splits", "flag"), [(("validation",), "--split=validation"), ((), "--split=train")])

@@ -182,7 +182,11 @@ def test_changed_data_are_no_test_split(photos: Path, tmp_path: Path, capsys: py
     save(folder, "ant/new.png")
     chosen = load_evaluation_data(trained, "test", str(folder))
     assert (chosen.split, len(chosen.examples)) == ("all", 31)
-    assert "have changed since the model was trained" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "has changed since the model was trained, so that its test split cannot be told any more: all of" in said
+    assert "has no split" not in said, "that is not the reason"
+    load_evaluation_data(trained, "test", str(folder.rename(tmp_path / "moved")))
+    assert "has no split 'test' of its own, and is not, or no longer, what the model" in capsys.readouterr().err
 
 
 def test_a_class_may_have_the_name_of_a_split(photos: Path, run: Run, tmp_path: Path) -> None:

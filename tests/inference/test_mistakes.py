@@ -84,6 +84,23 @@ def test_the_matrix_says_recall_and_totals(monkeypatch: pytest.MonkeyPatch, tmp_
     assert "(6 in all)" in recall.get_ylabel()
 
 
+@pytest.mark.parametrize("count", [0, 8])
+def test_mistakes_stand_apart(count: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A file's name is nearer to its picture than to the next heading; without mistakes the title is all."""
+    drawn: list[Any] = []
+    monkeypatch.setattr(pictures, "save_figure", lambda figure, path: drawn.append(figure))
+    panel = pictures.Panel(np.zeros((60, 30, 3), np.uint8), "a class, taken for\nanother one (71%)", "a/long name " * 6)
+    pictures.plot_mistakes([panel] * count, "a title\nand a figure", tmp_path / "x.png")
+    figure = drawn[0]
+    figure.canvas.draw()
+    if not count:
+        assert figure._suptitle.get_window_extent().height > 0.35 * figure.bbox.height
+        return
+    upper, lower = figure.axes[0], figure.axes[6]
+    file, heading = upper.texts[0].get_window_extent(), lower.title.get_window_extent()
+    assert file.y0 - heading.y1 > 1.5 * (upper.bbox.y0 - file.y1)
+
+
 def test_pictures_say_run_split_and_figure(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     titles: dict[str, str] = {}
     for name in ("plot_confusion", "plot_mistakes"):

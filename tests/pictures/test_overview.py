@@ -61,17 +61,52 @@ def test_mistakes_come_first(trained: Path, tmp_path: Path, monkeypatch: pytest.
     assert (len(names), path) == (10, run / "plots/overview.png")
 
 
-@pytest.mark.parametrize("name", ["10", "a long name of a class"])
-def test_mistakes_are_red(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def figures(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    drawn: list[Any] = []
+    monkeypatch.setattr(overview, "save_figure", lambda figure, path: drawn.append(figure))
+    return drawn
+
+
+@pytest.mark.parametrize("name", ["10", "a long name of a class", "A WIDE NAME OF A WARM, WOOLLY ANIMAL"])
+def test_mistakes_are_red(name: str, tmp_path: Path, figures: list[Any]) -> None:
     """Headings of neighbours do not touch; a picture of any shape and a run without a log will do."""
-    figures: list[Any] = []
-    monkeypatch.setattr(overview, "save_figure", lambda figure, path: figures.append(figure))
     columns, rows = overview.grid([name, "9"])
     images = [np.full(shape, 90, np.uint8) for shape in ((8, 8, 1), (30, 60, 3), (60, 30, 3))]
     examples = [Example(images[i % 3], "9" if i == 0 else name, name, 1.0) for i in range(columns * rows)]
     overview.plot_overview(examples, [], np.array([[0, 0], [1, 9]]), [name, "9"], "a title", tmp_path / "a.png")
     figures[0].canvas.draw()
-    headings = figures[0].axes[0].texts
+    headings = figures[0].axes[-1].texts
     assert [heading.get_color() for heading in headings] == ["tab:red"] + ["black"] * (columns * rows - 1)
     boxes = [heading.get_window_extent() for heading in headings]
     assert all(a.x1 < b.x0 for a, b in itertools.pairwise(boxes) if b.x0 > a.x0)
+
+
+def test_a_mistake_shows_its_label(tmp_path: Path, figures: list[Any]) -> None:
+    """Names are whole where there is room; a heading says only what is there."""
+    names, image = ["hats & scarves", "a fine-grained kind number 7"], np.full((8, 8, 1), 90, np.uint8)
+    right = [Example(image, name, name, 0.98) for name in names]
+    for examples in (right, [Example(image, *names, 0.6), *right], [Example(image, *names, 0.6)]):
+        overview.plot_overview(examples, [], np.eye(2, dtype=int), names, "a title", tmp_path / "a.png")
+    headings = [[" ".join(text.get_text().split()) for text in figure.axes[-1].texts] for figure in figures]
+    assert headings[0] == ["hats & scarves (98%)", "a fine-grained kind number 7 (98%)"]
+    assert headings[1][0] == "a fine-grained kind nu... (60%) label: hats & scarves"
+    assert [figure.axes[-1].get_title() for figure in figures] == [
+        "predictions", "predictions: the surest mistakes (red), then others", "predictions: the surest mistakes (red)"
+    ]  # fmt: skip
+    assert figures[0].axes[1].get_xticklabels()[0].get_text() == names[0]
+
+
+def test_its_curves_are_those_of_the_run(tmp_path: Path, figures: list[Any]) -> None:
+    """They have the names that curves.png has, epochs as well, and the legend covers none of them."""
+    splits = ("train", "validation", "validation_ema")
+    rows = [{"epoch": 1, "split": split, "accuracy": 1.0} for split in splits]
+    overview.plot_overview([], rows, np.eye(2, dtype=int), ["a", "b"], "a title", tmp_path / "a.png")
+    figures[0].canvas.draw()
+    axis = figures[0].axes[0]
+    labels = [text.get_text() for text in axis.get_legend().get_texts()]
+    assert labels == ["train", "validation", "validation, averaged weights"]
+    assert axis.get_xlabel() == "epoch"
+    low, high = axis.get_xlim()
+    assert [tick for tick in axis.get_xticks() if low <= tick <= high] == [1]
+    assert not axis.get_legend().get_window_extent().overlaps(axis.bbox)
