@@ -17,7 +17,7 @@ from tests.experiment.test_ending import SUMMARY
 from tests.support.helpers import ROOT, tiny_config
 
 LAUNCHER = "/env/bin/cnn_jax"
-BENCHMARK = "benchmark.py"  # measures a checkout; scripts/benchmarks is no part of the package
+OF_A_CHECKOUT = {"benchmark.py", "study.py"}  # they measure; their folders are no part of the package
 
 
 def called(monkeypatch: pytest.MonkeyPatch, *words: str) -> None:
@@ -31,7 +31,7 @@ def cnn_jax(*words: str, cwd: Path | None = None) -> subprocess.CompletedProcess
 
 def test_every_script_has_its_command() -> None:
     """And the reverse; the modules of both have one name."""
-    scripts = {path.name for path in (ROOT / "scripts").glob("*.py")} - {BENCHMARK}
+    scripts = {path.name for path in (ROOT / "scripts").glob("*.py")} - OF_A_CHECKOUT
     assert {program.script for program in PROGRAMS.values()} == scripts
     modules = {path.name for path in (ROOT / "cnn_jax/commands").glob("*.py")} - {"__init__.py", "dispatch.py"}
     assert modules == scripts

@@ -71,7 +71,7 @@ def test_losses_take_the_keys_with_the_same_defaults(name: str) -> None:
 def test_tables_hold_the_names_of_the_config() -> None:
     assert set(model_keys.INITIALIZATIONS) == set(initializers.INITIALIZATIONS)
     assert set(model_keys.ACTIVATIONS) == set(activations.ACTIVATIONS)
-    assert set(k.PADDING_MODES) == {*ops.PAD_MODES, "crop", "same"}
+    assert set(k.PADDING_MODES) == {*ops.PAD_MODES, "crop", "same", "full"}
     assert all(callable(entry.load()) for entry in (*k.AUGMENTATIONS.values(), *k.SOURCES.values()))
     assert all(entry.rule(entry.default) == entry.default for entry in k.AUGMENTATIONS.values())
     assert k.KEYS["data.source"].rule.choices == tuple(k.SOURCES)

@@ -102,9 +102,10 @@ def test_code_is_made_of_no_text() -> None:
     files = [*(ROOT / "cnn_jax").rglob("*.py"), *(ROOT / "scripts").glob("*.py")]
     assert len(files) > 100
     found = {str(path.relative_to(ROOT)): offences(path.read_text()) for path in files}
-    # What the package's tables and the user's own code name, never a file; rooms behind the front door; commands.
-    for name in ("config/tables.py", "__init__.py", "commands/dispatch.py"):
-        assert set(found.pop(f"cnn_jax/{name}")) == {"importlib.import_module"}
+    # What tables and the user's own code name, never a file; rooms behind the front door; commands, parts, studies.
+    importing = ("config/tables.py", "__init__.py", "commands/dispatch.py", "reports/parts.py")
+    for name in (*(f"cnn_jax/{each}" for each in importing), "scripts/study.py"):
+        assert set(found.pop(name)) == {"importlib.import_module"}, name
     assert not any(found.values()), found
     assert [path.name for path in files if "exec_module" in path.read_text()] == ["files.py"]
 
