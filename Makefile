@@ -8,7 +8,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 CORE := tests/ops tests/models tests/training tests/experiment tests/runtime tests/random tests/optimization \
-        tests/inference tests/test_rooms.py
+        tests/inference tests/analysis tests/test_rooms.py
 
 .PHONY: train test test-slow test-core lint clean
 
