@@ -1,7 +1,7 @@
 """Looks into a trained run and writes one page that shows what it finds, with a line on how to read each picture.
 
 cnn_jax analyze --workdir=runs/digits
-cnn_jax analyze --workdir=runs/digits --only=figures       one part of it
+cnn_jax analyze --workdir=runs/digits --only=figures       one part of it, in report_figures.html
 
 It writes report.html (one file that needs no network), report.json (every figure), MODEL_CARD.md and pictures in plots/
 into WORKDIR.

@@ -76,7 +76,7 @@ def _where(border: Mapping[str, Any] | None) -> tuple[str, ...]:
         return ()
     (low, high), area = border["interval_95"], border["area"]
     if high < area:
-        meaning = "less than its area: the network looks at the middle, where a photograph's object mostly is"
+        meaning = "less than its area: the network looks at the middle, where the object mostly is"
     elif low > area:
         meaning = "more than its area: look at the pictures whether it uses the background"
     else:

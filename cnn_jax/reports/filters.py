@@ -59,7 +59,7 @@ def _classic(subject: Subject, image: np.ndarray) -> tuple[list[dict[str, Any]],
         "Classic filters",
         "Each kernel with what it makes of the image. Red is above 0, blue below: a derivative is red where the image "
         "gets brighter in its direction, and white where nothing changes. Gaussian, sharpen and emboss keep the mean "
-        "brightness, so that their results are images. The borders are extended.",
+        "brightness, so that their results are images; what leaves 0 to 255 is cut off. The borders are extended.",
     )
 
 

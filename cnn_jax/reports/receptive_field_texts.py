@@ -54,8 +54,8 @@ def lead(fields: Mapping[str, Field], best: Mapping[str, Measured], late: Sequen
     whole = [name for name, field in fields.items() if field.whole_image and field.local is not None]
     if whole:
         sentences.append(
-            f"From {whole[0]} on units see the whole image besides what lies around their place: attention, "
-            "squeeze-and-excitation and normalisations over the map take means of all places."
+            f"From {whole[0]} on units see the whole image: maps are flattened or averaged there, or attention, "
+            "squeeze-and-excitation or a normalisation over the map takes means of all places."
         )
     if late:
         sentences.append(

@@ -40,7 +40,7 @@ def analyze(
 
     Args:
       workdir: a run directory.
-      only: names of parts; all without.
+      only: names of parts, which go into `report_NAME.html` and `.json`, without a card; all without names.
       split, data_dir: as in `evaluation.assess`: which images it is shown.
       most: how many of them the costly parts take.
       seed: of what is drawn.
@@ -61,7 +61,7 @@ def analyze(
     made = _make_folder(subject.folder)
     try:
         sections = _analyze_all(subject, names, progress)
-        return Report(sections, _write(workdir, subject, sections))
+        return Report(sections, _write(workdir, subject, sections, only))
     except OSError as error:
         raise InputError(f"{workdir}: the report cannot be written there ({error.strerror})") from error
     finally:
@@ -107,7 +107,8 @@ def _make_folder(folder: Path) -> list[Path]:
         raise InputError(f"{folder}: pictures cannot be written there ({error.strerror})") from error
 
 
-def _write(workdir: Path, subject: Subject, sections: dict[str, Section]) -> tuple[Path, ...]:
+def _write(workdir: Path, subject: Subject, sections: dict[str, Section], only: Sequence[str]) -> tuple[Path, ...]:
+    """Parts go into files of their own: the whole report, and the card that is drawn from it, stay as they are."""
     name = shown(workdir.resolve().name)
     figures = {part: dict(section.figures) for part, section in sections.items()}
     about = {
@@ -120,11 +121,13 @@ def _write(workdir: Path, subject: Subject, sections: dict[str, Section]) -> tup
         "image_shape": list(subject.run.image_shape),
         "classes": list(subject.run.class_names),
     }
+    stem = "_".join(["report", *(choose(only) if only else ())])
     texts = {
-        "report.json": json.dumps(about | {"parts": figures}, indent=2, allow_nan=False) + "\n",
-        "report.html": page.render(about, sections),
-        "MODEL_CARD.md": _card(workdir, subject, sections),
+        f"{stem}.json": json.dumps(about | {"parts": figures}, indent=2, allow_nan=False) + "\n",
+        f"{stem}.html": page.render(about, sections),
     }
+    if not only:
+        texts["MODEL_CARD.md"] = _card(workdir, subject, sections)
     for file, text in texts.items():
         with whole_file(workdir / file) as stream:
             stream.write(text)

@@ -19,8 +19,8 @@ def test_every_method_is_checked(trained: Path, tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr("cnn_jax.reports.attribution.effort_for", lambda rows: QUICK)
     run = tmp_path / "run"
     shutil.copytree(trained, run)
-    section = analyze(run, ["attribution"]).sections["attribution"]
-    figures = json.loads((run / "report.json").read_text())["parts"]["attribution"]
+    report = analyze(run, ["attribution"])
+    section, figures = report.sections["attribution"], json.loads(report.files[0].read_text())["parts"]["attribution"]
     [table] = section.tables
     assert len(table.rows) == len(figures["methods"]) + 1 == 10
     for row, of_method in zip(table.rows, figures["methods"].values(), strict=False):

@@ -11,6 +11,7 @@ from cnn_jax.data import Examples
 from cnn_jax.inference.evaluation import assess, judge
 from cnn_jax.reports import subject
 from cnn_jax.reports.figures import reliability
+from cnn_jax.reports.parts import PARTS
 from cnn_jax.reports.report import analyze
 from cnn_jax.reports.subject import draw_sample
 from tests.support.helpers import refusal
@@ -21,15 +22,15 @@ def test_report_says_what_evaluate_says(trained: Path, tmp_path: Path) -> None:
     shutil.copytree(trained, trained_run)
     assessment = assess(trained_run)
     report = analyze(trained_run, ["figures"])
-    page = (trained_run / "report.html").read_text()
-    figures = json.loads((trained_run / "report.json").read_text())["parts"]["figures"]
+    assert [file.name for file in report.files] == ["report_figures.json", "report_figures.html"]
+    page = report.files[1].read_text()
+    figures = json.loads(report.files[0].read_text())["parts"]["figures"]
     own = {"mean_confidence", "reliability"}
     kept = {name: value for name, value in assessment.figures.items() if name in figures}
     assert {name: value for name, value in figures.items() if name not in own} == kept
     assert figures["accuracy"] == report.sections["figures"].figures["accuracy"]
     embedded = json.loads(page.split('id="data">')[1].split("</script>")[0])
     assert embedded["parts"]["figures"] == figures
-    assert f"{assessment.figures['accuracy']:.2%}" in (trained_run / "MODEL_CARD.md").read_text()
     assert "http" not in page.replace("http-equiv", "")
 
 
@@ -40,12 +41,12 @@ def test_parts_share_one_evaluation(trained: Path, tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(subject, "judge", lambda *arguments: calls.append(1) or judge(*arguments))
     report = analyze(trained_run, ["figures", "features", "mistakes"], most=20)
     assert len(calls) == 1
-    figures = json.loads((trained_run / "report.json").read_text())["parts"]
+    figures = json.loads(report.files[0].read_text())["parts"]
     assert list(figures) == ["figures", "features", "mistakes"]
     assert figures["mistakes"]["mistakes"] == figures["figures"]["examples"] - figures["figures"]["correct"]
     pictures = [picture.file for section in report.sections.values() for picture in section.pictures]
     assert all(file.parent == trained_run / "plots" and file.exists() for file in pictures)
-    page = (trained_run / "report.html").read_text()
+    page = report.files[1].read_text()
     assert page.count("data:image/") == len(pictures) >= 4
 
 
@@ -78,8 +79,8 @@ def test_invariance_says_what_moves(trained: Path, tmp_path: Path) -> None:
     """Every figure is a finite number of the right kind; the sentence names a layer that is there."""
     run = tmp_path / "run"
     shutil.copytree(trained, run)
-    section = analyze(run, ["invariance"], most=60).sections["invariance"]
-    figures = json.loads((run / "report.json").read_text())["parts"]["invariance"]
+    report = analyze(run, ["invariance"], most=60)
+    section, figures = report.sections["invariance"], json.loads(report.files[0].read_text())["parts"]["invariance"]
     plain = {row["amount"]: row for row in figures["rotations"]}[0]
     assert plain["top1_change"]["value"] == 0
     assert plain["accuracy"] == figures["shifts"]["zero"][0]["accuracy"] == figures["scales"][3]["accuracy"]
@@ -90,8 +91,25 @@ def test_invariance_says_what_moves(trained: Path, tmp_path: Path) -> None:
     worst = figures["scales"][0]["accuracy"]
     is_worse = worst["high"] < plain["accuracy"]["low"]
     assert any(f"{worst['value']:.1%}" in limit for limit in section.limits) == is_worse
-    assert all(limit in (run / "MODEL_CARD.md").read_text() for limit in section.limits)
     assert {picture.file.name for picture in section.pictures} == {
         "invariance.png", "invariance_views.png", "invariance_layers.png"
     }  # fmt: skip
     assert all(picture.file.is_file() for picture in section.pictures)
+
+
+@pytest.mark.slow
+def test_the_whole_report_and_its_card(trained: Path, tmp_path: Path) -> None:
+    """The card tells every limit that a part measured, and the accuracy; one part alone leaves all of it as it is."""
+    run = tmp_path / "run"
+    shutil.copytree(trained, run)
+    report = analyze(run, most=40)
+    assert [file.name for file in report.files] == ["report.json", "report.html", "MODEL_CARD.md"]
+    assert list(report.sections) == list(PARTS)
+    card = report.files[2].read_text()
+    limits = [limit for section in report.sections.values() for limit in section.limits]
+    assert len(limits) > 3
+    assert all(limit.split("'")[0] in card for limit in limits)
+    assert f"{report.sections['figures'].figures['accuracy']:.2%}" in card
+    before = [file.read_bytes() for file in report.files]
+    analyze(run, ["figures"])
+    assert [file.read_bytes() for file in report.files] == before
