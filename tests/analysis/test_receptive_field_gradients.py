@@ -90,8 +90,13 @@ def test_gradient_fills_the_box(name: str, monkeypatch: pytest.MonkeyPatch) -> N
     check(shallow(make_model(default_config(model=name).model, 3, in_order=True)), image_size(name))
 
 
+# Whole networks take more than shallow ones: a pixel must be left at the end, and a gate must stand before the field
+# has grown over the image.
+_SIDES = {"convnext_femto": 32, "convnext_pico": 32, "convnext_nano": 32, "convnext_tiny": 32, "mobilenet_v3_large": 64}
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in MODELS if name not in REPRESENTATIVES])
 def test_gradient_fills_the_box_of_all(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ops, "max_pool", ops.mean_pool)
-    check(make_model(default_config(model=name).model, 3, in_order=True), image_size(name))
+    check(make_model(default_config(model=name).model, 3, in_order=True), _SIDES.get(name, image_size(name)))
